@@ -1,0 +1,1 @@
+//! OCI manifests, configs, indexes, layouts and archives as immutable values with canonical bytes.

@@ -1,0 +1,1 @@
+//! Turns the YAML documents people commit into checked values, or into diagnostics that point at the line.

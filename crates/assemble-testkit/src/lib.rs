@@ -1,0 +1,1 @@
+//! Not shipped: an independent writer of the formats our readers read, and servers with faults.

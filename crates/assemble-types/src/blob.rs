@@ -1,0 +1,180 @@
+//! Byte ranges that can be read any number of times.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Something whose bytes can be read at any position, from several threads at once.
+///
+/// Implementations that read files live at the edges of the workspace; stages only see this trait.
+pub trait ReadAt: Send + Sync + fmt::Debug {
+    /// Reads up to `buf.len()` bytes at `offset`; 0 means the end.
+    ///
+    /// # Errors
+    /// Whatever the medium reports.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Fails if the bytes are known to have changed since they were opened. Asked once a reader reaches its end.
+    ///
+    /// # Errors
+    /// Says what changed.
+    fn check(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl ReadAt for Vec<u8> {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.len());
+        let n = buf.len().min(self.len() - start);
+        buf[..n].copy_from_slice(&self[start..start + n]);
+        Ok(n)
+    }
+}
+
+/// A range of bytes of a source that outlives the reader: a file's contents, a package's section, a layer.
+///
+/// Cloning is cheap and never copies bytes.
+#[derive(Clone)]
+pub struct Blob {
+    source: Arc<dyn ReadAt>,
+    offset: u64,
+    len: u64,
+}
+
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Blob({} bytes at {})", self.len, self.offset)
+    }
+}
+
+impl Blob {
+    /// The first `len` bytes of `source`. That they are there is found out when they are read.
+    pub fn new(source: Arc<dyn ReadAt>, len: u64) -> Self {
+        Self { source, offset: 0, len }
+    }
+
+    /// A blob that owns its bytes.
+    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
+        let len = bytes.len() as u64;
+        Self::new(Arc::new(bytes), len)
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether the blob has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// A part of this blob, or nothing if the range does not lie inside it.
+    #[must_use]
+    pub fn slice(&self, range: Range<u64>) -> Option<Self> {
+        (range.start <= range.end && range.end <= self.len).then(|| Self {
+            source: Arc::clone(&self.source),
+            offset: self.offset + range.start,
+            len: range.end - range.start,
+        })
+    }
+
+    /// A reader from the start. It fails rather than end early, and asks the source at the end whether it changed.
+    pub fn reader(&self) -> BlobReader {
+        BlobReader { blob: self.clone(), at: 0, checked: false }
+    }
+
+    /// All bytes, refused if there are more than `limit`.
+    ///
+    /// # Errors
+    /// Too large, or whatever reading reports.
+    pub fn read_to_vec(&self, limit: u64) -> io::Result<Vec<u8>> {
+        if self.len > limit {
+            return Err(io::Error::other(format!("{} bytes are more than the limit of {limit}", self.len)));
+        }
+        let mut out = Vec::with_capacity(usize::try_from(self.len).unwrap_or(0));
+        self.reader().read_to_end(&mut out)?;
+        Ok(out)
+    }
+
+    /// Fills `buf` as far as the blob has bytes at `offset`; returns how many.
+    ///
+    /// # Errors
+    /// Whatever reading reports; a source that ends before the blob does is an error.
+    pub fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let left = self.len.saturating_sub(offset);
+        let want = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
+        if want == 0 {
+            return Ok(0);
+        }
+        let n = self.source.read_at(&mut buf[..want], self.offset + offset)?;
+        if n == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the source is shorter than it was"));
+        }
+        Ok(n)
+    }
+}
+
+/// Reads a [`Blob`] from its start to its end.
+#[derive(Debug)]
+pub struct BlobReader {
+    blob: Blob,
+    at: u64,
+    checked: bool,
+}
+
+impl Read for BlobReader {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        let n = self.blob.read_at(buf, self.at)?;
+        self.at += n as u64;
+        if self.at == self.blob.len && !self.checked {
+            self.checked = true;
+            self.blob.source.check()?;
+        }
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_nest_and_stay_inside() {
+        let blob = Blob::from_bytes(*b"0123456789");
+        let part = blob.slice(2..8).unwrap().slice(1..3).unwrap();
+        assert_eq!(part.read_to_vec(10).unwrap(), b"34");
+        assert!(blob.slice(5..11).is_none());
+        assert!(part.slice(0..3).is_none());
+    }
+
+    #[test]
+    fn a_source_that_shrank_is_an_error_not_an_end() {
+        let blob = Blob::new(Arc::new(b"abc".to_vec()), 5);
+        let error = blob.read_to_vec(10).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[derive(Debug)]
+    struct Changed;
+    impl ReadAt for Changed {
+        fn read_at(&self, buf: &mut [u8], _: u64) -> io::Result<usize> {
+            buf.fill(0);
+            Ok(buf.len())
+        }
+        fn check(&self) -> io::Result<()> {
+            Err(io::Error::other("changed"))
+        }
+    }
+
+    #[test]
+    fn a_change_is_noticed_at_the_end() {
+        assert!(Blob::new(Arc::new(Changed), 3).read_to_vec(10).is_err());
+    }
+}

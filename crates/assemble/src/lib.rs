@@ -1,0 +1,1 @@
+//! Runs the stages in order: plan, build, publish, verify, inspect.
