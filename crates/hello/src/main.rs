@@ -33,7 +33,9 @@ fn main() -> io::Result<()> {
             Ok((stream, _)) => {
                 std::thread::spawn(move || answer(&stream));
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(Duration::from_millis(20)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
             Err(error) => writeln!(log, "hello: {error}")?,
         }
     }
