@@ -1,1 +1,34 @@
 //! Not shipped: an independent writer of the formats our readers read, and servers with faults.
+//!
+//! **In:** what a test wants to exist. **Out:** signed APK packages and indexes, ELF files, a folder served over HTTP,
+//! an OCI registry, each as odd or broken as the test asks.
+//! **Never:** code shared with the crates under test beyond the plain values of `assemble-types`: a reader and a
+//! writer that share a helper agree with each other's mistakes.
+//!
+//! # Why it is the way it is
+//! The servers are threads over `std::net` and not an HTTP library, since their job is to break the protocol at a
+//! chosen byte. Builders panic where a test asks for nonsense; a test is where a panic is the clearest answer.
+//!
+//! # Example
+//! ```
+//! use assemble_testkit::{ApkBuilder, RepositoryBuilder};
+//!
+//! let folder = tempfile::tempdir().unwrap();
+//! RepositoryBuilder::new()
+//!     .package(ApkBuilder::new("hello", "1.0-r0").file("usr/bin/hello", b"#!/bin/sh\n"))
+//!     .write(folder.path(), "x86_64");
+//! ```
+
+#![allow(clippy::missing_panics_doc, reason = "a builder for tests panics where a test asks for nonsense")]
+
+mod apk;
+mod elf;
+mod keys;
+mod repository;
+mod tarball;
+
+pub use apk::{ApkBuilder, ApkEntry, BuiltApk};
+pub use elf::{FakeElf, fake_elf};
+pub use keys::{OTHER_KEY, OTHER_KEY_NAME, SigningKey, TEST_KEY, TEST_KEY_NAME};
+pub use repository::RepositoryBuilder;
+pub use tarball::{TarEntry, TarKind, gzip_member, tar_bytes};

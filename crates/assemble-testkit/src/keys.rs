@@ -1,0 +1,48 @@
+//! Keys for tests only, of no worth: anybody has their private halves.
+
+use data_encoding::BASE64;
+use ring::rand::SystemRandom;
+use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+
+/// The PEM of the public half of the key that signs by default.
+pub const TEST_KEY: &str = include_str!("../keys/testkit.rsa.pub");
+/// The file name that signatures by [`TEST_KEY`] refer to.
+pub const TEST_KEY_NAME: &str = "testkit.rsa.pub";
+/// The PEM of the public half of a second key, for those who should not be trusted.
+pub const OTHER_KEY: &str = include_str!("../keys/other.rsa.pub");
+/// The file name that signatures by [`OTHER_KEY`] refer to.
+pub const OTHER_KEY_NAME: &str = "other.rsa.pub";
+
+/// Which of the two keys signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SigningKey {
+    /// [`TEST_KEY`].
+    Test,
+    /// [`OTHER_KEY`].
+    Other,
+}
+
+impl SigningKey {
+    /// The name of the public key's file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Test => TEST_KEY_NAME,
+            Self::Other => OTHER_KEY_NAME,
+        }
+    }
+
+    /// RSA PKCS#1 v1.5 over SHA-256. (The library cannot make SHA-1 signatures any more, and rightly so.)
+    pub fn sign(self, message: &[u8]) -> Vec<u8> {
+        let pem = match self {
+            Self::Test => include_str!("../keys/testkit.rsa"),
+            Self::Other => include_str!("../keys/other.rsa"),
+        };
+        let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+        let der = BASE64.decode(body.as_bytes()).expect("the embedded key is PEM");
+        let pair = RsaKeyPair::from_pkcs8(&der).expect("the embedded key is PKCS#8");
+        let mut signature = vec![0; pair.public().modulus_len()];
+        pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
+            .expect("the key is long enough for SHA-256");
+        signature
+    }
+}
