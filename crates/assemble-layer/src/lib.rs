@@ -1,21 +1,25 @@
 //! Turns tree entries into canonical tar bytes and a compressed layer, and reads layers back.
+//!
+//! **In:** the entries of one part of a finished tree. **Out:** a [`Layer`] whose digests are final; or, the other
+//! way, the entries of any layer, and the first difference of two.
+//! **Never:** touches the host, takes options that alter bytes, lets threads or read sizes reach a digest.
+//!
+//! # Why it is the way it is
+//! One writer without knobs: every knob would be a second digest for the same input. The headers are our own, since a
+//! layer's digest is a digest of header bytes, and what the well-known builders write differs from what apko writes
+//! (`docs/format/layer-v1.md`). Compression is cut into blocks whose borders follow from the content alone, and each
+//! block is compressed in one call of a fresh compressor, since a streaming one lets the caller's write sizes show
+//! through. Contents are streamed: a few blocks are in memory, whatever the size of a file.
 
-use assemble_types::{Blob, Digest};
+mod accounts;
+mod codec;
+mod error;
+mod header;
+mod pack;
+mod pipeline;
 
-/// A finished layer.
-#[derive(Debug, Clone)]
-pub struct Layer {
-    /// Digest of the compressed bytes.
-    pub digest: Digest,
-    /// Digest of the uncompressed tar: the promise for ever.
-    pub diff_id: Digest,
-    /// Size of the compressed bytes.
-    pub size: u64,
-    /// Size of the tar.
-    pub uncompressed_size: u64,
-    /// The compressed bytes.
-    pub blob: Blob,
-}
-// pub const CODEC: &str  — name+version of the compressor rule, recorded in history and --json
-// pub fn pack(entries: &[TreeEntry<'_>], names: &AccountNames, threads: NonZeroUsize, spool: &dyn Spool) -> Result<Layer, LayerError>
-// pub fn read_layer(...)
+pub use accounts::AccountNames;
+pub use codec::CODEC;
+pub use error::LayerError;
+pub use header::Unrepresentable;
+pub use pack::{Layer, pack};
