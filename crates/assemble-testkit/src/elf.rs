@@ -166,9 +166,11 @@ impl FakeElf {
             strings.push(0);
         };
         self.needed.iter().for_each(|name| add(1, name));
-        [(14, &self.soname), (15, &self.rpath), (29, &self.runpath)]
-            .iter()
-            .for_each(|(tag, text)| text.iter().for_each(|text| add(*tag, text)));
+        for (tag, text) in [(14, &self.soname), (15, &self.rpath), (29, &self.runpath)] {
+            if let Some(text) = text {
+                add(tag, text);
+            }
+        }
         (strings, entries)
     }
 }
@@ -257,7 +259,7 @@ impl Writer {
         out.extend(self.int(3, 4));
         out.extend(b"GNU\0");
         out.extend(id);
-        out.resize(out.len().next_multiple_of(8), 0);
+        out.resize(out.len().next_multiple_of(4), 0);
         out
     }
 }
@@ -270,12 +272,13 @@ mod tests {
     fn headers_point_where_they_should() {
         let file = fake_elf(Arch::X86_64, Some("/lib/ld.so"), &["libc.so.6"], Some("$ORIGIN"), None);
         assert_eq!(&file[..6], b"\x7fELF\x02\x01");
-        let number = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap());
+        let number =
+            |at: usize| usize::try_from(u64::from_le_bytes(file[at..at + 8].try_into().unwrap())).unwrap();
         let second = 64 + 56;
         assert_eq!(file[second], 3);
-        let (at, len) = (number(second + 8) as usize, number(second + 32) as usize);
+        let (at, len) = (number(second + 8), number(second + 32));
         assert_eq!(&file[at..at + len], b"/lib/ld.so\0");
-        assert_eq!(number(64 + 32) as usize, file.len());
+        assert_eq!(number(64 + 32), file.len());
         assert_eq!(&fake_elf(Arch::S390x, None, &[], None, None)[16..20], [0, 2, 0, 22]);
         assert_eq!(fake_elf(Arch::Armv7, None, &[], None, None)[4], 1);
     }

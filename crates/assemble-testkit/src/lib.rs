@@ -11,24 +11,35 @@
 //!
 //! # Example
 //! ```
-//! use assemble_testkit::{ApkBuilder, RepositoryBuilder};
+//! use assemble_testkit::{ApkBuilder, HttpServer, RepositoryBuilder};
 //!
 //! let folder = tempfile::tempdir().unwrap();
 //! RepositoryBuilder::new()
 //!     .package(ApkBuilder::new("hello", "1.0-r0").file("usr/bin/hello", b"#!/bin/sh\n"))
 //!     .write(folder.path(), "x86_64");
+//! let server = HttpServer::folder(folder.path());
+//! assert!(server.url().starts_with("http://127.0.0.1:"));
 //! ```
 
 #![allow(clippy::missing_panics_doc, reason = "a builder for tests panics where a test asks for nonsense")]
+#![allow(clippy::format_push_string, clippy::format_collect, reason = "clearer, and tests need not be fast")]
 
 mod apk;
 mod elf;
+mod fault;
+mod http;
 mod keys;
+mod registry;
+mod registry_auth;
 mod repository;
 mod tarball;
 
 pub use apk::{ApkBuilder, ApkEntry, BuiltApk};
 pub use elf::{FakeElf, fake_elf};
+pub use fault::{Action, Fault};
+pub use http::{Handler, HttpServer, Logged, Request, Response};
 pub use keys::{OTHER_KEY, OTHER_KEY_NAME, SigningKey, TEST_KEY, TEST_KEY_NAME};
+pub use registry::{RegistryOptions, RegistryStub};
+pub use registry_auth::Auth;
 pub use repository::RepositoryBuilder;
 pub use tarball::{TarEntry, TarKind, gzip_member, tar_bytes};
