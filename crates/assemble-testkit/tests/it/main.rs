@@ -9,14 +9,14 @@ use serde_json::json;
 
 /// Status and head of the answer.
 fn call(stub: &RegistryStub, method: &str, target: &str, headers: &str, body: &[u8]) -> (u16, String) {
-    let mut stream = std::net::TcpStream::connect(stub.host()).unwrap();
+    let mut stream = std::net::TcpStream::connect(stub.host()).expect("the stub listens");
     let target = target.strip_prefix(&format!("http://{}", stub.host())).unwrap_or(target);
     let length = body.len();
     let head = format!(
         "{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n",
         stub.host()
     );
-    stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+    stream.write_all(&[head.as_bytes(), body].concat()).expect("the stub reads");
     let mut answer = String::new();
     drop(stream.read_to_string(&mut answer));
     (answer.get(9..12).and_then(|s| s.parse().ok()).unwrap_or(0), answer)
@@ -117,6 +117,6 @@ fn a_stalled_server_still_stops() {
     }
     let start = Instant::now();
     drop(stub);
-    assert!(start.elapsed() < Duration::from_secs(60));
+    assert!(start.elapsed() < Duration::from_mins(1));
     assert_eq!(stream.read_to_end(&mut Vec::new()).unwrap_or(0), 0);
 }
