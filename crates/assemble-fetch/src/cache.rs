@@ -1,0 +1,332 @@
+//! The folder that keeps what was fetched.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use assemble_types::{Blob, Digest, Event, Observer};
+use tempfile::{NamedTempFile, TempDir};
+
+use crate::escape::shown_path;
+use crate::local::{Watch, kept, open_kept, open_limited};
+use crate::{ContentKey, FetchError};
+
+/// Part of the path, so that another layout can live beside this one.
+const VERSION: &str = "v1";
+/// Begins the names of unfinished files.
+const PART: &str = "part-";
+/// An unfinished file this old belongs to no running process.
+const STALE: Duration = Duration::from_hours(24);
+/// The most a document's header takes.
+const HEADER_LIMIT: u64 = 8192;
+const HEADER_START: &str = "assemble document 1";
+
+/// What tells a server which state of a document we have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Validators {
+    pub(crate) etag: Option<String>,
+    pub(crate) last_modified: Option<String>,
+}
+
+/// A document as it was last fetched.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) validators: Validators,
+    pub(crate) bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Cache {
+    /// The folder asked for, with the version.
+    wanted: Option<PathBuf>,
+    /// Where throw-away things go.
+    temp_dir: PathBuf,
+    observer: Arc<dyn Observer>,
+    /// Where to write, decided when something is written.
+    root: Mutex<Option<Root>>,
+    /// Contents that turned out damaged; a folder that cannot be written keeps them.
+    forgotten: Mutex<BTreeSet<ContentKey>>,
+}
+
+#[derive(Debug, Clone)]
+struct Root {
+    path: PathBuf,
+    /// The folder is thrown away with the last that holds this.
+    keep: Option<Arc<TempDir>>,
+}
+
+impl Cache {
+    pub(crate) fn new(dir: Option<&Path>, temp_dir: PathBuf, observer: Arc<dyn Observer>) -> Self {
+        let wanted = dir.map(|dir| dir.join(VERSION));
+        Self { wanted, temp_dir, observer, root: Mutex::default(), forgotten: Mutex::default() }
+    }
+
+    /// The content, if it is there in full length. One of another length was cut off by something and is removed.
+    pub(crate) fn content(&self, key: &ContentKey) -> Option<Blob> {
+        if self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).contains(key) {
+            return self.content_in(self.current()?, key);
+        }
+        self.readable().into_iter().find_map(|root| self.content_in(root, key))
+    }
+
+    fn content_in(&self, root: Root, key: &ContentKey) -> Option<Blob> {
+        let path = content_path(&root.path, key);
+        let blob = open_kept(&path, Watch::Cache, root.keep).ok()?;
+        if blob.len() == key.size() {
+            return Some(blob);
+        }
+        let shown = shown_path(&path);
+        self.observer.event(Event::Note(format!("{shown}: damaged in the cache, fetched again")));
+        // Where this is not allowed, it stays a miss.
+        let _ = std::fs::remove_file(&path);
+        None
+    }
+
+    /// Removes the content, wherever that is allowed, and does not use it again where it is not.
+    pub(crate) fn forget(&self, key: &ContentKey) {
+        for root in self.readable() {
+            let path = content_path(&root.path, key);
+            let gone = std::fs::remove_file(&path).is_ok() || !path.exists();
+            if !gone {
+                self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
+            }
+        }
+    }
+
+    /// A new file to write content to.
+    pub(crate) fn part(&self) -> Result<NamedTempFile, FetchError> {
+        let tmp = self.root()?.path.join("tmp");
+        part_in(&tmp)
+    }
+
+    /// Gives a finished file its name.
+    pub(crate) fn keep_content(&self, part: NamedTempFile, key: &ContentKey) -> Result<Blob, FetchError> {
+        let root = self.root()?;
+        let path = content_path(&root.path, key);
+        let file = give_name(part, &path)?;
+        kept(&path, file, root.keep)
+    }
+
+    /// The document last fetched from this URL, if it is there and whole.
+    pub(crate) fn document(&self, url: &str, limit: u64) -> Option<Document> {
+        self.readable().into_iter().find_map(|root| {
+            let path = document_path(&root.path, url);
+            let bytes = open_limited(&path, limit.saturating_add(HEADER_LIMIT)).ok()??;
+            parse_document(bytes)
+        })
+    }
+
+    /// Keeps a document.
+    pub(crate) fn keep_document(
+        &self,
+        url: &str,
+        validators: &Validators,
+        bytes: &[u8],
+    ) -> Result<(), FetchError> {
+        let Some(header) = document_header(validators, bytes) else { return Ok(()) };
+        let mut part = self.part()?;
+        let written = part.write_all(header.as_bytes()).and_then(|()| part.write_all(bytes));
+        written.map_err(|e| FetchError::io(part.path(), "write", e))?;
+        give_name(part, &document_path(&self.root()?.path, url)).map(drop)
+    }
+
+    /// A folder for unnamed files.
+    pub(crate) fn spool_dir(&self) -> Result<PathBuf, FetchError> {
+        if self.wanted.is_none() {
+            // An unnamed file needs no folder of its own.
+            return Ok(self.temp_dir.clone());
+        }
+        Ok(self.root()?.path.join("tmp"))
+    }
+
+    /// Where to look: what this run wrote first, since it is what was just fetched.
+    fn readable(&self) -> Vec<Root> {
+        let mut roots: Vec<Root> = self.current().into_iter().collect();
+        if let Some(wanted) = &self.wanted
+            && roots.iter().all(|root| root.path != *wanted)
+        {
+            roots.push(Root { path: wanted.clone(), keep: None });
+        }
+        roots
+    }
+
+    fn current(&self) -> Option<Root> {
+        self.root.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where to write. Decided once; a folder that cannot be written is replaced by a throw-away one, with a warning.
+    fn root(&self) -> Result<Root, FetchError> {
+        let mut root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(root) = &*root {
+            return Ok(root.clone());
+        }
+        let decided = self.decide()?;
+        *root = Some(decided.clone());
+        Ok(decided)
+    }
+
+    fn decide(&self) -> Result<Root, FetchError> {
+        if let Some(wanted) = &self.wanted {
+            match prepare(wanted) {
+                Ok(()) => return Ok(Root { path: wanted.clone(), keep: None }),
+                Err(FetchError::Io { path, action, source }) => {
+                    let path = shown_path(&path);
+                    self.observer.event(Event::Warning(format!(
+                        "nothing is kept in the cache: {path}: cannot {action}: {source}"
+                    )));
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        let dir = tempfile::Builder::new()
+            .prefix("assemble-")
+            .tempdir_in(&self.temp_dir)
+            .map_err(|e| FetchError::io(&self.temp_dir, "create a temporary folder in it", e))?;
+        prepare(dir.path())?;
+        Ok(Root { path: dir.path().to_owned(), keep: Some(Arc::new(dir)) })
+    }
+}
+
+/// Makes the folders, proves that one can write there, and clears away what killed processes left.
+fn prepare(root: &Path) -> Result<(), FetchError> {
+    let tmp = root.join("tmp");
+    make_folder(&tmp)?;
+    part_in(&tmp)?;
+    sweep(&tmp, SystemTime::now());
+    Ok(())
+}
+
+fn make_folder(path: &Path) -> Result<(), FetchError> {
+    std::fs::create_dir_all(path).map_err(|e| FetchError::io(path, "create the folder", e))
+}
+
+fn part_in(tmp: &Path) -> Result<NamedTempFile, FetchError> {
+    let made = tempfile::Builder::new().prefix(PART).tempfile_in(tmp);
+    made.map_err(|e| FetchError::io(tmp, "create a file in it", e))
+}
+
+/// Removes unfinished files of processes that are long gone. What cannot be removed stays.
+fn sweep(tmp: &Path, now: SystemTime) {
+    for entry in std::fs::read_dir(tmp).into_iter().flatten().flatten().take(10_000) {
+        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PART));
+        let modified = entry.metadata().and_then(|meta| meta.modified());
+        let age = modified.ok().and_then(|then| now.duration_since(then).ok());
+        if ours && age.is_some_and(|age| age > STALE) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Renames, so that nobody ever sees half a file under the name; who comes second replaces like with like.
+fn give_name(part: NamedTempFile, path: &Path) -> Result<File, FetchError> {
+    if let Some(folder) = path.parent() {
+        make_folder(folder)?;
+    }
+    part.persist(path).map_err(|e| FetchError::io(path, "create", e.error))
+}
+
+fn content_path(root: &Path, key: &ContentKey) -> PathBuf {
+    hashed(root.join("content"), &format!("{}\n{}", key.size(), key.text()))
+}
+
+/// The name is a hash, so that no secret of a URL ends up in a file name.
+fn document_path(root: &Path, url: &str) -> PathBuf {
+    hashed(root.join("documents"), url)
+}
+
+fn hashed(mut path: PathBuf, text: &str) -> PathBuf {
+    let hex = Digest::of(text.as_bytes()).hex();
+    path.push(&hex[..2]);
+    path.push(&hex[2..]);
+    path
+}
+
+/// Lines of `key: value` and an empty line; nothing if the validators are too long to keep.
+fn document_header(validators: &Validators, bytes: &[u8]) -> Option<String> {
+    let mut header = format!("{HEADER_START}\nsha256: {}\nsize: {}\n", Digest::of(bytes).hex(), bytes.len());
+    for (key, value) in [("etag", &validators.etag), ("last-modified", &validators.last_modified)] {
+        if let Some(value) = value {
+            if value.contains('\n') {
+                return None;
+            }
+            header = header + key + ": " + value + "\n";
+        }
+    }
+    header.push('\n');
+    (header.len() as u64 <= HEADER_LIMIT).then_some(header)
+}
+
+/// The document in a cache file; nothing if the file is damaged in any way.
+fn parse_document(mut file: Vec<u8>) -> Option<Document> {
+    let window = &file[..file.len().min(usize::try_from(HEADER_LIMIT).ok()?)];
+    let end = window.windows(2).position(|pair| pair == b"\n\n")?;
+    let header = std::str::from_utf8(&file[..end]).ok()?;
+    let mut lines = header.lines();
+    if lines.next()? != HEADER_START {
+        return None;
+    }
+    let (mut validators, mut digest, mut size) = (Validators::default(), None, None);
+    for line in lines {
+        let (key, value) = line.split_once(": ")?;
+        match key {
+            "etag" => validators.etag = Some(value.to_owned()),
+            "last-modified" => validators.last_modified = Some(value.to_owned()),
+            "sha256" => digest = Digest::parse_hex(value).ok(),
+            "size" => size = value.parse::<usize>().ok(),
+            _ => return None,
+        }
+    }
+    let bytes = file.split_off(end + 2);
+    (Some(bytes.len()) == size && Some(Digest::of(&bytes)) == digest)
+        .then_some(Document { validators, bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_document_is_no_document() {
+        let validators =
+            Validators { etag: Some("\"a: b\"".into()), last_modified: Some("Sun, 06 Nov 1994".into()) };
+        let body = b"one\n\ntwo";
+        let mut file = document_header(&validators, body).unwrap().into_bytes();
+        file.extend_from_slice(body);
+        let whole = parse_document(file.clone()).unwrap();
+        assert_eq!((whole.validators, whole.bytes), (validators, body.to_vec()));
+        for end in 0..file.len() {
+            assert!(parse_document(file[..end].to_vec()).is_none(), "cut at {end}");
+        }
+        let body_at = file.len() - body.len();
+        for at in (0..HEADER_START.len()).chain(body_at..file.len()) {
+            let mut file = file.clone();
+            file[at] ^= 1;
+            assert!(parse_document(file).is_none(), "changed at {at}");
+        }
+        file.push(b'x');
+        assert!(parse_document(file).is_none());
+        let long = Validators { etag: Some("x".repeat(9000)), last_modified: None };
+        assert!(document_header(&long, body).is_none());
+    }
+
+    #[test]
+    fn only_old_unfinished_files_are_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["part-old", "other"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        let names = || {
+            let mut names: Vec<_> =
+                std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        sweep(dir.path(), SystemTime::now() + Duration::from_hours(23));
+        assert_eq!(names(), ["other", "part-old"]);
+        sweep(dir.path(), SystemTime::now() + Duration::from_hours(25));
+        assert_eq!(names(), ["other"]);
+    }
+}

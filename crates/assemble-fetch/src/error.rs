@@ -1,0 +1,312 @@
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use assemble_types::{Explain, Kind};
+
+use crate::escape::{for_shell, shown, shown_path};
+use crate::{Location, LocationError};
+
+/// Why bytes could not be had. Messages never show a password or a token.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// Text that names no place.
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    /// The server, or the folder, has no such thing.
+    #[error("{location}: not found")]
+    NotFound {
+        /// The place asked.
+        location: Location,
+    },
+    /// The server wants credentials, or other ones.
+    #[error("{location}: access denied (status {status})")]
+    Denied {
+        /// The place asked.
+        location: Location,
+        /// 401, 403 or 407.
+        status: u16,
+    },
+    /// The server answered something that trying again will not change.
+    #[error("{location}: unexpected status {status}")]
+    Status {
+        /// The place asked.
+        location: Location,
+        /// What it answered.
+        status: u16,
+    },
+    /// No try went well.
+    #[error("{location}: not available after {tries} {}", if *.tries == 1 { "try" } else { "tries" })]
+    Unavailable {
+        /// The place asked.
+        location: Location,
+        /// How often it was tried.
+        tries: u32,
+        /// What happened the last time.
+        source: TransferError,
+    },
+    /// The server asked to come back much later.
+    #[error("{location}: the server asks to wait {} s (status {status}); we wait at most {} s", .asked.as_secs(), .longest.as_secs())]
+    TooBusy {
+        /// The place asked.
+        location: Location,
+        /// 429 or 503, most often.
+        status: u16,
+        /// The wait it asked for.
+        asked: Duration,
+        /// The wait we would have accepted.
+        longest: Duration,
+    },
+    /// The server's certificate is not trusted, or TLS failed otherwise.
+    #[error("{location}: no secure connection")]
+    Tls {
+        /// The place asked.
+        location: Location,
+        /// What TLS says.
+        source: Box<rustls::Error>,
+    },
+    /// A redirection that is not followed.
+    #[error("{location}: redirection refused: {why}")]
+    Redirect {
+        /// The place asked first.
+        location: Location,
+        /// What is wrong with it.
+        why: RedirectFault,
+    },
+    /// Not in the cache, and the network may not be used.
+    #[error("{location}: not in the cache, and this run is offline")]
+    Offline {
+        /// The place not asked.
+        location: Location,
+    },
+    /// More bytes than are sensible.
+    #[error("{location}: larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// The place asked.
+        location: Location,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// Another size than what vouches for the content says.
+    #[error("{location}: expected {expected} bytes, found {}{found}", if *.at_least { "at least " } else { "" })]
+    WrongSize {
+        /// The place asked.
+        location: Location,
+        /// The size promised.
+        expected: u64,
+        /// The size there is.
+        found: u64,
+        /// Whether reading stopped there because it was too much already.
+        at_least: bool,
+    },
+    /// A file that the user named is not there.
+    #[error("{}: no such file or folder", shown_path(.path))]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A folder, socket, device or the like where a file (or, in trees, a file, folder or link) is meant.
+    #[error("{}: expected {expected}, found {found}", shown_path(.path))]
+    WrongType {
+        /// The path.
+        path: PathBuf,
+        /// What can be used.
+        expected: &'static str,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A file changed while it was read.
+    #[error("{}: changed while it was read ({what})", shown_path(.path))]
+    Changed {
+        /// The path.
+        path: PathBuf,
+        /// What differs, such as `size: 10 -> 12`.
+        what: String,
+    },
+    /// A folder with more entries than are sensible.
+    #[error("{}: more than {limit} entries", shown_path(.path))]
+    TooManyEntries {
+        /// The folder at the top.
+        path: PathBuf,
+        /// The limit.
+        limit: usize,
+    },
+    /// A pattern that can match nothing.
+    #[error("exclude pattern `{}`: {why}", shown(.pattern.as_bytes()))]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// The host failed.
+    #[error("{}: cannot {action}", shown_path(.path))]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was tried, such as `read`.
+        action: &'static str,
+        /// What the host says.
+        source: io::Error,
+    },
+}
+
+/// Why one transfer failed in a way that may pass.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// An answer such as 503.
+    #[error("the server answered with status {0}")]
+    Status(u16),
+    /// The host's name is unknown, or no name server answers.
+    #[error("the host name cannot be looked up")]
+    NameLookup(#[source] reqwest::Error),
+    /// Nobody answers there.
+    #[error("the host cannot be reached")]
+    Connect(#[source] reqwest::Error),
+    /// No byte for too long.
+    #[error("the transfer stood still for too long")]
+    Stalled,
+    /// The connection ended before the transfer did.
+    #[error("the connection was cut after {received} bytes")]
+    Cut {
+        /// Bytes of the body that are there.
+        received: u64,
+    },
+    /// The connection broke otherwise.
+    #[error("the transfer broke off")]
+    Broken(#[source] reqwest::Error),
+}
+
+/// Why a redirection is not followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RedirectFault {
+    /// More than ten in a row.
+    #[error("more than 10 in a row")]
+    TooMany,
+    /// From `https:` to something that others can read and change.
+    #[error("it leads from https to an insecure address")]
+    Insecure,
+    /// No target, or one that is no http(s) URL.
+    #[error("its target is no http(s) URL")]
+    NoTarget,
+}
+
+impl FetchError {
+    /// Whether the same call may succeed later without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::TooBusy { .. })
+    }
+
+    /// The error of this crate inside an error of a reader or writer that this crate made, if it is one.
+    pub fn inside(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+
+    pub(crate) fn io(path: &Path, action: &'static str, source: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), action, source }
+    }
+
+    fn io_hints(path: &Path, source: &io::Error) -> Vec<String> {
+        let quoted = for_shell(path);
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                vec![format!("free some space there: `df -h {quoted}`"), "use another cache folder".into()]
+            }
+            io::ErrorKind::PermissionDenied => {
+                vec![format!("give this user the right to: `ls -ld {quoted}`, then `chmod u+r {quoted}`")]
+            }
+            io::ErrorKind::ReadOnlyFilesystem => vec!["use another cache folder".into()],
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Explain for FetchError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Location(_) => "fetch/location",
+            Self::NotFound { .. } => "fetch/not-found",
+            Self::Denied { .. } => "fetch/denied",
+            Self::Status { .. } => "fetch/status",
+            Self::Unavailable { .. } => "fetch/unavailable",
+            Self::TooBusy { .. } => "fetch/too-busy",
+            Self::Tls { .. } => "fetch/tls",
+            Self::Redirect { .. } => "fetch/redirect",
+            Self::Offline { .. } => "fetch/offline",
+            Self::TooLarge { .. } => "fetch/too-large",
+            Self::WrongSize { .. } => "fetch/size",
+            Self::Missing { .. } => "fetch/missing",
+            Self::WrongType { .. } => "fetch/type",
+            Self::Changed { .. } => "fetch/changed",
+            Self::TooManyEntries { .. } => "fetch/entries",
+            Self::Pattern { .. } => "fetch/pattern",
+            Self::Io { .. } => "fetch/io",
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Location(_)
+            | Self::Missing { .. }
+            | Self::WrongType { .. }
+            | Self::TooManyEntries { .. }
+            | Self::Pattern { .. } => Kind::Spec,
+            Self::NotFound { .. }
+            | Self::Status { .. }
+            | Self::Unavailable { .. }
+            | Self::TooBusy { .. }
+            | Self::Tls { .. }
+            | Self::Redirect { .. }
+            | Self::Offline { .. } => Kind::Unavailable,
+            Self::Denied { .. } => Kind::Denied,
+            Self::TooLarge { .. } | Self::WrongSize { .. } => Kind::Integrity,
+            Self::Changed { .. } | Self::Io { .. } => Kind::Host,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::NotFound { location } if location.local_path().is_some() => {
+                vec!["check the path of the repository in the spec".into()]
+            }
+            Self::NotFound { .. } => {
+                vec!["check the address; if the server's index is newer than yours, run again".into()]
+            }
+            Self::Denied { .. } => vec!["give credentials for this host, or check those given".into()],
+            Self::Unavailable { source: TransferError::NameLookup(_), location, .. } => {
+                vec![format!("check the host name: `getent hosts {}`", bare_host(location))]
+            }
+            Self::Unavailable { location, .. } => {
+                vec![format!("try it by hand: `curl -I {}`", for_shell(Path::new(&location.to_string())))]
+            }
+            Self::TooBusy { .. } => vec!["run again later, or use another mirror".into()],
+            Self::Tls { .. } => vec![
+                "if the host has a certificate of its own authority, name that with --ca-file FILE".into(),
+                "check SSL_CERT_FILE and SSL_CERT_DIR, if they are set".into(),
+            ],
+            Self::Offline { .. } => vec!["run once without --offline".into()],
+            Self::WrongSize { .. } => {
+                vec!["the mirror may be halfway through an update: run again, or use another one".into()]
+            }
+            Self::Changed { path, .. } => {
+                vec![format!("wait until nothing writes `{}` any more, then run again", shown_path(path))]
+            }
+            Self::WrongType { path, expected, .. } if expected.contains("link") => {
+                vec![format!("remove it, or list it under `exclude`: `ls -ld {}`", for_shell(path))]
+            }
+            Self::TooManyEntries { .. } => vec!["name a smaller folder, or use `exclude`".into()],
+            Self::Io { path, source, .. } => Self::io_hints(path, source),
+            Self::Location(_)
+            | Self::Status { .. }
+            | Self::Redirect { .. }
+            | Self::TooLarge { .. }
+            | Self::Missing { .. }
+            | Self::WrongType { .. }
+            | Self::Pattern { .. } => Vec::new(),
+        }
+    }
+}
+
+fn bare_host(location: &Location) -> String {
+    location.url().and_then(|url| url.expose().host_str().map(str::to_owned)).unwrap_or_default()
+}

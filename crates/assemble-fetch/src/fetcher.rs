@@ -1,0 +1,285 @@
+//! Documents and contents, from the cache or their place.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use assemble_types::{Blob, Observer, SafeUrl, Spool};
+
+use crate::cache::{Cache, Validators};
+use crate::counters::{Counters, Counting};
+use crate::local::{open_file, open_limited};
+use crate::spool::FileSpool;
+use crate::transfer::{Bound, FileBody, MemoryBody, Outcome, Progress, Sink, Transfer};
+use crate::{FetchError, Http, Location};
+
+/// More at once than this helps nobody.
+const MOST_PARALLEL: usize = 64;
+
+/// How to fetch.
+#[derive(Debug)]
+pub struct FetchOptions {
+    /// Where to keep what was fetched; nothing means a folder that goes with the fetcher and its blobs.
+    pub cache_dir: Option<PathBuf>,
+    /// Takes everything from the cache and asks no server.
+    pub offline: bool,
+    /// The clients.
+    pub http: Arc<Http>,
+    /// Is told about transfers and warnings.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// A user's name and password for one host. Its `Debug` form does not show the password.
+#[derive(Clone)]
+pub struct Credential {
+    /// The host, with the port if that is not the scheme's own: `repo.example`, `localhost:8080`.
+    pub host: String,
+    /// The user's name.
+    pub user: String,
+    /// The password or token.
+    pub password: String,
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential")
+            .field("host", &self.host)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a content is known by: text that identifies its bytes, such as a checksum, and its size. The same key must
+/// never stand for two contents, wherever they are fetched from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContentKey {
+    text: String,
+    size: u64,
+}
+
+impl ContentKey {
+    /// A key of an identifying text and the size in bytes.
+    pub fn new(text: impl Into<String>, size: u64) -> Self {
+        Self { text: text.into(), size }
+    }
+
+    /// The identifying text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+/// One content to fetch.
+#[derive(Debug, Clone)]
+pub struct ContentRequest {
+    /// Where it is.
+    pub location: Location,
+    /// What it is known by.
+    pub key: ContentKey,
+    /// Its name, for people.
+    pub label: String,
+}
+
+/// A document as it is now, or was when it was last seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// All of it.
+    pub bytes: Vec<u8>,
+    /// Whether the bytes came from the cache, be it that the server said they are current, or that nobody was asked.
+    pub from_cache: bool,
+}
+
+/// Gets documents and contents. Share it between threads.
+#[derive(Debug)]
+pub struct Fetcher {
+    cache: Arc<Cache>,
+    spool: Arc<FileSpool>,
+    http: Arc<Http>,
+    observer: Arc<dyn Observer>,
+    offline: bool,
+    credentials: Vec<Credential>,
+    counting: Counting,
+}
+
+impl Fetcher {
+    /// A fetcher. It makes nothing until it is used: a build that needs no cache gets none.
+    ///
+    /// # Errors
+    /// A cache folder that is no folder. One that cannot be written is replaced by a throw-away one when something is
+    /// to be written, with a warning.
+    pub fn new(options: FetchOptions) -> Result<Self, FetchError> {
+        let FetchOptions { cache_dir, offline, http, observer } = options;
+        if let Some(path) = &cache_dir
+            && path.is_file()
+        {
+            return Err(FetchError::WrongType { path: path.clone(), expected: "a folder", found: "a file" });
+        }
+        let cache = Arc::new(Cache::new(cache_dir.as_deref(), std::env::temp_dir(), Arc::clone(&observer)));
+        let spool = Arc::new(FileSpool::in_cache(Arc::clone(&cache)));
+        let (credentials, counting) = (Vec::new(), Counting::default());
+        Ok(Self { cache, spool, http, observer, offline, credentials, counting })
+    }
+
+    /// The same with names and passwords, each for one host.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Vec<Credential>) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// Something that changes at its place: an index, a key. A server is always asked whether it changed; without one
+    /// (offline) it is the one last seen.
+    ///
+    /// # Errors
+    /// More than `limit` bytes; the place's refusal; no answer, also where the cache has an older one, since an old
+    /// index without a word would hide updates.
+    pub fn document(&self, location: &Location, limit: u64) -> Result<Fetched, FetchError> {
+        let Some(url) = location.url() else { return local_document(location, limit) };
+        let cache_key = url.expose().as_str();
+        let known = self.cache.document(cache_key, limit);
+        if self.offline {
+            let known = known.ok_or_else(|| FetchError::Offline { location: location.clone() })?;
+            self.counting.hit();
+            return Ok(Fetched { bytes: known.bytes, from_cache: true });
+        }
+        // Without a validator there is nothing to ask by.
+        let known = known.filter(|known| known.validators != Validators::default());
+        let mut body = MemoryBody::default();
+        let progress = Progress::start(&self.observer, location.to_string(), 0);
+        let transfer = Transfer {
+            known: known.as_ref().map(|known| &known.validators),
+            ..self.transfer(location, url, Bound::AtMost(limit))
+        };
+        match (transfer.run(&mut body, progress)?, known) {
+            (Outcome::NotModified, Some(known)) => {
+                self.counting.hit();
+                Ok(Fetched { bytes: known.bytes, from_cache: true })
+            }
+            (Outcome::NotModified, None) => {
+                Err(FetchError::Status { location: location.clone(), status: 304 })
+            }
+            (Outcome::Complete(validators), _) => {
+                self.counting.miss();
+                self.cache.keep_document(cache_key, &validators, &body.0)?;
+                Ok(Fetched { bytes: body.0, from_cache: false })
+            }
+        }
+    }
+
+    /// Something that never changes, known by its key and not by its place: a package. Its size is checked; whether its
+    /// bytes are those the key stands for is for the caller to check, who calls [`Fetcher::forget`] if they are not and
+    /// asks once more.
+    ///
+    /// # Errors
+    /// Another size; the place's refusal; no answer; a full disk.
+    pub fn content(&self, location: &Location, key: &ContentKey, label: &str) -> Result<Blob, FetchError> {
+        if location.local_path().is_some() {
+            return local_content(location, key);
+        }
+        if let Some(blob) = self.cache.content(key) {
+            self.counting.hit();
+            return Ok(blob);
+        }
+        let Some(url) = location.url().filter(|_| !self.offline) else {
+            return Err(FetchError::Offline { location: location.clone() });
+        };
+        self.counting.miss();
+        let mut body = FileBody(self.cache.part()?);
+        let progress = Progress::start(&self.observer, label.to_owned(), key.size());
+        let transfer = self.transfer(location, url, Bound::Exactly(key.size()));
+        match transfer.run(&mut body as &mut dyn Sink, progress)? {
+            Outcome::Complete(_) => self.cache.keep_content(body.0, key),
+            Outcome::NotModified => Err(FetchError::Status { location: location.clone(), status: 304 }),
+        }
+    }
+
+    /// Drops a content from the cache, because its bytes turned out not to be those its key stands for.
+    pub fn forget(&self, key: &ContentKey) {
+        self.cache.forget(key);
+    }
+
+    /// [`Fetcher::content`] for each, several at once, in the order of the items.
+    ///
+    /// # Errors
+    /// That of the first item that failed; others that had not begun by then are not begun.
+    pub fn fetch_all(&self, items: &[ContentRequest], parallelism: usize) -> Result<Vec<Blob>, FetchError> {
+        let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let done: Mutex<Vec<(usize, Result<Blob, FetchError>)>> = Mutex::new(Vec::with_capacity(items.len()));
+        let work = || {
+            while !failed.load(Ordering::Relaxed) {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(item) = items.get(at) else { return };
+                let result = self.content(&item.location, &item.key, &item.label);
+                failed.fetch_or(result.is_err(), Ordering::Relaxed);
+                done.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..parallelism.clamp(1, MOST_PARALLEL).min(items.len()) {
+                // Where the host gives no further thread, those there are do the work.
+                let _ = std::thread::Builder::new().name("assemble-fetch".into()).spawn_scoped(scope, work);
+            }
+            work();
+        });
+        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        done.sort_unstable_by_key(|(at, _)| *at);
+        done.into_iter().map(|(_, result)| result).collect()
+    }
+
+    /// A place for bytes that stages make: short ones in memory, long ones in an unnamed file on the cache's disk.
+    pub fn spool(&self) -> Arc<dyn Spool> {
+        Arc::clone(&self.spool) as Arc<dyn Spool>
+    }
+
+    /// What was done so far.
+    pub fn counters(&self) -> Counters {
+        self.counting.now()
+    }
+
+    fn transfer<'a>(&'a self, location: &'a Location, url: &'a SafeUrl, bound: Bound) -> Transfer<'a> {
+        Transfer {
+            http: &self.http,
+            location,
+            url,
+            credentials: &self.credentials,
+            counting: &self.counting,
+            bound,
+            known: None,
+        }
+    }
+}
+
+fn local_document(location: &Location, limit: u64) -> Result<Fetched, FetchError> {
+    let path = location.local_path().unwrap_or(std::path::Path::new(""));
+    let bytes = open_limited(path, limit).map_err(|error| of_repository(location, error))?;
+    let bytes = bytes.ok_or_else(|| FetchError::TooLarge { location: location.clone(), limit })?;
+    Ok(Fetched { bytes, from_cache: false })
+}
+
+fn local_content(location: &Location, key: &ContentKey) -> Result<Blob, FetchError> {
+    let path = location.local_path().unwrap_or(std::path::Path::new(""));
+    let blob = open_file(path).map_err(|error| of_repository(location, error))?;
+    if blob.len() != key.size() {
+        return Err(FetchError::WrongSize {
+            location: location.clone(),
+            expected: key.size(),
+            found: blob.len(),
+            at_least: false,
+        });
+    }
+    Ok(blob)
+}
+
+/// A repository lacks a file: that is not a file the user named.
+fn of_repository(location: &Location, error: FetchError) -> FetchError {
+    match error {
+        FetchError::Missing { .. } => FetchError::NotFound { location: location.clone() },
+        other => other,
+    }
+}

@@ -1,0 +1,249 @@
+//! One file as a blob that notices changes.
+
+use std::fs::{File, FileType, Metadata, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use assemble_types::{Blob, ReadAt};
+use rustix::fs::OFlags;
+use tempfile::TempDir;
+
+use super::pool::{self, FileId};
+use crate::FetchError;
+
+/// What a file must keep while it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Watch {
+    /// A file of the user's, named by a path whose links are followed.
+    Followed,
+    /// A file of the user's, whose path must stay no link.
+    NotFollowed,
+    /// A file of the cache. Other processes may unlink or replace it meanwhile; the bytes we opened stay the same.
+    Cache,
+}
+
+/// What tells two states of a file apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    pub(super) fn of(meta: &Metadata) -> Self {
+        Self {
+            device: meta.dev(),
+            inode: meta.ino(),
+            size: meta.size(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        }
+    }
+
+    /// The first difference, for people.
+    fn difference(&self, now: &Self, watch: Watch) -> Option<String> {
+        if (self.device, self.inode) != (now.device, now.inode) {
+            Some("another file is in its place".into())
+        } else if self.size != now.size {
+            Some(format!("size: {} -> {}", self.size, now.size))
+        } else if self.modified != now.modified {
+            Some("its modification time moved".into())
+        } else if self.changed != now.changed && watch != Watch::Cache {
+            Some("its change time moved".into())
+        } else {
+            None
+        }
+    }
+}
+
+/// A regular file that is opened when it is read, and may be closed in between.
+#[derive(Debug)]
+struct LocalFile {
+    id: FileId,
+    path: PathBuf,
+    stamp: Stamp,
+    watch: Watch,
+    /// Keeps a throw-away cache there as long as something of it can be read.
+    _keep: Option<Arc<TempDir>>,
+}
+
+impl LocalFile {
+    fn file(&self) -> io::Result<Arc<File>> {
+        pool::get(self.id, || {
+            let file = open_regular(&self.path, self.watch).map_err(into_io)?;
+            let meta = file.metadata().map_err(|e| self.failed(e))?;
+            self.compare(&Stamp::of(&meta))?;
+            Ok(file)
+        })
+    }
+
+    fn compare(&self, now: &Stamp) -> io::Result<()> {
+        self.stamp.difference(now, self.watch).map_or(Ok(()), |what| Err(self.changed(what)))
+    }
+
+    fn changed(&self, what: String) -> io::Error {
+        into_io(FetchError::Changed { path: self.path.clone(), what })
+    }
+
+    fn failed(&self, source: io::Error) -> io::Error {
+        into_io(FetchError::io(&self.path, "read", source))
+    }
+}
+
+impl ReadAt for LocalFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let file = self.file()?;
+        loop {
+            match file.read_at(buf, offset) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.failed(e)),
+                Ok(0) if !buf.is_empty() && offset < self.stamp.size => {
+                    return Err(self.changed(format!("it ends at or before byte {offset} now")));
+                }
+                Ok(n) => return Ok(n),
+            }
+        }
+    }
+
+    fn check(&self) -> io::Result<()> {
+        let meta = self.file()?.metadata().map_err(|e| self.failed(e))?;
+        self.compare(&Stamp::of(&meta))?;
+        let meta = match self.watch {
+            Watch::Followed => std::fs::metadata(&self.path),
+            Watch::NotFollowed => std::fs::symlink_metadata(&self.path),
+            Watch::Cache => return Ok(()),
+        };
+        match meta {
+            Ok(meta) => self.compare(&Stamp::of(&meta)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(self.changed("it is gone".into())),
+            Err(e) => Err(self.failed(e)),
+        }
+    }
+}
+
+impl Drop for LocalFile {
+    fn drop(&mut self) {
+        pool::forget(self.id);
+    }
+}
+
+/// The bytes of a regular file, read in place. Links are followed.
+///
+/// The file is opened when it is read and may be closed in between, so that any number of blobs can be held. A reader
+/// that reaches the end compares device, inode, size, modification and change time with those at the call, of the open
+/// file and of whatever the path names then: a file that changes while it is read is an error that names it. That error
+/// is a [`FetchError::Changed`] inside an [`io::Error`].
+///
+/// # Errors
+/// [`FetchError::Missing`], [`FetchError::WrongType`] for folders, pipes, sockets and devices (none of which is even
+/// opened), [`FetchError::Io`] otherwise.
+pub fn open_file(path: &Path) -> Result<Blob, FetchError> {
+    open_kept(path, Watch::Followed, None)
+}
+
+/// [`open_file`] with a choice of what to watch, and something to keep alive.
+pub(crate) fn open_kept(path: &Path, watch: Watch, keep: Option<Arc<TempDir>>) -> Result<Blob, FetchError> {
+    let file = open_regular(path, watch)?;
+    let meta = file.metadata().map_err(|e| FetchError::io(path, "read", e))?;
+    Ok(blob_of(path, Stamp::of(&meta), watch, keep, Some(file)))
+}
+
+/// The blob of a cache file that is open already.
+pub(crate) fn kept(path: &Path, file: File, keep: Option<Arc<TempDir>>) -> Result<Blob, FetchError> {
+    let meta = file.metadata().map_err(|e| FetchError::io(path, "read", e))?;
+    Ok(blob_of(path, Stamp::of(&meta), Watch::Cache, keep, Some(file)))
+}
+
+/// The blob of a file whose state is known already and which is opened later.
+pub(super) fn open_later(path: &Path, stamp: Stamp, watch: Watch) -> Blob {
+    blob_of(path, stamp, watch, None, None)
+}
+
+fn blob_of(path: &Path, stamp: Stamp, watch: Watch, keep: Option<Arc<TempDir>>, file: Option<File>) -> Blob {
+    let id = FileId::new();
+    if let Some(file) = file {
+        pool::put(id, Arc::new(file));
+    }
+    let source = LocalFile { id, path: path.to_owned(), stamp, watch, _keep: keep };
+    Blob::new(Arc::new(source), stamp.size)
+}
+
+/// All bytes of a small file, refused if there are more than `limit`.
+pub(crate) fn open_limited(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FetchError> {
+    let failed = |e| FetchError::io(path, "read", e);
+    let file = open_regular(path, Watch::Followed)?;
+    let before = Stamp::of(&file.metadata().map_err(failed)?);
+    let mut bytes = Vec::new();
+    (&file).take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        return Ok(None);
+    }
+    let after = Stamp::of(&file.metadata().map_err(failed)?);
+    match before.difference(&after, Watch::Followed) {
+        Some(what) => Err(FetchError::Changed { path: path.to_owned(), what }),
+        None => Ok(Some(bytes)),
+    }
+}
+
+/// Opens a regular file, and nothing else. Asks before opening, since opening alone can do things to a device; and
+/// opens without blocking, since a pipe may have taken the file's place in between.
+fn open_regular(path: &Path, watch: Watch) -> Result<File, FetchError> {
+    let expected = "a file";
+    let wrong = |kind| FetchError::WrongType { path: path.to_owned(), expected, found: type_name(kind) };
+    let failed = |e: io::Error| match e.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            FetchError::Missing { path: path.to_owned() }
+        }
+        _ => FetchError::io(path, "open", e),
+    };
+    let follow = watch != Watch::NotFollowed;
+    let meta =
+        if follow { std::fs::metadata(path) } else { std::fs::symlink_metadata(path) }.map_err(failed)?;
+    if !meta.is_file() {
+        return Err(wrong(meta.file_type()));
+    }
+    let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    if !follow {
+        flags |= OFlags::NOFOLLOW;
+    }
+    let flags = i32::try_from(flags.bits()).unwrap_or(0);
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
+    let kind = file.metadata().map_err(failed)?.file_type();
+    if kind.is_file() { Ok(file) } else { Err(wrong(kind)) }
+}
+
+/// The name of a file type, for people.
+pub(super) fn type_name(kind: FileType) -> &'static str {
+    if kind.is_file() {
+        "a file"
+    } else if kind.is_dir() {
+        "a folder"
+    } else if kind.is_symlink() {
+        "a symbolic link"
+    } else if kind.is_fifo() {
+        "a named pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else if kind.is_block_device() {
+        "a block device"
+    } else if kind.is_char_device() {
+        "a character device"
+    } else {
+        "something unknown"
+    }
+}
+
+/// Carries our error through a reader; the kind stays, so that callers can still ask for it.
+fn into_io(error: FetchError) -> io::Error {
+    let kind = match &error {
+        FetchError::Io { source, .. } => source.kind(),
+        FetchError::Missing { .. } => io::ErrorKind::NotFound,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}

@@ -1,0 +1,340 @@
+//! One body over HTTP, however many tries that takes.
+
+mod body;
+mod progress;
+
+use std::error::Error as _;
+
+use assemble_types::SafeUrl;
+use reqwest::header::{
+    CONTENT_RANGE, ETAG, HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION,
+    RANGE,
+};
+use reqwest::{RequestBuilder, Response};
+
+use crate::cache::Validators;
+use crate::counters::Counting;
+use crate::error::{FetchError, RedirectFault, TransferError};
+use crate::http::{GiveUp, Http, RetryDecision, is_transient_status, jitter_seed};
+use crate::{Credential, Location};
+
+pub(crate) use body::{Bound, FileBody, MemoryBody, Sink};
+pub(crate) use progress::Progress;
+pub use progress::next_transfer_id;
+
+const MOST_REDIRECTS: u32 = 10;
+/// So much more of the body than ever before makes a broken transfer worth its full number of tries again.
+const ENOUGH_PROGRESS: u64 = 1 << 20;
+/// An unknown host name rarely becomes known within seconds, and each try may take a while.
+const NAME_LOOKUP_TRIES: u32 = 3;
+
+/// What to get, and whom to tell.
+pub(crate) struct Transfer<'a> {
+    pub(crate) http: &'a Http,
+    pub(crate) location: &'a Location,
+    pub(crate) url: &'a SafeUrl,
+    pub(crate) credentials: &'a [Credential],
+    pub(crate) counting: &'a Counting,
+    pub(crate) bound: Bound,
+    pub(crate) known: Option<&'a Validators>,
+}
+
+/// How a transfer ended well.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// What we know is still what there is.
+    NotModified,
+    /// The body is in the sink.
+    Complete(Validators),
+}
+
+/// What the tries so far brought.
+struct State<'s> {
+    sink: &'s mut dyn Sink,
+    progress: Progress,
+    received: u64,
+    /// Of the body that `received` counts.
+    validators: Validators,
+}
+
+enum Failure {
+    Final(FetchError),
+    Passing(TransferError, Option<HeaderMap>),
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        Self::Final(error)
+    }
+}
+
+impl From<TransferError> for Failure {
+    fn from(error: TransferError) -> Self {
+        Self::Passing(error, None)
+    }
+}
+
+impl Transfer<'_> {
+    /// Tries until the body is there, an answer is final, or the tries are used up.
+    pub(crate) fn run(&self, sink: &mut dyn Sink, progress: Progress) -> Result<Outcome, FetchError> {
+        let mut state = State { sink, progress, received: 0, validators: Validators::default() };
+        let (mut tries, mut failures, mut most) = (0, 0, 0);
+        let seed = jitter_seed();
+        loop {
+            tries += 1;
+            let (why, headers) = match self.http.block_on(self.attempt(&mut state)) {
+                Ok(outcome) => return Ok(outcome),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Passing(why, headers)) => (why, headers),
+            };
+            if state.received >= most + ENOUGH_PROGRESS {
+                most = state.received;
+                failures = 0;
+            }
+            failures += 1;
+            let hopeless = matches!(why, TransferError::NameLookup(_)) && failures >= NAME_LOOKUP_TRIES;
+            match self.http.retry().decide(failures, headers.as_ref(), seed) {
+                RetryDecision::After(wait) if !hopeless => std::thread::sleep(wait),
+                RetryDecision::GiveUp(GiveUp::AskedToWait(asked)) => {
+                    return Err(self.too_busy(&why, asked));
+                }
+                _ => {
+                    let location = self.location.clone();
+                    return Err(FetchError::Unavailable { location, tries, source: why });
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, state: &mut State<'_>) -> Result<Outcome, Failure> {
+        if !self.may_resume(state) {
+            state.restart()?;
+        }
+        let mut response = self.ask(state).await?;
+        let total = response.content_length();
+        match response.status().as_u16() {
+            200 => {
+                state.restart()?;
+                state.validators = validators(response.headers());
+                self.bound.check_total(self.location, total)?;
+            }
+            206 if state.received > 0 => {
+                let range = content_range(response.headers());
+                if range.map(|(from, _)| from) != Some(Some(state.received)) {
+                    // Another part than the one asked for: from the start then, which every server can do.
+                    state.restart()?;
+                    return Err(TransferError::Status(206).into());
+                }
+                self.bound.check_total(self.location, range.and_then(|(_, total)| total))?;
+            }
+            304 if self.known.is_some() && state.received == 0 => return Ok(Outcome::NotModified),
+            416 if state.received > 0 => {
+                self.bound
+                    .check_total(self.location, content_range(response.headers()).and_then(|(_, t)| t))?;
+                state.restart()?;
+                return Err(TransferError::Status(416).into());
+            }
+            status => return Err(self.refused(status, response.headers())),
+        }
+        self.receive(&mut response, state).await?;
+        Ok(Outcome::Complete(std::mem::take(&mut state.validators)))
+    }
+
+    async fn receive(&self, response: &mut Response, state: &mut State<'_>) -> Result<(), Failure> {
+        loop {
+            match response.chunk().await {
+                Ok(Some(bytes)) => {
+                    let after = state.received + bytes.len() as u64;
+                    self.bound.check_received(self.location, after)?;
+                    state.sink.write(&bytes)?;
+                    state.received = after;
+                    self.counting.fetched(bytes.len() as u64);
+                    state.progress.reached(after);
+                }
+                Ok(None) if self.bound.is_short(state.received) => {
+                    return Err(TransferError::Cut { received: state.received }.into());
+                }
+                Ok(None) => return Ok(()),
+                Err(error) if error.is_timeout() => return Err(TransferError::Stalled.into()),
+                // What a broken connection is called inside depends on where it broke.
+                Err(_) if state.received > 0 => {
+                    return Err(TransferError::Cut { received: state.received }.into());
+                }
+                Err(error) => return Err(TransferError::Broken(error.without_url()).into()),
+            }
+        }
+    }
+
+    /// Sends the request, and follows where it is sent.
+    async fn ask(&self, state: &State<'_>) -> Result<Response, Failure> {
+        let mut url = self.url.clone();
+        for _ in 0..=MOST_REDIRECTS {
+            self.counting.request();
+            let request = self.request(&url, state);
+            let response = request.send().await.map_err(|error| self.classify(error))?;
+            if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Ok(response);
+            }
+            url = self.redirected(&url, &response)?;
+        }
+        Err(self.redirect_fault(RedirectFault::TooMany).into())
+    }
+
+    fn request(&self, url: &SafeUrl, state: &State<'_>) -> RequestBuilder {
+        let mut request = self.http.client().get(url.expose().clone());
+        let host = url.host();
+        // A URL's own credentials are sent by the client. After a redirection others apply, or none.
+        if let Some(credential) = self.credentials.iter().find(|c| c.host == host)
+            && !url.has_credentials()
+        {
+            request = request.basic_auth(&credential.user, Some(&credential.password));
+        }
+        if state.received > 0 {
+            request = request.header(RANGE, format!("bytes={}-", state.received));
+            if let Some(validator) = strong(&state.validators) {
+                request = request.header(IF_RANGE, validator);
+            }
+        } else if let Some(known) = self.known {
+            if let Some(etag) = &known.etag {
+                request = request.header(IF_NONE_MATCH, etag);
+            } else if let Some(date) = &known.last_modified {
+                request = request.header(IF_MODIFIED_SINCE, date);
+            }
+        }
+        request
+    }
+
+    fn redirected(&self, from: &SafeUrl, response: &Response) -> Result<SafeUrl, FetchError> {
+        let fault = |fault| self.redirect_fault(fault);
+        let target = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        let target = target.and_then(|target| from.join(target).ok());
+        let target = target.ok_or_else(|| fault(RedirectFault::NoTarget))?;
+        match (from.expose().scheme(), target.expose().scheme()) {
+            ("http", "http") | (_, "https") => Ok(target),
+            (_, "http") => Err(fault(RedirectFault::Insecure)),
+            _ => Err(fault(RedirectFault::NoTarget)),
+        }
+    }
+
+    fn redirect_fault(&self, why: RedirectFault) -> FetchError {
+        FetchError::Redirect { location: self.location.clone(), why }
+    }
+
+    /// A part can be completed if somebody will notice that the parts do not fit: whoever checks the content's
+    /// checksum, or the server, which compares a strong validator.
+    fn may_resume(&self, state: &State<'_>) -> bool {
+        self.bound.is_exact() || strong(&state.validators).is_some()
+    }
+
+    fn refused(&self, status: u16, headers: &HeaderMap) -> Failure {
+        let location = self.location.clone();
+        match status {
+            404 | 410 => FetchError::NotFound { location }.into(),
+            401 | 403 | 407 => FetchError::Denied { location, status }.into(),
+            _ if is_transient_status(status) => {
+                Failure::Passing(TransferError::Status(status), Some(headers.clone()))
+            }
+            _ => FetchError::Status { location, status }.into(),
+        }
+    }
+
+    fn too_busy(&self, why: &TransferError, asked: std::time::Duration) -> FetchError {
+        let status = if let TransferError::Status(status) = why { *status } else { 0 };
+        let longest = self.http.retry().longest_asked;
+        FetchError::TooBusy { location: self.location.clone(), status, asked, longest }
+    }
+
+    fn classify(&self, error: reqwest::Error) -> Failure {
+        if let Some(source) = tls_error(&error).map(Box::new) {
+            return FetchError::Tls { location: self.location.clone(), source }.into();
+        }
+        let error = error.without_url();
+        if error.is_connect() {
+            if chain_says(&error, "dns error") {
+                return TransferError::NameLookup(error).into();
+            }
+            return TransferError::Connect(error).into();
+        }
+        if error.is_timeout() {
+            return TransferError::Stalled.into();
+        }
+        TransferError::Broken(error).into()
+    }
+}
+
+impl State<'_> {
+    fn restart(&mut self) -> Result<(), FetchError> {
+        if self.received > 0 {
+            self.sink.restart()?;
+            self.received = 0;
+        }
+        self.validators = Validators::default();
+        Ok(())
+    }
+}
+
+fn validators(headers: &HeaderMap) -> Validators {
+    let get = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    Validators { etag: get(ETAG), last_modified: get(LAST_MODIFIED) }
+}
+
+/// The entity tag if it promises equal bytes (RFC 9110 section 8.8.1).
+fn strong(validators: &Validators) -> Option<&str> {
+    validators.etag.as_deref().filter(|etag| etag.starts_with('"'))
+}
+
+/// First byte and length of the whole in `Content-Range` (RFC 9110 section 14.4), each if it is told.
+fn content_range(headers: &HeaderMap) -> Option<(Option<u64>, Option<u64>)> {
+    let value = headers.get(CONTENT_RANGE)?.to_str().ok()?;
+    let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
+    let from = range.split_once('-').and_then(|(from, _)| from.parse().ok());
+    Some((from, total.parse().ok()))
+}
+
+/// What TLS said, if it was TLS. An error inside an `io::Error` is not in the chain of sources.
+fn tls_error(error: &reqwest::Error) -> Option<rustls::Error> {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
+            return Some(tls.clone());
+        }
+        let inside = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = match inside {
+            Some(inside) => Some(inside),
+            None => cause.source(),
+        };
+    }
+    None
+}
+
+fn chain_says(error: &reqwest::Error, text: &str) -> bool {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if cause.to_string() == text {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_ranges() {
+        for (value, expected) in [
+            ("bytes 5-9/10", Some((Some(5), Some(10)))),
+            ("bytes 5-9/*", Some((Some(5), None))),
+            ("bytes */10", Some((None, Some(10)))),
+            ("bytes 5-9", None),
+            ("items 5-9/10", None),
+            ("bytes x-9/y", Some((None, None))),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_RANGE, value.parse().unwrap());
+            assert_eq!(content_range(&headers), expected, "{value}");
+        }
+    }
+}
