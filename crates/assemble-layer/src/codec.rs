@@ -17,10 +17,10 @@ pub const CODEC: &str = "gzip-1";
 pub(crate) const GROUP: usize = 128 << 10;
 
 /// No block is larger. Part of [`CODEC`].
-pub(crate) const CUT: usize = 256 << 10;
+pub(crate) const CUT: usize = 384 << 10;
 
 /// The compressor's level. Part of [`CODEC`].
-const LEVEL: u32 = 6;
+const LEVEL: u32 = 5;
 
 /// Magic, deflate, no flags, no time, no hints, unknown system. Part of [`CODEC`].
 const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];

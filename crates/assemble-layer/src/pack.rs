@@ -38,7 +38,7 @@ pub struct Layer {
 /// names otherwise, each name of a package's node is a full copy, as apko has it; in the other parts the first is the
 /// file and the later ones are hard links to it.
 ///
-/// The result does not depend on `threads`; about `threads + 3` blocks of a quarter mebibyte are in memory.
+/// The result does not depend on `threads`; about `threads + 3` blocks of at most 384 KiB are in memory.
 pub fn pack(
     entries: &[TreeEntry<'_>],
     names: &AccountNames,
