@@ -1,0 +1,397 @@
+//! What can go wrong, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use assemble_types::{Digest, Explain, Kind};
+
+use crate::credentials::StoreError;
+use crate::location::AddressFault;
+
+/// Where something went wrong, and in the middle of what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The registry as the user named it.
+    pub registry: String,
+    /// The repository; empty where none is concerned.
+    pub repository: String,
+    /// What was being done, such as `sending blob sha256:…`.
+    pub action: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.registry)?;
+        if !self.repository.is_empty() {
+            write!(f, "/{}", self.repository)?;
+        }
+        write!(f, ": {}", self.action)
+    }
+}
+
+/// Why a push, a pull or a login failed. No message, `Debug` form or source shows a password, a token or a signed
+/// address.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// The registry part of a reference cannot be a host.
+    #[error("`{name}` is no name of a registry")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// Where to push to is named by tag and digest at once.
+    #[error("{reference}: a push goes to a tag or to a digest, not to both")]
+    TagAndDigest {
+        /// The reference.
+        reference: String,
+    },
+    /// The digest to push to is not that of the image.
+    #[error("{reference}: the image to push is {found}")]
+    OtherImage {
+        /// The reference, which names another digest.
+        reference: String,
+        /// The digest of the image's last manifest.
+        found: Digest,
+    },
+    /// HTTP's basic scheme cannot carry this user name.
+    #[error("a user name is not empty and has neither `:` nor control characters")]
+    UserName,
+    /// A part of the image to push contradicts itself: a bug of the caller.
+    #[error("the image to push is not whole: {what}")]
+    NotWhole {
+        /// What is wrong.
+        what: String,
+    },
+    /// The registry or its token server refused us.
+    #[error("{place}: denied ({status}){}", said(.message))]
+    Denied {
+        /// Where.
+        place: Box<Place>,
+        /// 401 or 403.
+        status: u16,
+        /// The server's first message; may be empty.
+        message: String,
+        /// The sources of credentials that were asked, and what came of each.
+        tried: Vec<String>,
+    },
+    /// The registry does not have it.
+    #[error("{place}: not found (404){}", said(.message))]
+    NotFound {
+        /// Where.
+        place: Box<Place>,
+        /// The server's first message; may be empty.
+        message: String,
+    },
+    /// Another refusal, or a failure of the server that did not pass.
+    #[error("{place}: the server answered {status}{}", said(.message))]
+    Refused {
+        /// Where.
+        place: Box<Place>,
+        /// The status.
+        status: u16,
+        /// The server's first message; may be empty.
+        message: String,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// The server asks for more patience than is sensible.
+    #[error("{place}: the server answered {status} and asks to wait {} s{}", .wait.as_secs(), said(.message))]
+    AskedToWait {
+        /// Where.
+        place: Box<Place>,
+        /// The status.
+        status: u16,
+        /// How long.
+        wait: Duration,
+        /// The server's first message; may be empty.
+        message: String,
+    },
+    /// No connection, or it broke.
+    #[error("{place}: no answer from {host} ({tries} {})", if *.tries == 1 { "try" } else { "tries" })]
+    Transport {
+        /// Where.
+        place: Box<Place>,
+        /// Host and port that were talked to.
+        host: String,
+        /// How often it was tried.
+        tries: u32,
+        /// The cause.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The connection stood, and nothing moved.
+    #[error("{place}: {host} was silent for {seconds} s")]
+    Stalled {
+        /// Where.
+        place: Box<Place>,
+        /// Host and port that were talked to.
+        host: String,
+        /// How long.
+        seconds: u64,
+    },
+    /// The registry sent us to an address where we do not go.
+    #[error("{place}: the registry points to {to}")]
+    Address {
+        /// Where.
+        place: Box<Place>,
+        /// The address, without anything secret; empty if there was none.
+        to: String,
+        /// Why not.
+        #[source]
+        source: AddressFault,
+    },
+    /// The token server's answer cannot be used.
+    #[error("{place}: the answer of the token server {host} {why}")]
+    Token {
+        /// Where.
+        place: Box<Place>,
+        /// The token server.
+        host: String,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// The registry's digest is not ours, or the bytes that came do not have the digest asked for.
+    #[error("{place}: expected {expected}, found {found}")]
+    Digest {
+        /// Where.
+        place: Box<Place>,
+        /// What it has to be.
+        expected: Digest,
+        /// What it is; text, for a registry may send anything.
+        found: String,
+    },
+    /// More or fewer bytes than the descriptor says.
+    #[error("{place}: expected {expected} bytes, {found} came")]
+    Size {
+        /// Where.
+        place: Box<Place>,
+        /// What it has to be.
+        expected: u64,
+        /// `more` or a number.
+        found: String,
+    },
+    /// Larger than anything that is taken into memory.
+    #[error("{place}: larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// Where.
+        place: Box<Place>,
+        /// The limit.
+        limit: u64,
+    },
+    /// A manifest calls itself other than the registry does.
+    #[error("{place}: sent as {sent}, but its `mediaType` is {inside}")]
+    MediaType {
+        /// Where.
+        place: Box<Place>,
+        /// The `Content-Type`.
+        sent: String,
+        /// The manifest's own.
+        inside: String,
+    },
+    /// A blob's local bytes are not, or no longer, what was hashed.
+    #[error(
+        "{place}: the local bytes have changed since they were hashed: expected {expected}, found {found}"
+    )]
+    LocalChanged {
+        /// Where.
+        place: Box<Place>,
+        /// What was hashed.
+        expected: Digest,
+        /// What is there now.
+        found: Digest,
+    },
+    /// A blob's local bytes cannot be read.
+    #[error("{place}: the local bytes cannot be read")]
+    LocalRead {
+        /// Where.
+        place: Box<Place>,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// What came could not be written where the caller wants it.
+    #[error("{place}: what came could not be written")]
+    Output {
+        /// Where.
+        place: Box<Place>,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The image is there, but not under all of its tags.
+    #[error("{registry}/{repository}: tag `{tag}` failed; in place: {}", list(.done))]
+    Tag {
+        /// The registry.
+        registry: String,
+        /// The repository.
+        repository: String,
+        /// The first tag that failed.
+        tag: String,
+        /// Tags that are in place.
+        done: Vec<String>,
+        /// Why it failed.
+        #[source]
+        source: Box<RegistryError>,
+    },
+    /// The credentials are right, but could not be kept.
+    #[error("{registry}: logged in, but the credentials could not be kept")]
+    Store {
+        /// The registry.
+        registry: String,
+        /// The cause.
+        #[source]
+        source: StoreError,
+    },
+    /// A part of the program ended early.
+    #[error("{place}: a task of ours ended early")]
+    Task {
+        /// Where.
+        place: Box<Place>,
+    },
+}
+
+fn said(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(": {message}") }
+}
+
+fn list(tags: &[String]) -> String {
+    if tags.is_empty() { "none".into() } else { tags.join(", ") }
+}
+
+impl RegistryError {
+    fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Denied { place, .. }
+            | Self::NotFound { place, .. }
+            | Self::Refused { place, .. }
+            | Self::AskedToWait { place, .. }
+            | Self::Transport { place, .. }
+            | Self::Stalled { place, .. } => Some(place),
+            _ => None,
+        }
+    }
+}
+
+impl Explain for RegistryError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Name { .. } => "registry/name",
+            Self::TagAndDigest { .. } => "registry/tag-and-digest",
+            Self::OtherImage { .. } => "registry/other-image",
+            Self::UserName => "registry/user-name",
+            Self::NotWhole { .. } => "registry/not-whole",
+            Self::Denied { .. } => "registry/denied",
+            Self::NotFound { .. } => "registry/not-found",
+            Self::Refused { .. } => "registry/refused",
+            Self::AskedToWait { .. } => "registry/asked-to-wait",
+            Self::Transport { .. } => "registry/transport",
+            Self::Stalled { .. } => "registry/stalled",
+            Self::Address { .. } => "registry/address",
+            Self::Token { .. } => "registry/token",
+            Self::Digest { .. } => "registry/digest",
+            Self::Size { .. } => "registry/size",
+            Self::TooLarge { .. } => "registry/too-large",
+            Self::MediaType { .. } => "registry/media-type",
+            Self::LocalChanged { .. } => "registry/local-changed",
+            Self::LocalRead { .. } => "registry/local-read",
+            Self::Output { .. } => "registry/output",
+            Self::Tag { .. } => "registry/tag",
+            Self::Store { .. } => "registry/store",
+            Self::Task { .. } => "registry/task",
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Name { .. } | Self::TagAndDigest { .. } | Self::OtherImage { .. } | Self::UserName => {
+                Kind::Usage
+            }
+            Self::NotWhole { .. } | Self::Task { .. } => Kind::Bug,
+            Self::Denied { .. } => Kind::Denied,
+            Self::NotFound { .. }
+            | Self::Refused { .. }
+            | Self::AskedToWait { .. }
+            | Self::Transport { .. }
+            | Self::Stalled { .. }
+            | Self::Token { .. } => Kind::Unavailable,
+            Self::Address { .. }
+            | Self::Digest { .. }
+            | Self::Size { .. }
+            | Self::TooLarge { .. }
+            | Self::MediaType { .. }
+            | Self::LocalChanged { .. } => Kind::Integrity,
+            Self::LocalRead { .. } | Self::Output { .. } | Self::Store { .. } => Kind::Host,
+            Self::Tag { source, .. } => source.kind(),
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let registry = self.place().map_or("", |place| place.registry.as_str());
+        match self {
+            Self::Name { .. } => vec!["write it as HOST[:PORT]/NAME[:TAG]".into()],
+            Self::TagAndDigest { .. } => vec!["leave out the part after `@`".into()],
+            Self::Denied { tried, .. } => {
+                let tried = if tried.is_empty() { "nothing".into() } else { tried.join("; ") };
+                vec![format!("tried: {tried}; run `assemble login {registry}`")]
+            }
+            Self::NotFound { .. } => vec![
+                "check the name and the tag; some registries want the repository to be made beforehand"
+                    .into(),
+                format!("some answer 404 where access is denied: run `assemble login {registry}`"),
+            ],
+            Self::Refused { status: 429, .. } | Self::AskedToWait { .. } => {
+                vec![format!("wait and run it again, or raise the limit: `assemble login {registry}`")]
+            }
+            Self::Refused { status: 500.., .. } | Self::Stalled { .. } => {
+                vec!["run it again later: what has been sent is not sent twice".into()]
+            }
+            Self::Refused { status: 413, .. } => {
+                vec!["a proxy before the registry limits the size of a request: raise its limit".into()]
+            }
+            Self::Transport { source, .. } => transport_hints(source, registry),
+            Self::LocalChanged { .. } => vec!["build again".into()],
+            Self::Tag { source, .. } => source.hints(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// All of an error's causes as one lower-case text. The libraries below give no other way to tell them apart.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut out = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        out.push_str(&error.to_string().to_ascii_lowercase());
+        out.push('\n');
+        next = error.source();
+    }
+    out
+}
+
+/// Whether the server's certificate is the trouble: no later try will be better.
+pub(crate) fn is_certificate(causes: &str) -> bool {
+    causes.contains("certificate")
+}
+
+/// Whether the server does not speak TLS.
+pub(crate) fn is_not_tls(causes: &str) -> bool {
+    causes.contains("invalidcontenttype") || causes.contains("corrupt message")
+}
+
+fn transport_hints(source: &reqwest::Error, registry: &str) -> Vec<String> {
+    let causes = causes(source);
+    if is_certificate(&causes) {
+        return vec![
+            "name the file of the authority that signed the server's certificate: `--ca-file FILE`".into(),
+        ];
+    }
+    if is_not_tls(&causes) {
+        return vec![format!("if the registry speaks plain http: `--plain-http={registry}`")];
+    }
+    if causes.contains("dns error") || causes.contains("lookup address") {
+        return vec![format!("check the name `{registry}`")];
+    }
+    vec!["check that the registry runs and can be reached from here".into()]
+}

@@ -1,0 +1,149 @@
+//! Request bodies that can be sent again.
+
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use assemble_types::{Blob, Event, Observer, TransferId};
+use futures_core::Stream;
+use reqwest::Body;
+use tokio::sync::mpsc::{Receiver, channel};
+
+/// Bytes read and handed on at a time.
+const CHUNK: u64 = 256 * 1024;
+
+/// What a request carries. Opening it twice gives the same bytes twice.
+#[derive(Debug, Clone)]
+pub(crate) enum Payload {
+    Empty,
+    Bytes(Arc<[u8]>),
+    /// With a name for people.
+    Blob(Blob, String),
+}
+
+impl Payload {
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Blob(blob, _) => blob.len(),
+        }
+    }
+
+    /// Whether it is worth a connection of its own.
+    pub(crate) fn is_large(&self) -> bool {
+        matches!(self, Self::Blob(blob, _) if blob.len() > CHUNK)
+    }
+
+    /// Opens it from the start. Must be called on the runtime.
+    pub(crate) fn open(&self, observer: &Arc<dyn Observer>) -> io::Result<(Body, Arc<Progress>)> {
+        let progress = Arc::new(Progress::default());
+        let body = match self {
+            Self::Empty => Body::default(),
+            Self::Bytes(bytes) => Body::from(bytes.to_vec()),
+            Self::Blob(blob, _) if blob.len() <= CHUNK => {
+                let bytes = blob.read_to_vec(CHUNK)?;
+                progress.sent.store(bytes.len() as u64, Ordering::Relaxed);
+                Body::from(bytes)
+            }
+            Self::Blob(blob, label) => {
+                Body::wrap_stream(stream(blob.clone(), label.clone(), &progress, observer))
+            }
+        };
+        Ok((body, progress))
+    }
+}
+
+/// How far a body has been taken.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) sent: AtomicU64,
+    fault: Mutex<Option<io::Error>>,
+}
+
+impl Progress {
+    /// Why reading the local bytes failed, if it did. The HTTP library only says that the body did.
+    pub(crate) fn take_fault(&self) -> Option<io::Error> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Reads on a thread that may block, a little ahead of the network.
+fn stream(blob: Blob, label: String, progress: &Arc<Progress>, observer: &Arc<dyn Observer>) -> BlobStream {
+    let (sender, receiver) = channel(2);
+    let total = blob.len();
+    tokio::task::spawn_blocking(move || {
+        let mut reader = blob.reader();
+        loop {
+            let mut bytes = Vec::new();
+            let read = reader.by_ref().take(CHUNK).read_to_end(&mut bytes);
+            let item = match read {
+                Ok(0) => return,
+                Ok(_) => Ok(bytes),
+                Err(error) => Err(error),
+            };
+            let last = item.is_err();
+            // A receiver that is gone means that the request is over.
+            if sender.blocking_send(item).is_err() || last {
+                return;
+            }
+        }
+    });
+    BlobStream { receiver, progress: Arc::clone(progress), transfer: Transfer::start(observer, label, total) }
+}
+
+struct BlobStream {
+    receiver: Receiver<io::Result<Vec<u8>>>,
+    progress: Arc<Progress>,
+    transfer: Transfer,
+}
+
+impl Stream for BlobStream {
+    type Item = io::Result<Vec<u8>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = self.receiver.poll_recv(cx);
+        match &item {
+            Poll::Ready(Some(Ok(bytes))) => {
+                self.progress.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                self.transfer.advance(bytes.len() as u64);
+            }
+            Poll::Ready(Some(Err(error))) => {
+                let copy = io::Error::new(error.kind(), error.to_string());
+                *self.progress.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy);
+            }
+            _ => {}
+        }
+        item
+    }
+}
+
+/// Tells an observer of bytes that move, and of their end however it comes.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    observer: Arc<dyn Observer>,
+    id: TransferId,
+}
+
+/// Numbers of transfers; the high bit keeps them apart from those of other libraries.
+static NEXT: AtomicU64 = AtomicU64::new(1 << 63);
+
+impl Transfer {
+    pub(crate) fn start(observer: &Arc<dyn Observer>, label: String, total: u64) -> Self {
+        let id = TransferId(NEXT.fetch_add(1, Ordering::Relaxed));
+        observer.event(Event::TransferStarted { id, label, total });
+        Self { observer: Arc::clone(observer), id }
+    }
+
+    pub(crate) fn advance(&self, bytes: u64) {
+        self.observer.event(Event::TransferAdvanced { id: self.id, bytes });
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        self.observer.event(Event::TransferEnded { id: self.id });
+    }
+}
