@@ -1,0 +1,201 @@
+//! The entries of an unpacked data section.
+
+use std::collections::HashMap;
+
+use assemble_types::{Blob, ImagePath, Mode, Owner};
+use sha1::{Digest as _, Sha1};
+
+use crate::error::{PathProblem, Section};
+use crate::open::walk_limits;
+use crate::sections::buffered;
+use crate::tarball::{ArchiveError, Item, ItemKind, Walker};
+use crate::{Checksum, Entry, EntryKind, Limits, PackageProblem};
+
+/// The longest name that Linux file systems take.
+const MAX_PART: usize = 255;
+
+/// Collects entries; a later one of the same path takes the place of an earlier one.
+#[derive(Default)]
+struct Entries {
+    list: Vec<Option<Entry>>,
+    /// Looked up only, never walked.
+    places: HashMap<ImagePath, usize>,
+    count: u64,
+    metadata: u64,
+}
+
+impl Entries {
+    fn add(&mut self, entry: Entry) -> Result<(), PackageProblem> {
+        let is_directory = matches!(entry.kind, EntryKind::Directory);
+        if let Some(&place) = self.places.get(&entry.path) {
+            let earlier = &mut self.list[place];
+            let was_directory = earlier.as_ref().is_some_and(|e| matches!(e.kind, EntryKind::Directory));
+            if is_directory != was_directory {
+                return Err(PackageProblem::Clash { path: entry.path });
+            }
+            if is_directory {
+                // In its old place, as what lies in it may stand between.
+                *earlier = Some(entry);
+                return Ok(());
+            }
+            *earlier = None;
+        }
+        self.places.insert(entry.path.clone(), self.list.len());
+        self.list.push(Some(entry));
+        Ok(())
+    }
+
+    /// Counts what the entry will keep in memory.
+    fn account(&mut self, item: &Item, limits: &Limits) -> Result<(), PackageProblem> {
+        self.count += 1;
+        if self.count > limits.entries {
+            return Err(PackageProblem::TooManyEntries { limit: limits.entries });
+        }
+        let xattrs: usize = item.attributes.xattrs.iter().map(|(key, value)| key.len() + value.len() + 64).sum();
+        self.metadata += (item.name.len() + item.link.len() + xattrs) as u64;
+        if self.metadata > limits.metadata {
+            return Err(PackageProblem::Metadata { limit: limits.metadata });
+        }
+        Ok(())
+    }
+}
+
+/// Normalises a path of a package: slashes in front and doubled ones are dropped. All else that is odd is refused.
+fn entry_path(name: &[u8], limits: &Limits) -> Result<ImagePath, PathProblem> {
+    if name.len() as u64 > limits.path {
+        return Err(PathProblem::TooLong(limits.path));
+    }
+    if name.iter().any(u8::is_ascii_control) {
+        return Err(PathProblem::Control);
+    }
+    for part in name.split(|b| *b == b'/') {
+        match part {
+            b".." => return Err(PathProblem::Climbs),
+            b"." => return Err(PathProblem::Dot),
+            _ if part.len() > MAX_PART => return Err(PathProblem::PartTooLong),
+            _ if part.starts_with(b".wh.") => return Err(PathProblem::Whiteout),
+            _ => {}
+        }
+    }
+    ImagePath::parse(name).map_err(|_| PathProblem::Climbs)
+}
+
+/// Hidden files at the top of the archive, which hold data for tools and are not installed.
+fn is_top_dot_file(name: &[u8]) -> bool {
+    name.starts_with(b".") && !name.contains(&b'/') && name != b".."
+}
+
+/// Reads all entries of the unpacked data section and checks every file's content.
+pub(crate) fn read_entries(plain: &Blob, limits: &Limits) -> Result<Vec<Entry>, PackageProblem> {
+    let mut entries = Entries::default();
+    let mut walker = Walker::new(buffered(plain), walk_limits(limits));
+    let mut in_front = true;
+    while let Some(item) = walker.next().map_err(archive)? {
+        entries.account(&item, limits)?;
+        if in_front && is_top_dot_file(&item.name) {
+            continue;
+        }
+        in_front = false;
+        let path_error = |problem| PackageProblem::Path { name: item.name.clone(), problem };
+        let path = entry_path(&item.name, limits).map_err(path_error)?;
+        if item.kind != ItemKind::Directory {
+            if path.is_root() {
+                return Err(path_error(PathProblem::Empty));
+            }
+            if item.name.ends_with(b"/") {
+                return Err(path_error(PathProblem::Slash));
+            }
+        }
+        entries.add(entry(&mut walker, plain, item, path, limits)?)?;
+    }
+    Ok(entries.list.into_iter().flatten().collect())
+}
+
+fn archive(source: ArchiveError) -> PackageProblem {
+    match source {
+        // The archive was unpacked by us a moment ago, so this is not the package's fault.
+        ArchiveError::Read(source) => PackageProblem::Spool(source),
+        source => PackageProblem::Archive { section: Section::Data, source },
+    }
+}
+
+fn entry<R: std::io::BufRead>(
+    walker: &mut Walker<R>,
+    plain: &Blob,
+    item: Item,
+    path: ImagePath,
+    limits: &Limits,
+) -> Result<Entry, PackageProblem> {
+    let checksum = match &item.attributes.checksum {
+        Some(text) => Some(
+            Checksum::parse_pax(&String::from_utf8_lossy(text))
+                .map_err(|source| PackageProblem::ChecksumText { path: path.clone(), source })?,
+        ),
+        None => None,
+    };
+    let size = item.content.end - item.content.start;
+    if item.kind != ItemKind::File && size > 0 {
+        return Err(PackageProblem::Content { path, size });
+    }
+    let kind = match item.kind {
+        ItemKind::Directory => EntryKind::Directory,
+        ItemKind::File => EntryKind::File(file(walker, plain, &item, &path, checksum)?),
+        ItemKind::Symlink => {
+            if item.link.is_empty() || item.link.len() as u64 > limits.path || item.link.contains(&0) {
+                return Err(PackageProblem::LinkText { path });
+            }
+            EntryKind::Symlink(item.link)
+        }
+        ItemKind::HardLink => {
+            let target = entry_path(&item.link, limits)
+                .and_then(|target| if target.is_root() { Err(PathProblem::Empty) } else { Ok(target) })
+                .map_err(|problem| PackageProblem::HardLinkTarget {
+                    path: path.clone(),
+                    target: item.link.clone(),
+                    problem,
+                })?;
+            EntryKind::HardLink { target, text: item.link }
+        }
+        ItemKind::Device => return Err(PackageProblem::Kind { path, kind: "a device".into() }),
+        ItemKind::Fifo => return Err(PackageProblem::Kind { path, kind: "a named pipe".into() }),
+        ItemKind::Other(byte) => {
+            let kind = format!("an entry of type `{}`", byte.escape_ascii());
+            return Err(PackageProblem::Kind { path, kind });
+        }
+    };
+    Ok(Entry {
+        path,
+        kind,
+        mode: Mode::from_bits(item.mode),
+        owner: Owner { uid: item.uid, gid: item.gid },
+        mtime: item.mtime,
+        checksum,
+        xattrs: item.attributes.xattrs,
+    })
+}
+
+/// The content of a regular file, hashed if there is something to compare it with.
+fn file<R: std::io::BufRead>(
+    walker: &mut Walker<R>,
+    plain: &Blob,
+    item: &Item,
+    path: &ImagePath,
+    checksum: Option<Checksum>,
+) -> Result<Blob, PackageProblem> {
+    let mut hasher = Sha1::new();
+    // Reading to the end also proves that the content is there.
+    walker
+        .content(&mut |bytes| {
+            if checksum.is_some() {
+                hasher.update(bytes);
+            }
+        })
+        .map_err(archive)?;
+    if let Some(expected) = checksum {
+        let found = Checksum::from_bytes(hasher.finalize().into());
+        if found != expected {
+            return Err(PackageProblem::FileChecksum { path: path.clone(), expected, found });
+        }
+    }
+    Ok(plain.slice(item.content.clone()).expect("the content was read to its end just now"))
+}

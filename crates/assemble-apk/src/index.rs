@@ -1,0 +1,352 @@
+//! Repository indexes: `APKINDEX.tar.gz`.
+
+use std::io::{self, Read as _};
+
+use assemble_types::{Explain, Kind};
+use flate2::bufread::GzDecoder;
+
+use crate::index_text::parse_records;
+use crate::keyring::SignatureHash;
+use crate::sections::{ADB_MAGIC, GZIP_MAGIC};
+use crate::tarball::{ArchiveError, ItemKind, WalkLimits, Walker, first_name, read_limited};
+use crate::text::shown;
+use crate::{Checksum, Constraint, Keyring, PackageName, Provide, Version};
+
+/// One package as the index lists it.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// `P:` Fit to be part of a file name.
+    pub name: PackageName,
+    /// `V:` Perhaps outside the grammar; fit to be part of a file name.
+    pub version: Version,
+    /// `A:`
+    pub arch: String,
+    /// `L:`
+    pub license: String,
+    /// `T:`
+    pub description: String,
+    /// `o:` The source package; perhaps empty.
+    pub origin: String,
+    /// `m:`
+    pub maintainer: String,
+    /// `U:`
+    pub url: String,
+    /// `D:` A dependency outside the grammar becomes one that nothing meets.
+    pub depends: Vec<Constraint>,
+    /// `p:` One outside the grammar is left out, since it provides nothing.
+    pub provides: Vec<Provide>,
+    /// `i:`
+    pub install_if: Vec<Constraint>,
+    /// `c:`
+    pub commit: String,
+    /// `t:` Seconds since 1970; 0 if missing.
+    pub build_time: i64,
+    /// `S:` Bytes of the package file.
+    pub size: u64,
+    /// `I:` Bytes when installed; a claim only.
+    pub installed_size: u64,
+    /// `k:`
+    pub provider_priority: u64,
+    /// `C:` Nothing if it is missing or not of the form `Q1…`; such a package cannot be installed.
+    pub checksum: Option<Checksum>,
+}
+
+/// A repository index whose signature was checked (or was allowed to be missing).
+#[derive(Debug, Clone)]
+pub struct Index {
+    /// In the order of the index.
+    pub records: Vec<Record>,
+    /// What the index says about itself; often a version of the repository.
+    pub description: String,
+    /// The file name of the key whose signature was verified. Nothing if there was none, which only
+    /// [`Trust::AllowUntrusted`] lets pass.
+    pub signed_by: Option<String>,
+}
+
+/// Whether an unsigned or foreign-signed index is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// A signature by a key of the keyring is needed.
+    Required,
+    /// The signature may be missing, unknown or wrong. [`Index::signed_by`] tells what came of it.
+    AllowUntrusted,
+}
+
+/// Why an index is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IndexError {
+    /// Neither gzip nor anything else that is known.
+    #[error("the file is no index: it does not begin with a gzip header")]
+    NotAnIndex,
+    /// An index of format version 3.
+    #[error("this is an APK version 3 (ADB) index; only version 2 is supported yet")]
+    Version3,
+    /// Cannot be unpacked.
+    #[error("the index is damaged or cut short")]
+    Damaged(#[source] io::Error),
+    /// Bytes behind the last gzip member.
+    #[error("the index goes on behind its end, at byte {at}")]
+    Trailing {
+        /// Where.
+        at: usize,
+    },
+    /// Unpacks to more than the limit.
+    #[error("the index unpacks to more than {limit} bytes")]
+    TooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// No signature in front.
+    #[error("the index is not signed")]
+    Unsigned,
+    /// There is no key at all.
+    #[error("the index is signed by {}, but there are no keys to check it with", list(signed_by))]
+    NoKeys {
+        /// Key names of its signatures.
+        signed_by: Vec<String>,
+    },
+    /// There are keys, but none for a signature of this index.
+    #[error("the index is signed by {}, and none of these keys is trusted; trusted are {}", list(signed_by), list(keys))]
+    UnknownKey {
+        /// Key names of its signatures.
+        signed_by: Vec<String>,
+        /// The keys there are.
+        keys: Vec<String>,
+    },
+    /// There is a key of that name, and the signature is not its.
+    #[error("the signature of the index does not verify with key {}", list(keys))]
+    BadSignature {
+        /// The keys that were tried.
+        keys: Vec<String>,
+    },
+    /// Signed by trusted keys, but with algorithms that are not supported.
+    #[error("the index has no signature that can be checked, only {}; RSA and RSA256 are supported", list(signatures))]
+    Algorithm {
+        /// Names of its signatures.
+        signatures: Vec<String>,
+    },
+    /// An entry of the signature part is named otherwise than signatures are.
+    #[error("`{}` is no signature: expected .SIGN.RSA256.NAME.rsa.pub", shown(name))]
+    SignatureName {
+        /// The entry.
+        name: String,
+    },
+    /// The signature part is too large to be one.
+    #[error("the signature of the index has more than {limit} bytes")]
+    SignatureSize {
+        /// The limit.
+        limit: u64,
+    },
+    /// No sound tar archive.
+    #[error("the index is no sound archive")]
+    Archive(#[source] ArchiveError),
+    /// Something that an index does not hold.
+    #[error("the index archive holds `{}`; only one APKINDEX and one DESCRIPTION belong there", shown(name))]
+    Entry {
+        /// The entry.
+        name: String,
+    },
+    /// There is no list of packages in it.
+    #[error("the index archive holds no APKINDEX")]
+    NoList,
+    /// A line that cannot be read.
+    #[error("line {line} of the index, `{}`: {problem}", shown(text))]
+    Line {
+        /// Counts from 1.
+        line: usize,
+        /// The line, or its beginning.
+        text: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+fn list(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(shown).collect();
+    names.join(", ")
+}
+
+impl Explain for IndexError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotAnIndex | Self::NoList | Self::Entry { .. } => "apk/not-an-index",
+            Self::Version3 => "apk/version-3",
+            Self::Damaged(_) | Self::Trailing { .. } | Self::Archive(_) => "apk/index-damaged",
+            Self::TooLarge { .. } | Self::SignatureSize { .. } => "apk/index-too-large",
+            Self::Unsigned => "apk/index-unsigned",
+            Self::NoKeys { .. } | Self::UnknownKey { .. } => "apk/index-unknown-key",
+            Self::BadSignature { .. } => "apk/index-signature",
+            Self::Algorithm { .. } | Self::SignatureName { .. } => "apk/index-signature-form",
+            Self::Line { .. } => "apk/index-line",
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Integrity
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Unsigned => vec![
+                "sign it: melange sign-index --signing-key KEY.rsa APKINDEX.tar.gz (or abuild-sign)".into(),
+                "or accept it as it is: --allow-untrusted".into(),
+            ],
+            Self::NoKeys { signed_by } | Self::UnknownKey { signed_by, .. } => vec![
+                format!("add the key file to contents.keyring: {}", list(signed_by)),
+                "or accept the index unchecked: --allow-untrusted".into(),
+            ],
+            Self::BadSignature { keys } => vec![
+                format!("make sure that contents.keyring has this repository's own key under the name {}", list(keys)),
+                "if it has, the index was altered on its way: do not use it".into(),
+            ],
+            Self::Algorithm { .. } | Self::SignatureName { .. } => {
+                vec!["sign it anew: melange sign-index --signing-key KEY.rsa APKINDEX.tar.gz".into()]
+            }
+            Self::Version3 => vec!["use the repository's APKINDEX.tar.gz, if it has one".into()],
+            Self::NotAnIndex | Self::NoList | Self::Entry { .. } => {
+                vec!["look at the repository's address: it ends before the architecture, as in …/v3.22/main".into()]
+            }
+            _ => vec!["build again; if it happens again, tell the repository's owner".into()],
+        }
+    }
+}
+
+/// Largest signature part, unpacked. A signature has a kilobyte.
+const MAX_SIGNATURE: u64 = 1 << 20;
+/// Largest index, unpacked. The largest public ones have 30 MB.
+const MAX_INDEX: u64 = 300 << 20;
+const WALK: WalkLimits = WalkLimits { extension: 1 << 20, headers: 1000 };
+
+/// One signature of an index.
+struct Signature {
+    /// The entry's name.
+    entry: String,
+    /// The key's file name.
+    key: String,
+    /// Nothing for algorithms that are not supported.
+    hash: Option<SignatureHash>,
+    bytes: Vec<u8>,
+}
+
+/// Reads an index and checks its signature over all raw bytes behind the first gzip member, before those are unpacked.
+///
+/// One signature (RSA over SHA-1 or SHA-256) by a key of the keyring is enough. The text is read as leniently as apko
+/// does: unknown letters are passed over, records without a name or version left out.
+pub fn read_index(packed: &[u8], keyring: &Keyring, trust: Trust) -> Result<Index, IndexError> {
+    if packed.starts_with(&ADB_MAGIC) {
+        return Err(IndexError::Version3);
+    }
+    if !packed.starts_with(&GZIP_MAGIC) {
+        return Err(IndexError::NotAnIndex);
+    }
+    let signed = split_signature(packed)?;
+    let signed_by = match (&signed, trust) {
+        (Some((signatures, body)), Trust::Required) => {
+            Some(verify(parse_signatures(signatures)?.as_slice(), body, keyring)?)
+        }
+        (None, Trust::Required) => return Err(IndexError::Unsigned),
+        (Some((signatures, body)), Trust::AllowUntrusted) => {
+            parse_signatures(signatures).and_then(|s| verify(&s, body, keyring)).ok()
+        }
+        (None, Trust::AllowUntrusted) => None,
+    };
+    let body = signed.as_ref().map_or(packed, |(_, body)| body);
+    let (list, description) = unpack(body)?;
+    Ok(Index { records: parse_records(&list)?, description, signed_by })
+}
+
+/// The unpacked signature part and the raw bytes behind it, if the first gzip member is a signature part.
+fn split_signature(packed: &[u8]) -> Result<Option<(Vec<u8>, &[u8])>, IndexError> {
+    let mut decoder = GzDecoder::new(packed);
+    let mut head = Vec::new();
+    (&mut decoder).take(MAX_SIGNATURE).read_to_end(&mut head).map_err(IndexError::Damaged)?;
+    if !first_name(&head, WALK).is_some_and(|name| name.starts_with(b".SIGN.")) {
+        return Ok(None);
+    }
+    if read_limited(&mut decoder, 0).map_err(IndexError::Damaged)?.is_none() {
+        return Err(IndexError::SignatureSize { limit: MAX_SIGNATURE });
+    }
+    Ok(Some((head, decoder.into_inner())))
+}
+
+fn parse_signatures(plain: &[u8]) -> Result<Vec<Signature>, IndexError> {
+    let mut signatures = Vec::new();
+    let mut walker = Walker::new(plain, WALK);
+    while let Some(item) = walker.next().map_err(IndexError::Archive)? {
+        let entry = String::from_utf8_lossy(&item.name).into_owned();
+        let parts = entry.strip_prefix(".SIGN.").and_then(|tail| tail.split_once('.'));
+        let hash = match parts.map(|(algorithm, _)| algorithm) {
+            Some("RSA") => Some(SignatureHash::Sha1),
+            Some("RSA256") => Some(SignatureHash::Sha256),
+            Some("DSA" | "RSA512") => None,
+            _ => return Err(IndexError::SignatureName { name: entry }),
+        };
+        let key = parts.map(|(_, key)| key.to_owned()).filter(|key| key.len() > 8 && key.ends_with(".rsa.pub"));
+        let Some(key) = key else { return Err(IndexError::SignatureName { name: entry }) };
+        let bytes = walker.content_to_vec(MAX_SIGNATURE).map_err(IndexError::Archive)?;
+        signatures.push(Signature { entry, key, hash, bytes });
+    }
+    Ok(signatures)
+}
+
+/// The name of the first key that a signature verifies with.
+fn verify(signatures: &[Signature], message: &[u8], keyring: &Keyring) -> Result<String, IndexError> {
+    let mut tried = Vec::new();
+    let mut unsupported = false;
+    for signature in signatures {
+        let Some(key) = keyring.for_signature(&signature.key) else { continue };
+        let Some(hash) = signature.hash else {
+            unsupported = true;
+            continue;
+        };
+        if key.verifies(hash, message, &signature.bytes) {
+            return Ok(key.name().to_owned());
+        }
+        tried.push(key.name().to_owned());
+    }
+    let signed_by = signatures.iter().map(|s| s.key.clone()).collect();
+    if !tried.is_empty() {
+        Err(IndexError::BadSignature { keys: tried })
+    } else if unsupported {
+        Err(IndexError::Algorithm { signatures: signatures.iter().map(|s| s.entry.clone()).collect() })
+    } else if keyring.is_empty() {
+        Err(IndexError::NoKeys { signed_by })
+    } else {
+        Err(IndexError::UnknownKey { signed_by, keys: keyring.iter().map(|k| k.name().to_owned()).collect() })
+    }
+}
+
+/// Unpacks all gzip members and takes `APKINDEX` and `DESCRIPTION` out of the archive they make.
+fn unpack(body: &[u8]) -> Result<(Vec<u8>, String), IndexError> {
+    let mut plain = Vec::new();
+    let mut rest = body;
+    while !rest.is_empty() {
+        if !rest.starts_with(&GZIP_MAGIC) {
+            return Err(IndexError::Trailing { at: body.len() - rest.len() });
+        }
+        let mut decoder = GzDecoder::new(rest);
+        let left = MAX_INDEX - plain.len() as u64;
+        let member = read_limited(&mut decoder, left).map_err(IndexError::Damaged)?;
+        let member = member.ok_or(IndexError::TooLarge { limit: MAX_INDEX })?;
+        if plain.is_empty() { plain = member } else { plain.extend_from_slice(&member) }
+        rest = decoder.into_inner();
+    }
+    let (mut list, mut description) = (None, None);
+    let mut walker = Walker::new(plain.as_slice(), WALK);
+    while let Some(item) = walker.next().map_err(IndexError::Archive)? {
+        let place = match item.name.as_slice() {
+            b"APKINDEX" => &mut list,
+            b"DESCRIPTION" => &mut description,
+            // A signature here is covered by nothing and counts for nothing.
+            name if name.starts_with(b".SIGN.") => continue,
+            _ => return Err(IndexError::Entry { name: String::from_utf8_lossy(&item.name).into_owned() }),
+        };
+        let content = walker.content_to_vec(MAX_INDEX).map_err(IndexError::Archive)?;
+        if item.kind != ItemKind::File || place.replace(content).is_some() {
+            return Err(IndexError::Entry { name: String::from_utf8_lossy(&item.name).into_owned() });
+        }
+    }
+    let description = String::from_utf8_lossy(&description.unwrap_or_default()).trim_end().to_owned();
+    Ok((list.ok_or(IndexError::NoList)?, description))
+}

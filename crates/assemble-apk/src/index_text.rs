@@ -1,0 +1,208 @@
+//! The text of an index.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use crate::index::{IndexError, Record};
+use crate::{Checksum, Constraint, PackageName, Provide, Version};
+
+/// Longest line, as in apko. Dependencies of real packages have a few kilobytes.
+const MAX_LINE: usize = 1 << 20;
+
+/// A record while its lines are read.
+#[derive(Default)]
+struct Draft {
+    name: Option<PackageName>,
+    version: Option<Version>,
+    rest: Rest,
+}
+
+#[derive(Default)]
+struct Rest {
+    arch: String,
+    license: String,
+    description: String,
+    origin: String,
+    maintainer: String,
+    url: String,
+    depends: Vec<Constraint>,
+    provides: Vec<Provide>,
+    install_if: Vec<Constraint>,
+    commit: String,
+    build_time: i64,
+    size: u64,
+    installed_size: u64,
+    provider_priority: u64,
+    checksum: Option<Checksum>,
+}
+
+fn number<T: FromStr + Default>(value: &str) -> Result<T, &'static str> {
+    value.parse().map_err(|_| "this is no number")
+}
+
+fn constraints(value: &str) -> Vec<Constraint> {
+    value.split_ascii_whitespace().map(Constraint::parse_or_unmeetable).collect()
+}
+
+impl Draft {
+    /// Takes one line. Letters that are not known are passed over.
+    fn line(&mut self, letter: u8, value: &str) -> Result<(), &'static str> {
+        let rest = &mut self.rest;
+        match letter {
+            b'P' if value.is_empty() => self.name = None,
+            b'P' => {
+                let name = PackageName::parse(value).map_err(|_| "this is no package name")?;
+                if !name.is_file_name() {
+                    return Err("a package name that is a path");
+                }
+                self.name = Some(name);
+            }
+            b'V' if value.is_empty() => self.version = None,
+            b'V' => {
+                let version = Version::parse(value).map_err(|_| "this is no version")?;
+                if !version.is_file_name() {
+                    return Err("a version that is a path");
+                }
+                self.version = Some(version);
+            }
+            b'A' => value.clone_into(&mut rest.arch),
+            b'L' => value.clone_into(&mut rest.license),
+            b'T' => value.clone_into(&mut rest.description),
+            b'o' => value.clone_into(&mut rest.origin),
+            b'm' => value.clone_into(&mut rest.maintainer),
+            b'U' => value.clone_into(&mut rest.url),
+            b'c' => value.clone_into(&mut rest.commit),
+            b'D' => rest.depends = constraints(value),
+            b'i' => rest.install_if = constraints(value),
+            b'p' => {
+                rest.provides =
+                    value.split_ascii_whitespace().filter_map(|token| Provide::parse(token).ok()).collect();
+            }
+            b't' => rest.build_time = number(value)?,
+            b'S' => rest.size = number(value)?,
+            b'I' => rest.installed_size = number(value)?,
+            b'k' => rest.provider_priority = number(value)?,
+            b'C' => rest.checksum = Checksum::parse(value).ok(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A record without a name or version is of no use to anyone.
+    fn finish(self) -> Option<Record> {
+        let rest = self.rest;
+        Some(Record {
+            name: self.name?,
+            version: self.version?,
+            arch: rest.arch,
+            license: rest.license,
+            description: rest.description,
+            origin: rest.origin,
+            maintainer: rest.maintainer,
+            url: rest.url,
+            depends: rest.depends,
+            provides: rest.provides,
+            install_if: rest.install_if,
+            commit: rest.commit,
+            build_time: rest.build_time,
+            size: rest.size,
+            installed_size: rest.installed_size,
+            provider_priority: rest.provider_priority,
+            checksum: rest.checksum,
+        })
+    }
+}
+
+/// Reads all records, in order. Bytes that are not UTF-8 become U+FFFD. A last record without an empty line behind it
+/// counts.
+pub(crate) fn parse_records(bytes: &[u8]) -> Result<Vec<Record>, IndexError> {
+    let text: Cow<'_, str> = String::from_utf8_lossy(bytes);
+    let mut records = Vec::new();
+    let mut draft = Draft::default();
+    for (number, line) in text.split('\n').enumerate() {
+        if line.is_empty() {
+            records.extend(std::mem::take(&mut draft).finish());
+            continue;
+        }
+        let error = |problem| IndexError::Line {
+            line: number + 1,
+            text: line.chars().take(200).collect(),
+            problem,
+        };
+        if line.len() > MAX_LINE {
+            return Err(error("the line is too long"));
+        }
+        match line.as_bytes() {
+            [letter, b':', ..] => draft.line(*letter, &line[2..]).map_err(error)?,
+            _ => return Err(error("expected a letter, a colon and a value")),
+        }
+    }
+    records.extend(draft.finish());
+    Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn names(text: &str) -> Vec<String> {
+        parse_records(text.as_bytes()).unwrap().iter().map(|r| format!("{}-{}", r.name, r.version)).collect()
+    }
+
+    #[test]
+    fn records() {
+        assert_eq!(names("P:a\nV:1\n\nP:b\nV:2\n\n"), ["a-1", "b-2"]);
+        assert_eq!(names("P:a\nV:1"), ["a-1"]);
+        assert_eq!(names(""), Vec::<String>::new());
+        assert_eq!(names("\n\n\nP:a\nV:1\n\n\n\n"), ["a-1"]);
+        assert_eq!(names("V:1\n\nP:b\n\nP:\nV:1\n\nP:c\nV:1\nx:?\nX:?\n\n"), ["c-1"]);
+    }
+
+    #[test]
+    fn all_fields() {
+        let text = "C:Q1kqFQHSGzXGq3k7gQTqb+GxbmnOw=\nP:a\nV:1-r0\nA:x86_64\nS:5\nI:6\nT:d\nU:u\nL:l\no:o\nm:m\nt:7\nc:c\nk:8\n\
+                    D:b>1 !c so:x\np:so:y=1 z bad> cmd:q=1-r0\ni:e f=1\nr:never\nq:1\n\n";
+        let record = &parse_records(text.as_bytes()).unwrap()[0];
+        let show = |list: &[Constraint]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(show(&record.depends), ["b>1", "!c", "so:x"]);
+        assert_eq!(show(&record.install_if), ["e", "f=1"]);
+        assert_eq!(record.provides.iter().map(ToString::to_string).collect::<Vec<_>>(), ["so:y=1", "z", "cmd:q=1-r0"]);
+        assert_eq!((record.size, record.installed_size, record.build_time, record.provider_priority), (5, 6, 7, 8));
+        assert_eq!((&*record.arch, &*record.license, &*record.description, &*record.origin), ("x86_64", "l", "d", "o"));
+        assert_eq!((&*record.maintainer, &*record.url, &*record.commit), ("m", "u", "c"));
+        assert_eq!(record.checksum.unwrap().to_string(), "Q1kqFQHSGzXGq3k7gQTqb+GxbmnOw=");
+    }
+
+    #[test]
+    fn a_checksum_of_another_form_is_none() {
+        for text in ["P:a\nV:1\n", "P:a\nV:1\nC:\n", "P:a\nV:1\nC:Q2aaaa\n", "P:a\nV:1\nC:Q1!\n"] {
+            assert_eq!(parse_records(text.as_bytes()).unwrap()[0].checksum, None, "{text}");
+        }
+    }
+
+    #[test]
+    fn errors() {
+        use expect_test::expect;
+        let mut all = String::new();
+        for text in [
+            "P:a\nx\n", "P:a\nVx1\n", "P:../a\nV:1\n", "P:.a\nV:1\n", "P:a\nV:1/../2\n", "P:a b\n", "P:a\nV:1\r\n", "t:x\n", "S:-1\n", "I:\n",
+            "k:18446744073709551616\n", "é:1\n", "\x1b[31m\n",
+        ] {
+            all.push_str(&format!("{}\n", parse_records(text.as_bytes()).unwrap_err()));
+        }
+        expect![[r#"
+        "#]]
+        .assert_eq(&all);
+        let long = format!("D:{}\n", "a ".repeat(MAX_LINE / 2));
+        let message = parse_records(long.as_bytes()).unwrap_err().to_string();
+        assert!(message.ends_with("the line is too long") && message.len() < 400, "{message}");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_breaks_it(bytes in proptest::collection::vec(any::<u8>(), 0..80), text in "([PVDpitSC]:[ -~]{0,9}\\n){0,9}") {
+            let _ = (parse_records(&bytes), parse_records(text.as_bytes()));
+        }
+    }
+}

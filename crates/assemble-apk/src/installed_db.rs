@@ -1,0 +1,281 @@
+//! The database of installed packages, `usr/lib/apk/db/installed`, as apko writes it and `apk` and scanners read it.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::io::Write as _;
+use std::str::FromStr;
+
+use assemble_types::{Explain, ImagePath, Kind, Mode, Owner};
+
+use crate::text::shown;
+use crate::{Checksum, Entry, EntryKind, Package, PackageId, PackageName, Version};
+
+/// A package and those of its entries that it owns in the image.
+#[derive(Debug, Clone)]
+pub struct InstalledPackage<'a> {
+    /// The package.
+    pub package: &'a Package,
+    /// Its entries in archive order, without the files that another package has replaced.
+    pub entries: Vec<&'a Entry>,
+}
+
+/// What the database says about one package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstalledRecord {
+    /// `P:`
+    pub name: PackageName,
+    /// `V:`
+    pub version: Version,
+    /// `A:`
+    pub arch: String,
+    /// `L:`
+    pub license: String,
+    /// `o:`
+    pub origin: String,
+    /// `t:` Seconds since 1970.
+    pub build_time: i64,
+    /// `I:` Bytes, as the package claims.
+    pub installed_size: u64,
+    /// `C:`
+    pub checksum: Option<Checksum>,
+    /// `p:` as written.
+    pub provides: Vec<String>,
+}
+
+/// Why a database cannot be written or read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InstalledDbError {
+    /// The format has no place for the mode of the root folder.
+    #[error("{package}: it sets mode {mode} and owner {owner} for the root folder, which the database cannot record")]
+    RootMode {
+        /// The package.
+        package: PackageId,
+        /// The mode.
+        mode: Mode,
+        /// The owner.
+        owner: Owner,
+    },
+    /// A line that is none.
+    #[error("line {line} of the installed database, `{}`: {problem}", shown(text))]
+    Line {
+        /// Counts from 1.
+        line: usize,
+        /// The line, or its beginning.
+        text: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+impl Explain for InstalledDbError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::RootMode { .. } => "apk/root-mode",
+            Self::Line { .. } => "apk/installed-db",
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Integrity
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::RootMode { package, .. } => {
+                vec![format!("leave {} out of contents.packages, or tell its maintainer", package.name)]
+            }
+            Self::Line { .. } => Vec::new(),
+        }
+    }
+}
+
+fn is_directory(entry: &Entry) -> bool {
+    matches!(entry.kind, EntryKind::Directory)
+}
+
+/// A folder before what lies in it; in a folder first all else, then the folders, each in byte order.
+fn order(a: &Entry, b: &Entry) -> Ordering {
+    let mut left = a.path.components().peekable();
+    let mut right = b.path.components().peekable();
+    loop {
+        let (x, y) = match (left.next(), right.next()) {
+            (Some(x), Some(y)) => (x, y),
+            (x, y) => return x.is_some().cmp(&y.is_some()),
+        };
+        if x != y {
+            let x_folder = left.peek().is_some() || is_directory(a);
+            let y_folder = right.peek().is_some() || is_directory(b);
+            return x_folder.cmp(&y_folder).then_with(|| x.cmp(y));
+        }
+    }
+}
+
+/// Those entries all of whose folders are in the package too, in the order of the database.
+fn listed<'a>(entries: &[&'a Entry]) -> Vec<&'a Entry> {
+    let folders: HashSet<&[u8]> =
+        entries.iter().filter(|e| is_directory(e)).map(|e| e.path.as_bytes()).collect();
+    let has_folders = |path: &ImagePath| {
+        let bytes = path.as_bytes();
+        let mut slashes = bytes.iter().enumerate().filter(|(_, b)| **b == b'/');
+        slashes.all(|(at, _)| folders.contains(&bytes[..at]))
+    };
+    let mut kept: Vec<&Entry> = entries.iter().copied().filter(|e| has_folders(&e.path)).collect();
+    kept.sort_by(|a, b| order(a, b));
+    kept
+}
+
+/// Writes the whole database: one record a package, in this order.
+pub fn write(packages: &[InstalledPackage<'_>]) -> Result<Vec<u8>, InstalledDbError> {
+    let mut out = Vec::new();
+    for package in packages {
+        write_header(&mut out, package.package);
+        write_entries(&mut out, package)?;
+        out.push(b'\n');
+    }
+    Ok(out)
+}
+
+fn write_header(out: &mut Vec<u8>, package: &Package) {
+    let info = &package.info;
+    let mut line = |letter: char, value: &str| {
+        // Writing to memory does not fail.
+        let _ = writeln!(out, "{letter}:{value}");
+    };
+    line('P', info.name.as_str());
+    line('V', info.version.as_str());
+    line('A', &info.arch);
+    line('L', &info.license);
+    line('T', &info.description);
+    line('o', &info.origin);
+    line('m', &info.maintainer);
+    line('U', &info.url);
+    line('D', &info.depends.join(" "));
+    line('p', &info.provides.join(" "));
+    if !info.replaces.is_empty() {
+        line('r', &info.replaces.join(" "));
+    }
+    line('c', &info.commit);
+    // With brackets, even if empty: so apko does it.
+    line('i', &format!("[{}]", info.install_if.join(" ")));
+    line('t', &info.build_time.to_string());
+    line('S', &package.size.to_string());
+    line('I', &info.installed_size.to_string());
+    line('k', &info.provider_priority.to_string());
+    line('C', &package.checksum.to_string());
+}
+
+fn write_entries(out: &mut Vec<u8>, package: &InstalledPackage<'_>) -> Result<(), InstalledDbError> {
+    let mut in_folder = false;
+    for entry in listed(&package.entries) {
+        let Entry { mode, owner, .. } = entry;
+        let name = entry.path.file_name().unwrap_or_default();
+        if is_directory(entry) {
+            in_folder = true;
+            out.extend_from_slice(b"F:");
+            out.extend_from_slice(entry.path.as_bytes());
+            out.push(b'\n');
+            if (*mode, *owner) != (Mode::DIRECTORY, Owner::ROOT) {
+                if entry.path.is_root() {
+                    let (package, mode, owner) = (package.package.id(), *mode, *owner);
+                    return Err(InstalledDbError::RootMode { package, mode, owner });
+                }
+                let _ = writeln!(out, "M:{owner}:{mode}");
+            }
+            continue;
+        }
+        if !in_folder {
+            in_folder = true;
+            out.extend_from_slice(b"F:\n");
+        }
+        out.extend_from_slice(b"R:");
+        out.extend_from_slice(name);
+        out.push(b'\n');
+        if (*mode, *owner) != (Mode::FILE, Owner::ROOT) {
+            let _ = writeln!(out, "a:{owner}:{mode}");
+        }
+        if let Some(checksum) = entry.checksum {
+            let _ = writeln!(out, "Z:{checksum}");
+        }
+    }
+    Ok(())
+}
+
+/// Longest line that is read; the lists of provides of real packages have a few hundred kilobytes at most.
+const MAX_LINE: usize = 16 << 20;
+
+/// Reads a database for inspection, by whomever it was written. Letters that are not known are passed over, records
+/// without a name or version left out.
+pub fn parse(bytes: &[u8]) -> Result<Vec<InstalledRecord>, InstalledDbError> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut records = Vec::new();
+    let mut draft = Draft::default();
+    for (number, line) in text.split('\n').enumerate() {
+        if line.is_empty() {
+            records.extend(std::mem::take(&mut draft).finish());
+            continue;
+        }
+        let error = |problem| InstalledDbError::Line {
+            line: number + 1,
+            text: line.chars().take(200).collect(),
+            problem,
+        };
+        if line.len() > MAX_LINE {
+            return Err(error("the line is too long"));
+        }
+        match line.as_bytes() {
+            [letter, b':', ..] => draft.line(*letter, &line[2..]).map_err(error)?,
+            _ => return Err(error("expected a letter, a colon and a value")),
+        }
+    }
+    records.extend(draft.finish());
+    Ok(records)
+}
+
+#[derive(Default)]
+struct Draft {
+    name: Option<PackageName>,
+    version: Option<Version>,
+    arch: String,
+    license: String,
+    origin: String,
+    build_time: i64,
+    installed_size: u64,
+    checksum: Option<Checksum>,
+    provides: Vec<String>,
+}
+
+fn number<T: FromStr>(value: &str) -> Result<T, &'static str> {
+    value.parse().map_err(|_| "this is no number")
+}
+
+impl Draft {
+    fn line(&mut self, letter: u8, value: &str) -> Result<(), &'static str> {
+        match letter {
+            b'P' => self.name = Some(PackageName::parse(value).map_err(|_| "this is no package name")?),
+            b'V' => self.version = Some(Version::parse(value).map_err(|_| "this is no version")?),
+            b'A' => value.clone_into(&mut self.arch),
+            b'L' => value.clone_into(&mut self.license),
+            b'o' => value.clone_into(&mut self.origin),
+            b't' => self.build_time = number(value)?,
+            b'I' => self.installed_size = number(value)?,
+            b'C' => self.checksum = Checksum::parse(value).ok(),
+            b'p' => self.provides = value.split_ascii_whitespace().map(str::to_owned).collect(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Option<InstalledRecord> {
+        Some(InstalledRecord {
+            name: self.name?,
+            version: self.version?,
+            arch: self.arch,
+            license: self.license,
+            origin: self.origin,
+            build_time: self.build_time,
+            installed_size: self.installed_size,
+            checksum: self.checksum,
+            provides: self.provides,
+        })
+    }
+}

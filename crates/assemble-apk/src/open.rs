@@ -1,0 +1,129 @@
+//! Opens a package, checking each link of the chain before the next is looked at.
+
+use assemble_types::{Blob, Digest, Mode, Owner, Spool};
+use sha1::{Digest as _, Sha1};
+use sha2::Sha256;
+
+use crate::entries::read_entries;
+use crate::error::Section;
+use crate::sections::{Sections, each_chunk};
+use crate::tarball::{ItemKind, WalkLimits, Walker, first_name};
+use crate::{
+    Checksum, ControlEntry, Expected, Limits, Package, PackageError, PackageId, PackageInfo, PackageProblem,
+};
+
+/// Opens a package file of format version 2 and checks the whole chain, in this order:
+///
+/// 1. the SHA-1 of the packed control section is the one that the index promises, before its tar is looked at;
+/// 2. `.PKGINFO` has the name and the version that were asked for;
+/// 3. the SHA-256 of the packed data section is the `datahash` of `.PKGINFO`, before it is unpacked;
+/// 4. every regular file has the SHA-1 that its header gives.
+///
+/// The package's own signature is not checked, as with apko: the signed index vouches for the control section. The
+/// unpacked data goes into `spool`, and the contents of the entries are ranges of it. Memory does not depend on any
+/// size that the file claims.
+///
+/// Of a path that is listed twice the last entry counts. Hidden files at the top before any other entry are not
+/// installed, as in every APK tool.
+pub fn open_package(
+    packed: &Blob,
+    expected: &Expected,
+    limits: &Limits,
+    spool: &dyn Spool,
+) -> Result<Package, PackageError> {
+    open(packed, expected, limits, spool)
+        .map_err(|problem| PackageError { package: expected.id.clone(), problem: Box::new(problem) })
+}
+
+fn open(
+    packed: &Blob,
+    expected: &Expected,
+    limits: &Limits,
+    spool: &dyn Spool,
+) -> Result<Package, PackageProblem> {
+    let mut sections = Sections::open(packed)?;
+    let (first, range) = sections.small(Section::First, limits)?;
+    let signed = first_name(&first, walk_limits(limits)).is_some_and(|name| name.starts_with(b".SIGN."));
+    let (signature, (plain, control)) =
+        if signed { (Some(range), sections.small(Section::Control, limits)?) } else { (None, (first, range)) };
+
+    let checksum = Checksum::from_bytes(control_sum(packed, &control)?);
+    if checksum != expected.checksum {
+        return Err(PackageProblem::Checksum { expected: expected.checksum, found: checksum });
+    }
+    let (info, control_entries) = read_control(&plain, limits)?;
+    let found = PackageId { name: info.name.clone(), version: info.version.clone() };
+    if found != expected.id {
+        return Err(PackageProblem::Identity { found });
+    }
+
+    let data = control.end..packed.len();
+    if data.is_empty() {
+        return Err(PackageProblem::NoSection { section: Section::Data });
+    }
+    check_data(packed, data.start, &info)?;
+    let plain = sections.data(limits, spool)?;
+    let entries = read_entries(&plain, limits)?;
+    Ok(Package { info, checksum, size: packed.len(), signature, control, data, entries, control_entries })
+}
+
+/// What the walk of any section is bounded by. Each entry may have a PAX header and two long names in front.
+pub(crate) fn walk_limits(limits: &Limits) -> WalkLimits {
+    WalkLimits { extension: limits.pax, headers: limits.entries.saturating_mul(4) }
+}
+
+fn part(packed: &Blob, range: std::ops::Range<u64>) -> Blob {
+    packed.slice(range).expect("the range was read from this very blob")
+}
+
+fn control_sum(packed: &Blob, control: &std::ops::Range<u64>) -> Result<[u8; 20], PackageProblem> {
+    let mut hasher = Sha1::new();
+    each_chunk(&part(packed, control.clone()), &mut |bytes| hasher.update(bytes)).map_err(PackageProblem::Read)?;
+    Ok(hasher.finalize().into())
+}
+
+fn check_data(packed: &Blob, start: u64, info: &PackageInfo) -> Result<(), PackageProblem> {
+    let mut hasher = Sha256::new();
+    each_chunk(&part(packed, start..packed.len()), &mut |bytes| hasher.update(bytes))
+        .map_err(PackageProblem::Read)?;
+    let found = Digest::from_bytes(hasher.finalize().into());
+    let expected = Digest::from_bytes(info.data_hash);
+    if found == expected { Ok(()) } else { Err(PackageProblem::DataHash { expected, found }) }
+}
+
+/// `.PKGINFO`, and everything else as it is.
+fn read_control(plain: &[u8], limits: &Limits) -> Result<(PackageInfo, Vec<ControlEntry>), PackageProblem> {
+    let archive = |source| PackageProblem::Archive { section: Section::Control, source };
+    let mut infos = Vec::new();
+    let mut others = Vec::new();
+    let mut walker = Walker::new(plain, walk_limits(limits));
+    while let Some(item) = walker.next().map_err(archive)? {
+        let name = String::from_utf8_lossy(&item.name).into_owned();
+        let is_plain = item.kind == ItemKind::File
+            && std::str::from_utf8(&item.name).is_ok()
+            && !name.is_empty()
+            && !matches!(name.as_str(), "." | "..")
+            && !name.contains('/')
+            && !name.chars().any(char::is_control);
+        if !is_plain {
+            return Err(PackageProblem::ControlEntry { name });
+        }
+        let content = walker.content_to_vec(limits.control).map_err(archive)?;
+        if name == ".PKGINFO" {
+            infos.push(content);
+        } else {
+            others.push(ControlEntry {
+                name,
+                mode: Mode::from_bits(item.mode),
+                owner: Owner { uid: item.uid, gid: item.gid },
+                user: item.user,
+                group: item.group,
+                content,
+            });
+        }
+    }
+    match infos.as_slice() {
+        [info] => Ok((PackageInfo::parse(info).map_err(PackageProblem::Info)?, others)),
+        _ => Err(PackageProblem::Infos { count: infos.len() }),
+    }
+}

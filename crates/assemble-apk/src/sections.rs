@@ -1,0 +1,157 @@
+//! The gzip members of a package file.
+
+use std::io::{self, BufRead as _, BufReader, Read};
+use std::ops::Range;
+
+use assemble_types::{Blob, BlobReader, Spool};
+use flate2::bufread::GzDecoder;
+
+use crate::error::Section;
+use crate::{Limits, PackageProblem};
+
+/// How much is read at once.
+const BUFFER: usize = 128 << 10;
+/// What a gzip member begins with (RFC 1952 section 2.3.1).
+pub(crate) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// What files of format version 3 begin with.
+pub(crate) const ADB_MAGIC: [u8; 3] = *b"ADB";
+
+/// Counts what is taken from a blob, and remembers whether the medium failed: the decompressor's errors look alike.
+#[derive(Debug)]
+struct Source {
+    reader: BlobReader,
+    taken: u64,
+    failed: bool,
+}
+
+impl Read for Source {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.reader.read(buf) {
+            Ok(n) => {
+                self.taken += n as u64;
+                Ok(n)
+            }
+            Err(error) => {
+                self.failed = error.kind() != io::ErrorKind::Interrupted;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// A package file, read section by section.
+#[derive(Debug)]
+pub(crate) struct Sections {
+    input: BufReader<Source>,
+    size: u64,
+}
+
+impl Sections {
+    /// Looks at the first bytes only.
+    pub(crate) fn open(packed: &Blob) -> Result<Self, PackageProblem> {
+        let source = Source { reader: packed.reader(), taken: 0, failed: false };
+        let mut input = BufReader::with_capacity(BUFFER, source);
+        let head = input.fill_buf().map_err(PackageProblem::Read)?;
+        if head.starts_with(&ADB_MAGIC) {
+            return Err(PackageProblem::Version3);
+        }
+        if !head.starts_with(&GZIP_MAGIC) {
+            return Err(PackageProblem::NotAPackage);
+        }
+        Ok(Self { input, size: packed.len() })
+    }
+
+    /// Where the next section begins.
+    pub(crate) fn position(&self) -> u64 {
+        self.input.get_ref().taken - self.input.buffer().len() as u64
+    }
+
+    fn at_end(&self) -> bool {
+        self.position() == self.size
+    }
+
+    /// Unpacks one gzip member of at most `limit` bytes, handing them to `sink`. Returns where it lies.
+    fn member(
+        &mut self,
+        section: Section,
+        limit: u64,
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<Range<u64>, PackageProblem> {
+        let start = self.position();
+        if self.at_end() {
+            return Err(PackageProblem::NoSection { section });
+        }
+        let mut decoder = GzDecoder::new(&mut self.input);
+        let mut buffer = vec![0; BUFFER];
+        let mut total = 0_u64;
+        loop {
+            let n = match decoder.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(source) => {
+                    return Err(if decoder.get_ref().get_ref().failed {
+                        PackageProblem::Read(source)
+                    } else {
+                        PackageProblem::Damaged { section, source }
+                    });
+                }
+            };
+            total += n as u64;
+            if total > limit {
+                return Err(PackageProblem::TooLarge { section, limit });
+            }
+            sink(&buffer[..n]).map_err(PackageProblem::Spool)?;
+        }
+        Ok(start..self.position())
+    }
+
+    /// Unpacks a signature or control section into memory.
+    pub(crate) fn small(
+        &mut self,
+        section: Section,
+        limits: &Limits,
+    ) -> Result<(Vec<u8>, Range<u64>), PackageProblem> {
+        let mut plain = Vec::new();
+        let range = self.member(section, limits.control, &mut |bytes| {
+            plain.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        Ok((plain, range))
+    }
+
+    /// Unpacks the data section, which must be one member and the last thing in the file.
+    pub(crate) fn data(&mut self, limits: &Limits, spool: &dyn Spool) -> Result<Blob, PackageProblem> {
+        let mut writer = spool.create().map_err(PackageProblem::Spool)?;
+        self.member(Section::Data, limits.data, &mut |bytes| writer.write_all(bytes))?;
+        let at = self.position();
+        if !self.at_end() {
+            let rest = self.input.fill_buf().map_err(PackageProblem::Read)?;
+            return Err(if rest.starts_with(&GZIP_MAGIC) {
+                PackageProblem::SecondMember { at }
+            } else {
+                PackageProblem::Trailing { at }
+            });
+        }
+        writer.finish().map_err(PackageProblem::Spool)
+    }
+}
+
+/// Reads a range of a blob in pieces.
+pub(crate) fn each_chunk(blob: &Blob, use_bytes: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+    let mut reader = blob.reader();
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(n) => use_bytes(&buffer[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A buffered reader of a blob, for walking it.
+pub(crate) fn buffered(blob: &Blob) -> BufReader<BlobReader> {
+    BufReader::with_capacity(BUFFER, blob.reader())
+}
