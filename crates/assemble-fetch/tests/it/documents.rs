@@ -1,0 +1,226 @@
+//! Indexes and keys: revalidated, never old without a word.
+
+use std::time::{Duration, Instant};
+
+use assemble_fetch::{Counters, FetchError};
+use assemble_testkit::{Action, Fault, HttpServer, Request, Response};
+use assemble_types::{Explain as _, Kind};
+
+use crate::support::{
+    RawServer, bytes, chain, location, quick, setup, setup_with, throw_away, unsized_answer,
+};
+
+#[test]
+fn a_known_document_is_revalidated_and_a_new_one_is_taken() {
+    let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("index");
+    std::fs::write(&file, "one").unwrap();
+    let server = HttpServer::folder(folder.path());
+    let setup = setup(cache.path());
+    let place = location(&format!("{}/index", server.url()));
+    let get = || setup.fetcher.document(&place, 100).map(|f| (f.bytes, f.from_cache)).unwrap();
+    assert_eq!(get(), (b"one".to_vec(), false));
+    assert_eq!(get(), (b"one".to_vec(), true));
+    std::fs::write(&file, "two").unwrap();
+    assert_eq!(get(), (b"two".to_vec(), false));
+    assert_eq!(get(), (b"two".to_vec(), true));
+    let log = server.log();
+    assert_eq!(log.iter().map(|l| l.status).collect::<Vec<_>>(), [200, 304, 200, 304]);
+    assert!(log[0].header("if-none-match").is_none() && log[1].header("if-none-match").is_some());
+    assert_eq!(log[0].header("accept-encoding"), Some("identity"));
+    assert!(log[0].header("user-agent").unwrap().starts_with("assemble/"));
+    assert_eq!(setup.fetcher.counters(), Counters { hits: 2, misses: 2, bytes_fetched: 6, requests: 4 });
+}
+
+#[test]
+fn a_date_revalidates_where_there_is_no_tag() {
+    let cache = tempfile::tempdir().unwrap();
+    let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+    let server = HttpServer::new(move |request: &Request| match request.header("if-modified-since") {
+        Some(known) if known == date => Response::new(304),
+        _ => Response::text(200, "x").header("Last-Modified", date),
+    });
+    let setup = setup(cache.path());
+    for _ in 0..2 {
+        assert_eq!(setup.document(&server.url()).unwrap(), b"x");
+    }
+    assert_eq!(setup.fetcher.counters().hits, 1);
+}
+
+#[test]
+fn offline_takes_the_last_one_seen_and_asks_nobody() {
+    let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(folder.path().join("index"), "one").unwrap();
+    let server = HttpServer::folder(folder.path());
+    let url = format!("{}/index", server.url());
+    let offline = || setup_with(Some(cache.path()), true, quick());
+    let error = offline().document(&url).unwrap_err();
+    assert_eq!(error.to_string(), format!("{url}: not in the cache, and this run is offline"));
+    assert_eq!((error.code(), error.kind()), ("fetch/offline", Kind::Unavailable));
+    setup(cache.path()).document(&url).unwrap();
+    assert_eq!(offline().document(&url).unwrap(), b"one");
+    assert_eq!(server.log().len(), 1);
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_an_error_even_with_an_older_one_at_hand() {
+    let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(folder.path().join("index"), "one").unwrap();
+    let server = HttpServer::folder(folder.path());
+    let url = format!("{}/index", server.url());
+    let setup = setup(cache.path());
+    setup.document(&url).unwrap();
+    server.fault(Fault::status("GET", "/index", 503, ""));
+    assert!(matches!(setup.document(&url), Err(FetchError::Unavailable { tries: 5, .. })));
+}
+
+#[test]
+fn a_damaged_cache_entry_is_fetched_again() {
+    let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(folder.path().join("index"), "one").unwrap();
+    let server = HttpServer::folder(folder.path());
+    let url = format!("{}/index", server.url());
+    setup(cache.path()).document(&url).unwrap();
+    let documents = cache.path().join("v1/documents");
+    let below = std::fs::read_dir(&documents).unwrap().next().unwrap().unwrap().path();
+    let entry = std::fs::read_dir(below).unwrap().next().unwrap().unwrap().path();
+    let mut content = std::fs::read(&entry).unwrap();
+    *content.last_mut().unwrap() ^= 1;
+    std::fs::write(&entry, content).unwrap();
+    let setup = setup(cache.path());
+    assert_eq!(setup.document(&url).unwrap(), b"one");
+    assert_eq!(setup.fetcher.counters().misses, 1);
+    assert!(server.log()[1].header("if-none-match").is_none());
+}
+
+#[test]
+fn what_passes_is_tried_again() {
+    for fault in [
+        Fault::status("GET", "/", 500, "oops").nth(1).times(4),
+        Fault::status("GET", "/", 429, "").nth(1),
+        Fault::on("GET", "/", Action::Close).nth(1),
+        Fault::on("GET", "/", Action::Garbage).nth(1),
+        Fault::on("GET", "/", Action::CutBody(10)).nth(1),
+        Fault::on("GET", "/", Action::Stall(Duration::from_secs(20))).nth(1),
+        Fault::on("GET", "/", Action::StallInBody(10, Duration::from_secs(20))).nth(1),
+    ] {
+        let server = HttpServer::new(|_: &Request| Response::new(200).body(bytes(5000)));
+        server.fault(fault.clone());
+        assert_eq!(throw_away().document(&server.url()).unwrap(), bytes(5000), "{fault:?}");
+    }
+}
+
+#[test]
+fn what_does_not_pass_is_not() {
+    for (status, code) in [
+        (404, "fetch/not-found"),
+        (410, "fetch/not-found"),
+        (401, "fetch/denied"),
+        (403, "fetch/denied"),
+        (400, "fetch/status"),
+        (206, "fetch/status"),
+        (304, "fetch/status"),
+        (416, "fetch/status"),
+        (302, "fetch/redirect"),
+    ] {
+        let server = HttpServer::new(move |_: &Request| Response::new(status));
+        let error = throw_away().document(&server.url()).unwrap_err();
+        assert_eq!(error.code(), code, "{status}");
+        assert!(!error.is_transient(), "{status}");
+        assert!(error.to_string().starts_with(&server.url()), "{error}");
+        assert_eq!(server.log().len(), 1, "{status}");
+    }
+}
+
+#[test]
+fn the_tries_end() {
+    let server = HttpServer::new(|_: &Request| Response::new(503));
+    let error = throw_away().document(&server.url()).unwrap_err();
+    let expected =
+        format!("{}/: not available after 5 tries: the server answered with status 503", server.url());
+    assert_eq!(chain(&error), expected);
+    assert!(error.is_transient());
+    assert_eq!(server.log().len(), 5);
+}
+
+#[test]
+fn retry_after_is_obeyed_within_reason() {
+    let timed = |value: &'static str| {
+        let server = HttpServer::new(|_: &Request| Response::text(200, "x"));
+        let busy = Response::new(429).header("Retry-After", value);
+        server.fault(Fault::on("GET", "/", Action::Answer(busy)).nth(1));
+        let start = Instant::now();
+        let result = throw_away().document(&server.url());
+        (result, start.elapsed(), server.log().len())
+    };
+    let (result, took, calls) = timed("1");
+    assert!(result.is_ok() && calls == 2 && took >= Duration::from_secs(1), "{took:?}");
+    for value in ["0", "soon", "Sun, 06 Nov 1994 08:49:37 GMT"] {
+        let (result, took, calls) = timed(value);
+        assert!(result.is_ok() && calls == 2 && took < Duration::from_millis(900), "{value}: {took:?}");
+    }
+    let (result, _, calls) = timed("86400");
+    let error = result.unwrap_err();
+    assert!(
+        error.to_string().ends_with("the server asks to wait 86400 s (status 429); we wait at most 60 s")
+    );
+    assert!(error.is_transient() && error.kind() == Kind::Unavailable && calls == 1);
+}
+
+#[test]
+fn a_document_over_the_limit_is_refused() {
+    let server = HttpServer::new(|_: &Request| Response::new(200).body(bytes(5000)));
+    let setup = throw_away();
+    let place = location(&server.url());
+    let error = setup.fetcher.document(&place, 4999).unwrap_err();
+    assert_eq!(error.to_string(), format!("{}/: larger than the limit of 4999 bytes", server.url()));
+    assert_eq!(setup.fetcher.counters().bytes_fetched, 0, "the length was told");
+    assert_eq!(setup.fetcher.document(&place, 5000).unwrap().bytes.len(), 5000);
+    let server = RawServer::new(vec![unsized_answer("200 OK", &bytes(1 << 20))]);
+    let error = setup.fetcher.document(&location(&server.url), 4999).unwrap_err();
+    assert!(matches!(error, FetchError::TooLarge { limit: 4999, .. }));
+    assert!(setup.fetcher.counters().bytes_fetched < 5000 + 4999);
+}
+
+#[test]
+fn a_cut_document_is_resumed_only_under_a_strong_tag() {
+    for (tag, resumed) in [("\"a\"", true), ("W/\"a\"", false), ("", false)] {
+        let server = HttpServer::new(move |request: &Request| {
+            let all = bytes(5000);
+            let answer = match request.header("range") {
+                Some("bytes=3000-") => {
+                    Response::new(206).header("Content-Range", "bytes 3000-4999/5000").body(&all[3000..])
+                }
+                Some(_) => Response::new(500),
+                None => Response::new(200).body(all),
+            };
+            if tag.is_empty() { answer } else { answer.header("ETag", tag) }
+        });
+        server.fault(Fault::on("GET", "/", Action::CutBody(3000)).nth(1));
+        let setup = throw_away();
+        assert_eq!(setup.document(&server.url()).unwrap(), bytes(5000), "{tag}");
+        let log = server.log();
+        assert_eq!(log[1].header("range"), resumed.then_some("bytes=3000-"), "{tag}");
+        assert_eq!(log[1].header("if-range"), resumed.then_some(tag), "{tag}");
+        assert_eq!(setup.fetcher.counters().bytes_fetched, if resumed { 5000 } else { 8000 }, "{tag}");
+    }
+}
+
+#[test]
+fn local_documents_are_read_in_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    let text = path.to_str().unwrap();
+    let setup = setup_with(None, true, quick());
+    let error = setup.document(text).unwrap_err();
+    assert_eq!(error.to_string(), format!("{text}: not found"));
+    assert_eq!(error.kind(), Kind::Unavailable);
+    std::fs::write(&path, "one").unwrap();
+    assert_eq!(setup.document(text).unwrap(), b"one");
+    assert_eq!(setup.document(&format!("file://{text}")).unwrap(), b"one");
+    let error = setup.fetcher.document(&location(text), 2).unwrap_err();
+    assert_eq!(error.to_string(), format!("{text}: larger than the limit of 2 bytes"));
+    let error = setup.document(folder.path().to_str().unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), format!("{}: expected a file, found a folder", folder.path().display()));
+    assert_eq!(setup.fetcher.counters(), Counters::default());
+}

@@ -1,0 +1,96 @@
+//! What users see, and the code and kind that programs see.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use assemble_fetch::{FetchError, LocationError, RedirectFault, TransferError};
+use assemble_types::Explain as _;
+use expect_test::expect;
+
+use crate::support::{chain, location};
+
+fn all() -> Vec<FetchError> {
+    let at = || location("https://me:hunter2@h.example/it's?token=hunter2");
+    let path = || PathBuf::from("/a b/\u{1b}c");
+    let io = |kind| FetchError::Io { path: path(), action: "write", source: io::Error::from(kind) };
+    vec![
+        LocationError::Empty.into(),
+        FetchError::NotFound { location: at() },
+        FetchError::NotFound { location: location("/repo/x") },
+        FetchError::Denied { location: at(), status: 403 },
+        FetchError::Status { location: at(), status: 418 },
+        FetchError::Unavailable { location: at(), tries: 1, source: TransferError::Stalled },
+        FetchError::Unavailable { location: at(), tries: 5, source: TransferError::Cut { received: 7 } },
+        FetchError::TooBusy {
+            location: at(),
+            status: 429,
+            asked: Duration::from_secs(90),
+            longest: Duration::from_mins(1),
+        },
+        FetchError::Redirect { location: at(), why: RedirectFault::Insecure },
+        FetchError::Offline { location: at() },
+        FetchError::TooLarge { location: at(), limit: 10 },
+        FetchError::WrongSize { location: at(), expected: 1, found: 2, at_least: true },
+        FetchError::Missing { path: path() },
+        FetchError::WrongType { path: path(), expected: "a file", found: "a folder" },
+        FetchError::Changed { path: path(), what: "size: 1 -> 2".into() },
+        FetchError::TooManyEntries { path: path(), limit: 3 },
+        FetchError::Pattern { pattern: "a\nb".into(), why: "it names nothing" },
+        io(io::ErrorKind::StorageFull),
+        io(io::ErrorKind::PermissionDenied),
+        io(io::ErrorKind::ReadOnlyFilesystem),
+    ]
+}
+
+#[test]
+#[allow(clippy::needless_raw_string_hashes, reason = "the tool that updates the text writes them")]
+fn messages() {
+    let mut out = String::new();
+    for error in all() {
+        let mut line = format!("{} {} {}\n", error.code(), error.kind().name(), chain(&error));
+        for hint in error.hints() {
+            writeln!(line, "  = {hint}").unwrap();
+        }
+        assert!(!line.contains("hunter2") && !line.contains('\u{1b}'), "{line}");
+        out += &line;
+    }
+    expect![[r#"
+        fetch/location spec a location is empty: expected a path, `file:///…`, `http://…` or `https://…`
+        fetch/not-found unavailable https://me:xxxxx@h.example/it's?token=xxxxx: not found
+          = check the address; if the server's index is newer than yours, run again
+        fetch/not-found unavailable /repo/x: not found
+          = check the path of the repository in the spec
+        fetch/denied denied https://me:xxxxx@h.example/it's?token=xxxxx: access denied (status 403)
+          = give credentials for this host, or check those given
+        fetch/status unavailable https://me:xxxxx@h.example/it's?token=xxxxx: unexpected status 418
+        fetch/unavailable unavailable https://me:xxxxx@h.example/it's?token=xxxxx: not available after 1 try: the transfer stood still for too long
+          = try it by hand: `curl -I 'https://me:xxxxx@h.example/it'\''s?token=xxxxx'`
+        fetch/unavailable unavailable https://me:xxxxx@h.example/it's?token=xxxxx: not available after 5 tries: the connection was cut after 7 bytes
+          = try it by hand: `curl -I 'https://me:xxxxx@h.example/it'\''s?token=xxxxx'`
+        fetch/too-busy unavailable https://me:xxxxx@h.example/it's?token=xxxxx: the server asks to wait 90 s (status 429); we wait at most 60 s
+          = run again later, or use another mirror
+        fetch/redirect unavailable https://me:xxxxx@h.example/it's?token=xxxxx: redirection refused: it leads from https to an insecure address
+        fetch/offline unavailable https://me:xxxxx@h.example/it's?token=xxxxx: not in the cache, and this run is offline
+          = run once without --offline
+        fetch/too-large integrity https://me:xxxxx@h.example/it's?token=xxxxx: larger than the limit of 10 bytes
+        fetch/size integrity https://me:xxxxx@h.example/it's?token=xxxxx: expected 1 bytes, found at least 2
+          = the mirror may be halfway through an update: run again, or use another one
+        fetch/missing spec /a b/\u{1b}c: no such file or folder
+          = paths in a spec are relative to the spec file
+        fetch/type spec /a b/\u{1b}c: expected a file, found a folder
+        fetch/changed host /a b/\u{1b}c: changed while it was read (size: 1 -> 2)
+          = wait until nothing writes `/a b/\u{1b}c` any more, then run again
+        fetch/entries spec /a b/\u{1b}c: more than 3 entries
+          = name a smaller folder, or use `exclude`
+        fetch/pattern spec exclude pattern `a\nb`: it names nothing
+        fetch/io host /a b/\u{1b}c: cannot write: no storage space
+          = free some space there: `df -h '/a b/\u{1b}c'`
+          = use another cache folder: `--cache-dir DIR`
+        fetch/io host /a b/\u{1b}c: cannot write: permission denied
+          = give this user the right to: `ls -ld '/a b/\u{1b}c'`, then `chmod u+r '/a b/\u{1b}c'`
+        fetch/io host /a b/\u{1b}c: cannot write: read-only filesystem or storage medium
+          = use another cache folder: `--cache-dir DIR`
+    "#]].assert_eq(&out);
+}
