@@ -192,6 +192,19 @@ mod tests {
             all.push_str(&format!("{}\n", parse_records(text.as_bytes()).unwrap_err()));
         }
         expect![[r#"
+            line 2 of the index, `x`: expected a letter, a colon and a value
+            line 2 of the index, `Vx1`: expected a letter, a colon and a value
+            line 1 of the index, `P:../a`: a package name that is a path
+            line 1 of the index, `P:.a`: a package name that is a path
+            line 2 of the index, `V:1/../2`: a version that is a path
+            line 1 of the index, `P:a b`: this is no package name
+            line 2 of the index, `V:1\r`: this is no version
+            line 1 of the index, `t:x`: this is no number
+            line 1 of the index, `S:-1`: this is no number
+            line 1 of the index, `I:`: this is no number
+            line 1 of the index, `k:18446744073709551616`: this is no number
+            line 1 of the index, `é:1`: expected a letter, a colon and a value
+            line 1 of the index, `\u{1b}[31m`: expected a letter, a colon and a value
         "#]]
         .assert_eq(&all);
         let long = format!("D:{}\n", "a ".repeat(MAX_LINE / 2));

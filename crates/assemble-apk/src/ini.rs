@@ -266,6 +266,13 @@ mod tests {
             all.push_str(&format!("{}\n", Ini::parse(text).unwrap_err()));
         }
         expect![[r#"
+            line 1 `nothing` is not `key = value`
+            line 2 `= x` is not `key = value`
+            line 1 `[` is no section
+            line 1 `[]` is no section
+            the value in line 1 goes on over several lines
+            the value in line 1 goes on over several lines
+            line 1 `\u{1b}[31m` is not `key = value`
         "#]]
         .assert_eq(&all);
     }

@@ -221,6 +221,18 @@ mod tests {
             all.push_str(&format!("{}\n", PackageInfo::parse(text.as_bytes()).unwrap_err()));
         }
         expect![[r#"
+            `pkgname` is missing
+            `pkgver` is missing
+            `datahash` is missing
+            `pkgname` cannot be used: `a b` is no package name: it holds ' '; names have no white space, none of @ = > < ~, and no ! in front
+            `pkgver` cannot be used: `1 2` is no version: it holds ' '
+            the value of `pkgdesc` holds the control character '\0'
+            the value of `pkgdesc` holds the control character '\r'
+            the value of `depend` holds the control character '\u{1b}'
+            line 4 `x` is not `key = value`
+            `datahash` is `xyz`: expected 64 hexadecimal digits
+            `datahash` is `38`: expected 64 hexadecimal digits
+            `datahash` is `382c75e2d1a2e2b9d281e879b763b`: expected 64 hexadecimal digits
         "#]]
         .assert_eq(&all);
     }
