@@ -1,0 +1,242 @@
+//! Why there is no package set.
+
+use std::fmt;
+
+use assemble_apk::{Constraint, PackageId};
+use assemble_types::{Explain, Kind};
+
+use crate::explain::shown;
+
+/// Who asked, from an entry of the world down: `alpine-base-3.19 -> busybox-1.36`. Empty means the world itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chain(pub Vec<String>);
+
+impl Chain {
+    const SHOWN: usize = 8;
+
+    /// The entry of the world it begins with.
+    pub fn root(&self) -> Option<&str> {
+        self.0.first().map(String::as_str)
+    }
+}
+
+impl fmt::Display for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: Vec<_> = self.0.iter().map(|name| shown(name)).collect();
+        match all.len() {
+            0 => write!(f, "the list of packages"),
+            n if n <= Self::SHOWN => write!(f, "{}", all.join(" -> ")),
+            n => {
+                let (head, tail) = (&all[..Self::SHOWN / 2], &all[n - Self::SHOWN / 2..]);
+                write!(f, "{} -> … {} more … -> {}", head.join(" -> "), n - Self::SHOWN, tail.join(" -> "))
+            }
+        }
+    }
+}
+
+/// Two things that cannot be in one set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// One package.
+    pub left: PackageId,
+    /// Who needs it, down to itself.
+    pub left_by: Chain,
+    /// The other package; nothing where the list of packages itself stands against it.
+    pub right: Option<PackageId>,
+    /// Who needs that, down to itself.
+    pub right_by: Chain,
+    /// What stands between them.
+    pub rule: String,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let with_chain = |id: &PackageId, chain: &Chain| {
+            if chain.0.len() > 1 { format!("{id} (through {chain})") } else { id.to_string() }
+        };
+        let left = with_chain(&self.left, &self.left_by);
+        match &self.right {
+            Some(right) => {
+                write!(
+                    f,
+                    "{left} cannot be installed beside {}: {}",
+                    with_chain(right, &self.right_by),
+                    self.rule
+                )
+            }
+            None => write!(f, "{left} cannot be installed: {}", self.rule),
+        }
+    }
+}
+
+/// A name that nobody provides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// What was asked for.
+    pub wanted: Constraint,
+    /// By whom.
+    pub required_by: Chain,
+    /// Names that look alike or provide the command of this name, best first.
+    pub near: Vec<String>,
+    /// Tags of repositories that have it, but were not asked.
+    pub tagged: Vec<String>,
+}
+
+/// A name that is there, but not in the version asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// What was asked for.
+    pub wanted: Constraint,
+    /// By whom.
+    pub required_by: Chain,
+    /// What is there, newest first.
+    pub found: Vec<PackageId>,
+}
+
+/// Why there is no package set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unsolvable {
+    /// No repository in use has a package of this name, or one that provides it.
+    #[error("no package provides `{}`, required by {}", shown(&.0.wanted.to_string()), .0.required_by)]
+    NoProvider(Box<Missing>),
+    /// There are packages of this name, but none in this version.
+    #[error(
+        "`{}`, required by {}: {} is there, {} was asked for",
+        shown(&.0.wanted.to_string()), .0.required_by, there(&.0.found), asked(&.0.wanted)
+    )]
+    VersionMismatch(Box<Mismatch>),
+    /// The version that is asked for is outside the grammar, so none can be compared with it.
+    #[error("`{}`, required by {}, has a version that cannot be compared", shown(&.wanted.to_string()), .required_by)]
+    NotAVersion {
+        /// What was asked for.
+        wanted: Constraint,
+        /// By whom.
+        required_by: Chain,
+    },
+    /// Two packages that are both needed exclude each other.
+    #[error("{0}")]
+    Conflict(Box<Conflict>),
+    /// A chosen package's needs are not met, and nothing else could be chosen.
+    #[error("`{}`, required by {}, is not met by any choice of packages", shown(&.wanted.to_string()), .required_by)]
+    Unmet {
+        /// What was asked for.
+        wanted: Constraint,
+        /// By whom.
+        required_by: Chain,
+    },
+    /// The search was given up.
+    #[error("no package set was found in {steps} attempts; the first one failed because {first}")]
+    GivenUp {
+        /// How many sets were tried.
+        steps: usize,
+        /// What was wrong with the first.
+        first: Box<Unsolvable>,
+    },
+}
+
+fn there(found: &[PackageId]) -> String {
+    let names: Vec<_> = found.iter().take(3).map(|id| shown(&id.to_string())).collect();
+    let more = found.len().saturating_sub(3);
+    if more > 0 { format!("{} (and {more} more)", names.join(", ")) } else { names.join(", ") }
+}
+
+fn asked(wanted: &Constraint) -> String {
+    let version = wanted.version.as_ref().map(|v| shown(v.as_str())).unwrap_or_default();
+    match wanted.operator.as_str() {
+        "=" => version,
+        operator => format!("{operator}{version}"),
+    }
+}
+
+impl Explain for Unsolvable {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoProvider(_) => "resolve/no-provider",
+            Self::VersionMismatch(_) => "resolve/version",
+            Self::NotAVersion { .. } => "resolve/not-a-version",
+            Self::Conflict(_) => "resolve/conflict",
+            Self::Unmet { .. } => "resolve/unmet",
+            Self::GivenUp { .. } => "resolve/given-up",
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Unsolvable
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::NoProvider(missing) => missing.hints(),
+            Self::VersionMismatch(mismatch) => mismatch.hints(),
+            Self::Conflict(conflict) => conflict.hints(),
+            Self::NotAVersion { .. } => {
+                vec![
+                    "write versions as 1.2.3, 1.2.3_rc1 or 1.2.3-r4, the way the repository lists them"
+                        .to_owned(),
+                ]
+            }
+            Self::Unmet { required_by, .. } => leave_out(&[required_by]),
+            Self::GivenUp { first, .. } => first.hints(),
+        }
+    }
+}
+
+impl Missing {
+    fn hints(&self) -> Vec<String> {
+        let name = shown(self.wanted.name.as_str());
+        let wanted = shown(&Constraint { pin: None, ..self.wanted.clone() }.to_string());
+        let by_user = self.required_by.0.is_empty();
+        let mut hints = Vec::new();
+        for tag in &self.tagged {
+            let place = if by_user { "write" } else { "add" };
+            hints.push(format!(
+                "{place} `{wanted}@{tag}` in contents.packages: the repository tagged @{tag} has it"
+            ));
+        }
+        if let (true, Some((first, others))) = (by_user, self.near.split_first()) {
+            let others =
+                if others.is_empty() { String::new() } else { format!(" (or {})", others.join(", ")) };
+            hints.push(format!("write `{first}` instead of `{name}` in contents.packages{others}"));
+        }
+        if hints.is_empty() || (!by_user && self.tagged.is_empty()) {
+            hints.push(format!("add the repository that has `{name}` to contents.repositories"));
+        }
+        hints
+    }
+}
+
+impl Mismatch {
+    fn hints(&self) -> Vec<String> {
+        let Some(newest) = self.found.first() else { return Vec::new() };
+        let (name, version) = (shown(newest.name.as_str()), shown(newest.version.as_str()));
+        let wanted = shown(self.wanted.name.as_str());
+        let mut hints = Vec::new();
+        if self.required_by.0.is_empty() {
+            hints
+                .push(format!("write `{name}={version}` in contents.packages, or `{wanted}` for the newest"));
+        } else {
+            hints.extend(leave_out(&[&self.required_by]));
+        }
+        hints.push(format!(
+            "add the repository that has the version asked for of `{wanted}` to contents.repositories"
+        ));
+        hints
+    }
+}
+
+impl Conflict {
+    fn hints(&self) -> Vec<String> {
+        leave_out(&[&self.left_by, &self.right_by])
+    }
+}
+
+/// Which entries to take out of the list of packages.
+fn leave_out(chains: &[&Chain]) -> Vec<String> {
+    let mut roots: Vec<_> = chains.iter().filter_map(|chain| chain.root()).map(shown).collect();
+    roots.dedup();
+    match roots.as_slice() {
+        [] => Vec::new(),
+        [one] => vec![format!("take {one} out of contents.packages, or ask for another version of it")],
+        all => vec![format!("take one of {} out of contents.packages", all.join(" and "))],
+    }
+}

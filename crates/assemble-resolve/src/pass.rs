@@ -1,0 +1,525 @@
+//! One greedy resolution, by the rules of apko.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+
+use assemble_apk::{Constraint, Operator, Version};
+
+use crate::error::{Chain, Unsolvable};
+use crate::explain;
+use crate::universe::{Id, Indifferent, Preference, Universe, ruled, ruled_constraint};
+
+/// Why a record is out of play.
+#[derive(Debug, Clone)]
+pub(crate) enum Reason {
+    /// Somebody (nobody: the world) wants the name excluded or bounded: the constraint as written.
+    Bound { by: Option<Id>, constraint: Constraint },
+    /// A chosen record provides what this one is or provides.
+    Provided { by: Id, name: String },
+    /// The search for another way took it out.
+    Tried,
+}
+
+/// What is being asked for, with everything about it that does not change during a resolution.
+#[derive(Debug, Clone)]
+struct Wish<'a> {
+    /// As written.
+    constraint: &'a Constraint,
+    /// As written, for ordering.
+    text: Rc<str>,
+    /// With the rule for shared libraries.
+    bound: Cow<'a, Constraint>,
+    /// Who fits, before exclusions and tags.
+    candidates: Rc<[Id]>,
+}
+
+/// State of one resolution.
+#[derive(Debug)]
+pub(crate) struct Pass<'u, 'a> {
+    pub(crate) universe: &'u Universe<'a>,
+    excluded: Vec<Option<Reason>>,
+    /// Records not even automatic installation may bring.
+    barred: Vec<bool>,
+    selected: HashMap<&'a str, Id>,
+    /// Who asked for a record first: a record, or the world.
+    asked_by: Vec<Option<Option<Id>>>,
+    wishes: HashMap<Rc<str>, Rc<[Id]>>,
+}
+
+/// The records that are in the set, as they are known while one world entry is expanded.
+#[derive(Debug, Default)]
+struct Existing<'s> {
+    /// From earlier entries: name -> record.
+    settled: BTreeMap<&'s str, Id>,
+    /// From earlier entries: origin -> name and version; of several the last by name.
+    origins: HashMap<&'s str, (&'s str, &'s Version)>,
+    /// From this entry: name -> place in its list and record.
+    fresh: HashMap<&'s str, (usize, Id)>,
+    fresh_origins: HashMap<&'s str, (usize, &'s Version)>,
+}
+
+/// [`Existing`] as a preference.
+struct Known<'x, 'u, 'a>(&'x Existing<'a>, &'u Universe<'a>);
+
+impl Preference for Known<'_, '_, '_> {
+    fn version_of(&self, name: &str) -> Option<&Version> {
+        self.0.get(name).map(|id| &self.1.record(id).version)
+    }
+
+    fn version_of_origin(&self, origin: &str) -> Option<&Version> {
+        let fresh = self.0.fresh_origins.get(origin).map(|(_, version)| *version);
+        fresh.or_else(|| self.0.origins.get(origin).map(|(_, version)| *version))
+    }
+}
+
+impl<'s> Existing<'s> {
+    fn get(&self, name: &str) -> Option<Id> {
+        self.fresh.get(name).map(|(_, id)| *id).or_else(|| self.settled.get(name).copied())
+    }
+
+    /// Kept from now on, if the name is new.
+    fn settle(&mut self, universe: &Universe<'s>, id: Id) {
+        let record = universe.record(id);
+        let name = record.name.as_str();
+        if !self.settled.contains_key(name) {
+            self.settled.insert(name, id);
+            self.count_origin(universe, id);
+        }
+    }
+
+    fn count_origin(&mut self, universe: &Universe<'s>, id: Id) {
+        let record = universe.record(id);
+        let name = record.name.as_str();
+        let now = self.origins.entry(&record.origin).or_insert((name, &record.version));
+        if name >= now.0 {
+            *now = (name, &record.version);
+        }
+    }
+
+    /// Known for the rest of this entry. What stands later in its list wins.
+    fn learn(&mut self, universe: &Universe<'s>, at: usize, id: Id) {
+        let record = universe.record(id);
+        let known = self.fresh.entry(record.name.as_str()).or_insert((at, id));
+        if at > known.0 {
+            *known = (at, id);
+        }
+        let known = self.fresh_origins.entry(&record.origin).or_insert((at, &record.version));
+        if at > known.0 {
+            *known = (at, &record.version);
+        }
+    }
+}
+
+/// A package whose dependencies are being met.
+#[derive(Debug)]
+struct Frame<'a> {
+    id: Id,
+    open: Vec<Wish<'a>>,
+    /// Places in the list of what was chosen for this package itself.
+    chosen: Vec<usize>,
+}
+
+impl<'u, 'a> Pass<'u, 'a> {
+    /// `tried` are the records that may not be chosen.
+    pub(crate) fn new(universe: &'u Universe<'a>, tried: &[Id]) -> Self {
+        let mut excluded = vec![None; universe.len()];
+        let mut barred = vec![false; universe.len()];
+        for id in tried {
+            excluded[*id as usize] = Some(Reason::Tried);
+            barred[*id as usize] = true;
+        }
+        let asked_by = vec![None; universe.len()];
+        Self { universe, excluded, barred, selected: HashMap::new(), asked_by, wishes: HashMap::new() }
+    }
+
+    /// The records in order of installation. `world` need not be sorted; exclusions in it hold for everything.
+    pub(crate) fn run(mut self, world: &'a [Constraint]) -> Result<Vec<Id>, Unsolvable> {
+        let mut entries: Vec<Wish<'a>> = world.iter().filter(|c| !c.conflict).map(|c| self.wish(c)).collect();
+        entries.sort_by(|a, b| a.text.cmp(&b.text));
+        entries.dedup_by(|a, b| a.text == b.text);
+        self.bar(world);
+        self.constrain(world, None);
+
+        let mut existing = Existing::default();
+        for id in self.choose_entries(&entries)? {
+            existing.settled.insert(self.universe.record(id).name.as_str(), id);
+        }
+        let first: Vec<Id> = existing.settled.values().copied().collect();
+        for id in first {
+            existing.count_origin(self.universe, id);
+        }
+        let mut listed = HashSet::new();
+        let mut list = Vec::new();
+        for entry in &entries {
+            let (package, needs) = self.expand(entry, &mut existing)?;
+            for id in needs.into_iter().chain([package]) {
+                if listed.insert(self.universe.record(id).name.as_str()) {
+                    list.push(id);
+                }
+                existing.settle(self.universe, id);
+            }
+        }
+        Ok(list)
+    }
+
+    /// Exclusions of the world hold against automatic installation as well.
+    fn bar(&mut self, world: &[Constraint]) {
+        for constraint in world.iter().filter(|c| c.conflict) {
+            for id in self.universe.candidates(&ruled_constraint(constraint)) {
+                self.barred[id as usize] = true;
+            }
+        }
+    }
+
+    fn wish(&mut self, constraint: &'a Constraint) -> Wish<'a> {
+        let text: Rc<str> = constraint.to_string().into();
+        let bound = ruled_constraint(constraint);
+        let known = self.wishes.get(&text).cloned();
+        let candidates = known.unwrap_or_else(|| self.universe.candidates(&bound).into());
+        self.wishes.insert(Rc::clone(&text), Rc::clone(&candidates));
+        Wish { constraint, text, bound, candidates }
+    }
+
+    /// Chooses a record for every entry of the world, the one with the fewest candidates first.
+    fn choose_entries(&mut self, entries: &[Wish<'a>]) -> Result<Vec<Id>, Unsolvable> {
+        let mut left: Vec<&Wish<'a>> = entries.iter().collect();
+        let mut chosen = Vec::new();
+        while !left.is_empty() {
+            let mut fewest = (usize::MAX, 0);
+            for (i, wish) in left.iter().enumerate() {
+                let pin = wish.constraint.pin.as_deref();
+                let count = self.playable(wish, pin, None).count();
+                if count == 0 {
+                    return Err(self.nothing_for(wish, pin, &[]));
+                }
+                if count < fewest.0 {
+                    fewest = (count, i);
+                }
+            }
+            let wish = left.remove(fewest.1);
+            let id = self.best_for_entry(wish)?;
+            chosen.push(id);
+            self.exclude_rivals(id);
+        }
+        Ok(chosen)
+    }
+
+    fn best_for_entry(&mut self, wish: &Wish<'a>) -> Result<Id, Unsolvable> {
+        let pin = wish.constraint.pin.as_deref();
+        let best = self.best(wish, pin, pin, None, &Indifferent);
+        let id = best.ok_or_else(|| self.nothing_for(wish, pin, &[]))?;
+        self.asked_by[id as usize].get_or_insert(None);
+        Ok(id)
+    }
+
+    /// Candidates that are not excluded and whose repository may be used: untagged, tagged as allowed, or already in use.
+    fn playable<'w>(
+        &'w self,
+        wish: &'w Wish<'a>,
+        allowed: Option<&'w str>,
+        installed: Option<Id>,
+    ) -> impl Iterator<Item = Id> + 'w {
+        wish.candidates.iter().copied().filter(move |id| {
+            let pin = self.universe.entry(*id).pin;
+            self.excluded[*id as usize].is_none()
+                && (pin.is_none() || pin == allowed || installed == Some(*id))
+        })
+    }
+
+    fn best(
+        &self,
+        wish: &Wish<'a>,
+        allowed: Option<&str>,
+        preferred: Option<&str>,
+        installed: Option<Id>,
+        preference: &impl Preference,
+    ) -> Option<Id> {
+        let name = wish.constraint.name.as_str();
+        self.playable(wish, allowed, installed).reduce(|best, id| {
+            if self.universe.better(id, best, name, preferred, preference) { id } else { best }
+        })
+    }
+
+    fn exclude(&mut self, id: Id, reason: impl FnOnce() -> Reason) {
+        self.excluded[id as usize].get_or_insert_with(reason);
+    }
+
+    /// Takes out what these dependencies rule out: named conflicts, and holders of a bounded name outside the bound.
+    fn constrain(&mut self, list: &[Constraint], by: Option<Id>) {
+        for constraint in list {
+            let bound = ruled_constraint(constraint);
+            let name = constraint.name.as_str();
+            let out: Vec<Id> = if constraint.conflict {
+                self.universe.candidates(&bound)
+            } else if bound.operator == Operator::Any {
+                continue;
+            } else {
+                let holders = self.universe.holders(name).iter().copied();
+                holders.filter(|id| !within(self.universe, *id, &bound)).collect()
+            };
+            for id in out {
+                self.exclude(id, || Reason::Bound { by, constraint: constraint.clone() });
+            }
+        }
+    }
+
+    /// Takes out what cannot stand beside a chosen record because both provide the same thing. Two that provide it without
+    /// a version may stay together.
+    fn exclude_rivals(&mut self, chosen: Id) {
+        for provide in &self.universe.record(chosen).provides {
+            let name = &provide.name;
+            for &rival in self.universe.holders(name.as_str()) {
+                let record = self.universe.record(rival);
+                let virtual_too = || {
+                    record.name != *name
+                        && record.provides.iter().filter(|p| p.name == *name).all(|p| p.version.is_none())
+                };
+                if rival != chosen && !(provide.version.is_none() && virtual_too()) {
+                    self.exclude(rival, || Reason::Provided { by: chosen, name: name.to_string() });
+                }
+            }
+        }
+    }
+
+    /// Fixes a record as the holder of its name and of what it provides in a version.
+    fn pick(&mut self, id: Id, stack: &[Frame<'a>]) -> Result<(), Unsolvable> {
+        let record = self.universe.record(id);
+        let clash = |pass: &Self, other: Id, name: &str| {
+            let rule = if pass.universe.record(other).name == record.name {
+                format!("both are named {}", explain::shown(name))
+            } else {
+                format!("both provide {}", explain::shown(name))
+            };
+            Err(explain::conflict(pass, (id, pass.chain(stack)), Some(other), rule))
+        };
+        match self.selected.get(record.name.as_str()) {
+            Some(&other) if other == id => return Ok(()),
+            Some(&other) => return clash(self, other, record.name.as_str()),
+            None => {}
+        }
+        self.selected.insert(record.name.as_str(), id);
+        for provide in &record.provides {
+            if let Some(&other) = self.selected.get(provide.name.as_str())
+                && other != id
+            {
+                return clash(self, other, provide.name.as_str());
+            }
+            if provide.version.is_some() {
+                self.selected.insert(provide.name.as_str(), id);
+            }
+        }
+        Ok(())
+    }
+
+    /// The best record for a world entry, with everything it needs in order.
+    fn expand(&mut self, entry: &Wish<'a>, existing: &mut Existing<'a>) -> Result<(Id, Vec<Id>), Unsolvable> {
+        let package = self.best_for_entry(entry)?;
+        existing.fresh.clear();
+        existing.fresh_origins.clear();
+        let all = self.needs_of(package, entry.constraint.pin.as_deref(), existing)?;
+        let mut names = HashSet::new();
+        let mut needs: Vec<Id> =
+            all.into_iter().filter(|id| names.insert(self.universe.record(*id).name.as_str())).collect();
+        let automatic = self.automatic(&needs, entry.constraint.pin.as_deref());
+        for id in automatic {
+            self.asked_by[id as usize].get_or_insert(Some(package));
+            needs.push(id);
+        }
+        Ok((package, needs))
+    }
+
+    /// Records whose every `install_if` condition is met by these dependencies, in byte order of what triggers them.
+    fn automatic(&self, needs: &[Id], pin: Option<&str>) -> Vec<Id> {
+        let by_name: BTreeMap<&str, Id> =
+            needs.iter().map(|id| (self.universe.record(*id).name.as_str(), *id)).collect();
+        let met = |condition: &Constraint| {
+            let found = by_name.get(condition.name.as_str()).map(|id| &self.universe.record(*id).version);
+            found.is_some_and(|version| condition.version.as_ref().is_none_or(|wanted| wanted == version))
+        };
+        let mut out = Vec::new();
+        for (name, id) in &by_name {
+            let exact = || format!("{name}={}", self.universe.record(*id).version);
+            let waiting = self.universe.waiting_for(name).or_else(|| self.universe.waiting_for(&exact()));
+            for &id in waiting.unwrap_or(&[]) {
+                let entry = self.universe.entry(id);
+                let usable = !self.barred[id as usize] && (entry.pin.is_none() || entry.pin == pin);
+                if usable && entry.record.install_if.iter().all(met) {
+                    out.push(id);
+                }
+            }
+        }
+        out
+    }
+
+    /// What a package needs, each after what it needs itself. Uses an explicit stack: chains can be as long as an index.
+    fn needs_of(
+        &mut self,
+        package: Id,
+        pin: Option<&str>,
+        existing: &mut Existing<'a>,
+    ) -> Result<Vec<Id>, Unsolvable> {
+        let mut list: Vec<Id> = Vec::new();
+        let mut on_path: HashSet<&str> = HashSet::from([self.universe.record(package).name.as_str()]);
+        let mut stack = vec![self.enter(package)];
+        while !stack.is_empty() {
+            match self.next_choice(&mut stack, pin, existing)? {
+                Some(best) => {
+                    self.exclude_rivals(best);
+                    let top = stack.len() - 1;
+                    let parent = stack[top].id;
+                    self.asked_by[best as usize].get_or_insert(Some(parent));
+                    self.pick(parent, &stack)?;
+                    if on_path.insert(self.universe.record(best).name.as_str()) {
+                        let frame = self.enter(best);
+                        stack.push(frame);
+                    } else {
+                        stack[top].chosen.push(list.len());
+                        list.push(best);
+                    }
+                }
+                None => {
+                    let Some(done) = stack.pop() else { break };
+                    on_path.remove(self.universe.record(done.id).name.as_str());
+                    if let Some(parent) = stack.last_mut() {
+                        for at in done.chosen {
+                            existing.learn(self.universe, at, list[at]);
+                        }
+                        parent.chosen.push(list.len());
+                        list.push(done.id);
+                    }
+                }
+            }
+        }
+        Ok(list)
+    }
+
+    fn enter(&mut self, id: Id) -> Frame<'a> {
+        let record = self.universe.record(id);
+        self.constrain(&record.depends, Some(id));
+        let open = record.depends.iter().filter(|c| !c.conflict).map(|c| self.wish(c)).collect();
+        Frame { id, open, chosen: Vec::new() }
+    }
+
+    /// The record for the dependency of the topmost package that has the fewest candidates; nothing if all are met.
+    fn next_choice(
+        &self,
+        stack: &mut [Frame<'a>],
+        pin: Option<&str>,
+        existing: &Existing<'a>,
+    ) -> Result<Option<Id>, Unsolvable> {
+        let Some((frame, _)) = stack.split_last_mut() else { return Ok(None) };
+        let mut still = Vec::with_capacity(frame.open.len());
+        let mut fewest: Option<(usize, usize)> = None;
+        let mut failed = None;
+        for wish in std::mem::take(&mut frame.open) {
+            match self.is_met(&wish, frame.id) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(other) => {
+                    failed = Some((wish, Some(other)));
+                    break;
+                }
+            }
+            let count = self.playable(&wish, pin, existing.get(wish.constraint.name.as_str())).count();
+            if count == 0 {
+                failed = Some((wish, None));
+                break;
+            }
+            let first = fewest.is_none_or(|(least, at): (usize, usize)| {
+                let other: &Wish<'a> = &still[at];
+                (count, &wish.text) < (least, &other.text)
+            });
+            if first {
+                fewest = Some((count, still.len()));
+            }
+            still.push(wish);
+        }
+        if let Some((wish, other)) = failed {
+            return Err(match other {
+                Some(other) => self.taken(&wish, other, stack),
+                None => self.nothing_for(&wish, pin, stack),
+            });
+        }
+        let Some((_, at)) = fewest else { return Ok(None) };
+        let wish = still.remove(at);
+        frame.open = still;
+        let installed = existing.get(wish.constraint.name.as_str());
+        Ok(self.best(&wish, pin, None, installed, &Known(existing, self.universe)))
+    }
+
+    /// Whether a dependency is met by the package itself or by what was selected; the selected record if that cannot meet it.
+    fn is_met(&self, wish: &Wish<'a>, package: Id) -> Result<bool, Id> {
+        let record = self.universe.record(package);
+        let (name, bound) = (&wish.constraint.name, &wish.bound);
+        let own = record.name == *name && bound.satisfied_by(&record.version);
+        if own || record.provides.iter().any(|p| p.name == *name) {
+            return Ok(true);
+        }
+        let Some(&other) = self.selected.get(name.as_str()) else { return Ok(false) };
+        let selected = self.universe.record(other);
+        let exact = |version: &Version| {
+            bound
+                .version
+                .as_ref()
+                .is_some_and(|wanted| version.compare(wanted).is_some_and(std::cmp::Ordering::is_eq))
+        };
+        let provided = || {
+            let same = selected.provides.iter().filter(|p| p.name == *name);
+            same.map(ruled).any(|p| p.version.as_ref().is_some_and(exact))
+        };
+        if bound.operator == Operator::Any || bound.satisfied_by(&selected.version) || provided() {
+            Ok(true)
+        } else {
+            Err(other)
+        }
+    }
+
+    /// From the world to the package on top of the stack.
+    fn chain(&self, stack: &[Frame<'a>]) -> Chain {
+        let Some(first) = stack.first() else { return Chain::default() };
+        let mut names = self.chain_to(first.id).0;
+        names.extend(stack[1..].iter().map(|frame| self.universe.package(frame.id).to_string()));
+        Chain(names)
+    }
+
+    /// From the world to a record, the way it was first asked for.
+    pub(crate) fn chain_to(&self, id: Id) -> Chain {
+        let mut names = Vec::new();
+        let mut at = Some(id);
+        while let Some(id) = at {
+            names.push(self.universe.package(id).to_string());
+            // Who asks is asked for earlier, so this ends; the limit only guards against a mistake here.
+            at = self.asked_by[id as usize].flatten().filter(|_| names.len() < self.universe.len());
+        }
+        names.reverse();
+        Chain(names)
+    }
+
+    pub(crate) fn reason(&self, id: Id) -> Option<&Reason> {
+        self.excluded[id as usize].as_ref()
+    }
+
+    fn nothing_for(&self, wish: &Wish<'a>, allowed: Option<&str>, stack: &[Frame<'a>]) -> Unsolvable {
+        explain::nothing_for(self, wish.constraint, &wish.candidates, allowed, self.chain(stack))
+    }
+
+    fn taken(&self, wish: &Wish<'a>, other: Id, stack: &[Frame<'a>]) -> Unsolvable {
+        let rule = format!("it needs {}", explain::shown(&wish.text));
+        match stack.last() {
+            Some(top) => explain::conflict(self, (top.id, self.chain(stack)), Some(other), rule),
+            None => explain::nothing_for(self, wish.constraint, &wish.candidates, None, Chain::default()),
+        }
+    }
+}
+
+/// Whether a holder of a bounded name is within the bound: by its own version if the name is its own, else by every
+/// version it provides the name in. Who provides it without version neither fits nor hurts.
+fn within(universe: &Universe<'_>, id: Id, bound: &Constraint) -> bool {
+    let record = universe.record(id);
+    if record.name == bound.name {
+        return bound.satisfied_by(&record.version);
+    }
+    let mut versions = record.provides.iter().filter(|p| p.name == bound.name).map(ruled);
+    versions.all(|p| p.version.as_ref().is_none_or(|version| bound.satisfied_by(version)))
+}

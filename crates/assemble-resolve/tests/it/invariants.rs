@@ -1,0 +1,74 @@
+//! What holds for every world and every index.
+
+use assemble_resolve::{check, solve};
+use proptest::prelude::*;
+
+use crate::support::{repository, world};
+
+/// Small numbers make collisions, cycles and conflicts frequent.
+fn index() -> impl Strategy<Value = String> {
+    let name = || (0..8u8).prop_map(|n| format!("p{n}"));
+    let virtual_name = || (0..4u8).prop_map(|n| format!("v{n}"));
+    let any_name = prop_oneof![3 => name(), 2 => virtual_name()];
+    let bound = prop_oneof![6 => Just(String::new()), 1 => (1..4u8).prop_map(|v| format!(">={v}")),
+        1 => (1..4u8).prop_map(|v| format!("={v}")), 1 => (1..4u8).prop_map(|v| format!("<{v}"))];
+    let bang = prop_oneof![6 => Just(""), 1 => Just("!")];
+    let depends = proptest::collection::vec(
+        (bang, any_name, bound).prop_map(|(b, n, v)| format!(" d:{b}{n}{v}")),
+        0..4,
+    );
+    let version = prop_oneof![2 => Just(String::new()), 1 => (1..4u8).prop_map(|v| format!("={v}"))];
+    let provides =
+        proptest::collection::vec((virtual_name(), version).prop_map(|(n, v)| format!(" p:{n}{v}")), 0..3);
+    let install_if = prop_oneof![4 => Just(String::new()), 1 => name().prop_map(|n| format!(" i:{n}"))];
+    let line = (name(), 1..4u8, depends, provides, install_if)
+        .prop_map(|(n, v, d, p, i)| format!("{n} {v}{}{}{i}", d.concat(), p.concat()));
+    proptest::collection::vec(line, 1..24).prop_map(|lines| lines.join("\n"))
+}
+
+fn wanted() -> impl Strategy<Value = String> {
+    let entry = prop_oneof![
+        (0..8u8).prop_map(|n| format!("p{n}")),
+        (0..4u8).prop_map(|n| format!("v{n}")),
+        (0..8u8).prop_map(|n| format!("!p{n}"))
+    ];
+    proptest::collection::vec(entry, 1..5).prop_map(|entries| entries.join(" "))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn solutions_hold_and_do_not_depend_on_order(one in index(), two in index(), wanted in wanted()) {
+        let (one, two) = (repository("one", &one), repository("two", &two));
+        let mut world = world(&wanted);
+        let forward = [one.clone(), two.clone()];
+        let found = solve(&world, &forward);
+        if let Ok(solution) = &found {
+            prop_assert_eq!(check(&world, solution, &forward), []);
+        }
+        world.reverse();
+        let backward = [two, one];
+        let again = solve(&world, &backward).map(|mut solution| {
+            solution.packages.iter_mut().for_each(|choice| choice.repository = 1 - choice.repository);
+            solution
+        });
+        prop_assert_eq!(found, again);
+    }
+}
+
+#[test]
+fn long_chains_do_not_need_a_deep_stack() {
+    let n = 10_000;
+    let mut text: String = (0..n).map(|i| format!("p{i} 1 d:p{}\n", i + 1)).collect();
+    text += &format!("p{n} 1\n");
+    let thread = std::thread::Builder::new().stack_size(256 * 1024).spawn(move || {
+        let repositories = [repository("r", &text)];
+        let chain = solve(&world("p0"), &repositories).map(|s| s.packages.len());
+        let broken = [repository("r", &text.replace(&format!("p{n} 1\n"), ""))];
+        (chain, solve(&world("p0"), &broken).unwrap_err().to_string())
+    });
+    let (chain, error) = thread.unwrap().join().unwrap();
+    assert_eq!(chain.unwrap(), n + 1);
+    assert!(error.contains("more … ->") && error.len() < 400, "{error}");
+}

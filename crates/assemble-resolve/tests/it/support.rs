@@ -1,0 +1,89 @@
+//! Repositories as text.
+
+use std::sync::Arc;
+
+use assemble_apk::{Constraint, Index, PackageName, Provide, Record, Version};
+use assemble_resolve::{Choice, Repository, Solution, Unsolvable, check, resolve_once, solve};
+use assemble_types::Explain as _;
+
+/// `name version key:value …`, one package a line; `d:` depends, `p:` provides, `o:` origin, `i:` install_if, `k:` priority.
+pub(crate) fn repository(name: &str, text: &str) -> Repository {
+    let records = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(record).collect();
+    let index = Index { records, description: String::new(), signed_by: None };
+    Repository { name: name.to_owned(), pin: None, index: Arc::new(index) }
+}
+
+pub(crate) fn tagged(name: &str, tag: &str, text: &str) -> Repository {
+    Repository { pin: Some(tag.into()), ..repository(name, text) }
+}
+
+pub(crate) fn record(line: &str) -> Record {
+    let mut words = line.split_whitespace();
+    let mut record = Record {
+        name: PackageName::parse(words.next().expect("a name")).expect("a good name"),
+        version: Version::parse(words.next().expect("a version")).expect("a good version"),
+        arch: "x86_64".to_owned(),
+        license: String::new(),
+        description: String::new(),
+        origin: String::new(),
+        maintainer: String::new(),
+        url: String::new(),
+        depends: Vec::new(),
+        provides: Vec::new(),
+        install_if: Vec::new(),
+        commit: String::new(),
+        build_time: 0,
+        size: 0,
+        installed_size: 0,
+        provider_priority: 0,
+        checksum: None,
+    };
+    for word in words {
+        let (key, value) = word.split_once(':').expect("key:value");
+        match key {
+            "d" => record.depends.push(constraint(value)),
+            "p" => record.provides.push(Provide::parse(value).expect("a good provide")),
+            "o" => value.clone_into(&mut record.origin),
+            "i" => record.install_if.push(constraint(value)),
+            "k" => record.provider_priority = value.parse().expect("a number"),
+            other => panic!("no such key: {other}"),
+        }
+    }
+    record
+}
+
+pub(crate) fn constraint(text: &str) -> Constraint {
+    Constraint::parse(text).expect("a good constraint")
+}
+
+pub(crate) fn world(text: &str) -> Vec<Constraint> {
+    text.split_whitespace().map(constraint).collect()
+}
+
+pub(crate) fn names(choices: &[Choice], repositories: &[Repository]) -> Vec<String> {
+    let solution = Solution { locked: Vec::new(), packages: choices.to_vec() };
+    solution.records(repositories).map(|(_, r)| format!("{}={}", r.name, r.version)).collect()
+}
+
+pub(crate) fn show(error: &Unsolvable) -> String {
+    let mut text = format!("{}: {error}", error.code());
+    for hint in error.hints() {
+        text += "\n  ";
+        text += &hint;
+    }
+    text
+}
+
+/// Order of the first pass, or the error.
+pub(crate) fn once(wanted: &str, repositories: &[Repository]) -> Result<String, String> {
+    let choices = resolve_once(&world(wanted), repositories).map_err(|error| show(&error))?;
+    Ok(names(&choices, repositories).join(" "))
+}
+
+/// Order of installation, or the error. The solution is checked.
+pub(crate) fn solved(wanted: &str, repositories: &[Repository]) -> Result<String, String> {
+    let world = world(wanted);
+    let solution = solve(&world, repositories).map_err(|error| show(&error))?;
+    assert_eq!(check(&world, &solution, repositories), []);
+    Ok(names(&solution.packages, repositories).join(" "))
+}
