@@ -250,7 +250,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let spool = spool_in(dir.path());
         for len in [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 2 * PIECE + 1, 5 * PIECE + 12_345] {
-            for step in [4093, usize::MAX] {
+            for step in [4093, PIECE - 1, usize::MAX] {
                 let bytes = pattern(len, step % 13);
                 let blob = store(&*spool, &bytes, step);
                 assert_eq!(blob.len(), len as u64);

@@ -30,6 +30,7 @@ fn redirections_are_followed_and_passwords_are_not_carried_along() {
     let with_password = first.url().replace("http://", "http://you:secret@");
     assert_eq!(setup.document(&with_password).unwrap(), b"here");
     assert_eq!(first.log()[1].header("authorization"), Some("Basic eW91OnNlY3JldA=="));
+    assert_eq!(first.log()[1].headers.iter().filter(|(name, _)| name == "authorization").count(), 1);
     assert_eq!(last.log()[1].header("authorization"), None);
 }
 
