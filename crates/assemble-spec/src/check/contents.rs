@@ -1,0 +1,377 @@
+//! `contents` and `certificates`: what goes into the image.
+
+use std::collections::BTreeMap;
+
+use assemble_types::Platform;
+
+use super::values::{self, Wrong};
+use super::{Cx, Fields, package};
+use crate::diagnostic::Diagnostic;
+use crate::model::{
+    AdditionalCertificate, BaseFiles, Binary, BinarySources, CertificateSource, FileMapping, Located,
+    RepositorySource, Spec,
+};
+use crate::node::{Content, Entry, Node};
+use crate::schema;
+use crate::source::plain;
+
+pub(super) fn check(cx: &mut Cx<'_, '_>, top: &Fields<'_>, spec: &mut Spec) {
+    if let Some(entry) = top.get("contents")
+        && let Some(fields) = cx.fields(&schema::CONTENTS, &entry.value, &entry.key_range)
+    {
+        spec.repositories = repositories(cx, fields, "repositories");
+        spec.build_repositories = repositories(cx, fields, "build_repositories");
+        spec.runtime_repositories = repositories(cx, fields, "runtime_repositories");
+        for (node, text) in cx.texts("contents.keyring", fields, "keyring") {
+            spec.keyring.extend(cx.key(node, &text));
+        }
+        for (node, text) in cx.texts("contents.packages", fields, "packages") {
+            match package::parse(&text) {
+                Ok(value) => spec.packages.push(Located { value, span: cx.span(&node.range, "") }),
+                Err(wrong) => cx.report_wrong("spec/package", wrong, node),
+            }
+        }
+        spec.binary = fields.get("binary").and_then(|entry| binary(cx, entry));
+        if let Some(entry) = fields.get("files") {
+            spec.files = cx.items("contents.files", entry).iter().filter_map(|node| file(cx, node)).collect();
+        }
+        if let Some(entry) = fields.get("base-files") {
+            spec.base_files = base_files(cx, entry);
+        } else {
+            // Packages alone make apko's tree, to which we add nothing.
+            let ours =
+                fields.get("binary").is_some() || fields.get("files").is_some() || spec.packages.is_empty();
+            spec.base_files = if ours { BaseFiles::default() } else { no_base_files() };
+        }
+    }
+    if let Some(entry) = top.get("certificates")
+        && let Some(fields) = cx.fields(&schema::CERTIFICATES, &entry.value, &entry.key_range)
+        && let Some(entry) = fields.get("additional")
+    {
+        spec.base_files.additional_certificates = cx
+            .items("certificates.additional", entry)
+            .iter()
+            .filter_map(|node| certificate(cx, node))
+            .collect();
+    }
+}
+
+fn no_base_files() -> BaseFiles {
+    BaseFiles { enabled: false, certificates: false, time_zones: false, additional_certificates: Vec::new() }
+}
+
+fn repositories(cx: &mut Cx<'_, '_>, fields: Fields<'_>, key: &str) -> Vec<Located<RepositorySource>> {
+    let entries = cx.texts(&format!("contents.{key}"), fields, key);
+    entries.into_iter().filter_map(|(node, text)| cx.repository(node, &text)).collect()
+}
+
+/// A path, a map of platforms to paths, or `{source, path, permissions}`.
+fn binary(cx: &mut Cx<'_, '_>, entry: &Entry) -> Option<Binary> {
+    let span = cx.span(entry.place(), "");
+    let Content::Map(entries) = &entry.value.content else {
+        if let Content::List(_) = entry.value.content {
+            let diagnostic = cx
+                .wrong_at("spec/type", "`contents.binary` is one program, not a list", &entry.key_range, "")
+                .help("name the one that the image is for; others go into `contents.files`");
+            cx.report(diagnostic);
+            return None;
+        }
+        let source = program(cx, "contents.binary", &entry.value, entry)?;
+        return Some(Binary { sources: BinarySources::One(source), path: None, permissions: None, span });
+    };
+    if entries.iter().any(|entry| looks_like_platform(&entry.key)) {
+        let sources = BinarySources::PerPlatform(per_platform(cx, "contents.binary", entries));
+        return Some(Binary { sources, path: None, permissions: None, span });
+    }
+    let fields = cx.fields(&schema::BINARY, &entry.value, &entry.key_range)?;
+    let Some(source) = fields.get("source") else {
+        // An unknown key is most likely the misspelt `source`, and was complained about.
+        if entries.iter().all(|entry| schema::BINARY.keys.contains(&entry.key.as_str())) {
+            let diagnostic = cx
+                .wrong_at("spec/missing", "`contents.binary` names no `source`", &entry.key_range, "")
+                .help("write `source: PATH`, relative to the spec's folder");
+            cx.report(diagnostic);
+        }
+        return None;
+    };
+    let sources = match &source.value.content {
+        Content::Map(entries) => {
+            BinarySources::PerPlatform(per_platform(cx, "contents.binary.source", entries))
+        }
+        _ => BinarySources::One(program(cx, "contents.binary.source", &source.value, source)?),
+    };
+    let path = fields.get("path").and_then(|entry| {
+        let path = cx.image_path("contents.binary.path", entry)?;
+        let text = entry.value.scalar().map_or("", |scalar| scalar.text.as_str());
+        if path.value.is_root() || text.ends_with('/') {
+            let diagnostic = cx
+                .wrong("spec/value", "`contents.binary.path` names a folder", &entry.value, "")
+                .help(format!(
+                    "write the whole path of the program, such as `{}/app`",
+                    plain(text.trim_end_matches('/'))
+                ));
+            cx.report(diagnostic);
+            return None;
+        }
+        Some(path.value)
+    });
+    let permissions = fields
+        .get("permissions")
+        .and_then(|entry| cx.value("contents.binary.permissions", entry, values::mode));
+    Some(Binary { sources, path, permissions, span })
+}
+
+/// The path of a program: it has to have a name.
+fn program(cx: &mut Cx<'_, '_>, name: &str, node: &Node, entry: &Entry) -> Option<Located<String>> {
+    let source = cx.host_path(name, node, &entry.key_range)?;
+    if file_name(&source.value).is_none() {
+        let diagnostic = cx
+            .wrong("spec/value", format!("`{name}` names a folder, not a program"), node, "")
+            .help("name the program's file; whole folders go into `contents.files`");
+        cx.report(diagnostic);
+        return None;
+    }
+    Some(source)
+}
+
+/// The last component of a host path, if it names a file.
+pub(super) fn file_name(path: &str) -> Option<&str> {
+    path.rsplit('/').next().filter(|name| !matches!(*name, "" | "." | ".."))
+}
+
+fn looks_like_platform(key: &str) -> bool {
+    key.contains('/') || key.parse::<Platform>().is_ok()
+}
+
+fn per_platform(cx: &mut Cx<'_, '_>, name: &str, entries: &[Entry]) -> BTreeMap<Platform, Located<String>> {
+    let mut out: BTreeMap<Platform, Located<String>> = BTreeMap::new();
+    let mut keys: BTreeMap<Platform, std::ops::Range<usize>> = BTreeMap::new();
+    for entry in entries {
+        let platform = match values::platform(&entry.key) {
+            Ok(platform) => platform,
+            Err(Wrong { message, help }) => {
+                let mut diagnostic = cx.wrong_at("spec/platform", message, &entry.key_range, "");
+                diagnostic.help.extend(help);
+                if schema::BINARY.keys.contains(&entry.key.as_str()) {
+                    diagnostic.help =
+                        vec!["put the platforms below `source`:\nbinary:\n  source:\n    amd64: ./app-amd64\n  path: /app".to_owned()];
+                }
+                cx.report(diagnostic);
+                continue;
+            }
+        };
+        if let Some(first) = keys.get(&platform) {
+            let diagnostic = cx
+                .wrong_at(
+                    "spec/conflict",
+                    format!("`{name}` has two programs for {platform}"),
+                    &entry.key_range,
+                    "again here",
+                )
+                .at(cx.span(first, "first here"));
+            cx.report(diagnostic);
+            continue;
+        }
+        keys.insert(platform, entry.key_range.clone());
+        if entry.value.is_null() {
+            let diagnostic =
+                cx.wrong_at("spec/missing", format!("there is no path for {platform}"), &entry.key_range, "");
+            cx.report(diagnostic);
+        } else if let Some(source) = program(cx, name, &entry.value, entry) {
+            out.insert(platform, source);
+        }
+    }
+    out
+}
+
+/// One entry of `contents.files`.
+fn file(cx: &mut Cx<'_, '_>, node: &Node) -> Option<FileMapping> {
+    if let Some(scalar) = node.scalar().filter(|_| !node.is_null()) {
+        let (source, path) = scalar.text.split_once(':').unwrap_or((&scalar.text, "/path/in/image"));
+        let diagnostic =
+            cx.wrong("spec/type", "an entry of `contents.files` has to be a map", node, "").help(format!(
+                "write\n- source: {}\n  path: {}",
+                crate::yaml::scalar(&plain(source)),
+                crate::yaml::scalar(&plain(path))
+            ));
+        cx.report(diagnostic);
+        return None;
+    }
+    let fields = cx.fields(&schema::FILE, node, &node.range)?;
+    let complete = fields.0.iter().all(|entry| schema::FILE.keys.contains(&entry.key.as_str()));
+    for key in ["source", "path"] {
+        if fields.get(key).is_none() && complete {
+            let message = format!("an entry of `contents.files` names no `{key}`");
+            let help = match key {
+                "source" => "`source` is a file or folder, relative to the spec's folder",
+                _ => "`path` is where it goes in the image, from the root: `/srv/static`",
+            };
+            let diagnostic = cx.wrong("spec/missing", message, node, "").help(help);
+            cx.report(diagnostic);
+        }
+    }
+    let source = fields.get("source").and_then(|e| cx.host_path("source", &e.value, &e.key_range));
+    let path = fields.get("path").and_then(|entry| cx.image_path("path", entry));
+    let permissions =
+        fields.get("permissions").and_then(|entry| cx.value("permissions", entry, values::mode));
+    let uid = fields.get("uid").and_then(|entry| cx.value("uid", entry, values::id));
+    let gid = fields.get("gid").and_then(|entry| cx.value("gid", entry, values::id));
+    let exclude = exclude(cx, fields);
+    let (source, path) = (source?, path?);
+    if let Some(diagnostic) = folder_confusion(cx, &source, fields) {
+        cx.report(diagnostic);
+        return None;
+    }
+    Some(FileMapping { source, path, permissions, uid, gid, exclude, span: cx.span(&node.range, "") })
+}
+
+fn exclude(cx: &mut Cx<'_, '_>, fields: Fields<'_>) -> Vec<String> {
+    let mut out = Vec::new();
+    for (node, pattern) in cx.texts("exclude", fields, "exclude") {
+        if pattern.starts_with('/') || pattern.split('/').any(|part| part == "..") {
+            let diagnostic = cx
+                .wrong(
+                    "spec/value",
+                    format!("`{}` cannot match anything below the source", plain(&pattern)),
+                    node,
+                    "",
+                )
+                .help("patterns are relative to `source`: `*.log`, `cache/**`");
+            cx.report(diagnostic);
+        } else {
+            out.push(pattern);
+        }
+    }
+    out
+}
+
+/// A slash at the end of `path` alone: in a Dockerfile it would mean "into that folder", here it would be lost.
+fn folder_confusion(cx: &Cx<'_, '_>, source: &Located<String>, fields: Fields<'_>) -> Option<Diagnostic> {
+    let name = file_name(&source.value)?;
+    let node = &fields.get("path")?.value;
+    let path = node.scalar().map(|scalar| scalar.text.as_str())?;
+    if path.trim_matches('/').is_empty() || !path.ends_with('/') {
+        return None;
+    }
+    let folder = path.trim_end_matches('/');
+    Some(
+        cx.wrong(
+            "spec/value",
+            "`path` is the whole path in the image, not the folder it goes into",
+            node,
+            "",
+        )
+        .help(format!(
+            "for a file, write `path: {}`",
+            crate::yaml::scalar(&plain(&format!("{folder}/{name}")))
+        ))
+        .help(format!("for a folder, write `path: {}`", crate::yaml::scalar(&plain(folder)))),
+    )
+}
+
+/// `true`, `false`, `none`, or each part on its own.
+fn base_files(cx: &mut Cx<'_, '_>, entry: &Entry) -> BaseFiles {
+    if entry.value.map().is_some() {
+        let Some(fields) = cx.fields(&schema::BASE_FILES, &entry.value, &entry.key_range) else {
+            return BaseFiles::default();
+        };
+        let mut part = |key: &str| {
+            let name = format!("contents.base-files.{key}");
+            fields.get(key).and_then(|entry| cx.value(&name, entry, values::truth)).unwrap_or(true)
+        };
+        return BaseFiles {
+            certificates: part("certificates"),
+            time_zones: part("time-zones"),
+            ..BaseFiles::default()
+        };
+    }
+    let on = match entry.value.scalar().map(|scalar| scalar.text.as_str()) {
+        Some("none") => Some(false),
+        Some("all") => Some(true),
+        _ => cx.value("contents.base-files", entry, values::truth),
+    };
+    if on == Some(false) { no_base_files() } else { BaseFiles::default() }
+}
+
+/// One entry of `certificates.additional`.
+fn certificate(cx: &mut Cx<'_, '_>, node: &Node) -> Option<AdditionalCertificate> {
+    if let Some(scalar) = node.scalar().filter(|_| !node.is_null()) {
+        let help = if scalar.text.contains("-----BEGIN") {
+            "write\n- name: my-ca\n  content: |\n    -----BEGIN CERTIFICATE-----\n    …".to_owned()
+        } else {
+            format!("write `- source: {}`", crate::yaml::scalar(&plain(&scalar.text)))
+        };
+        let diagnostic = cx
+            .wrong("spec/type", "an entry of `certificates.additional` has to be a map", node, "")
+            .help(help);
+        cx.report(diagnostic);
+        return None;
+    }
+    let fields = cx.fields(&schema::CERTIFICATE, node, &node.range)?;
+    let name = cx.text_of("name", fields, "name");
+    if let Some(name) = &name
+        && !is_certificate_name(&name.value)
+    {
+        let diagnostic =
+            Diagnostic::new("spec/value", format!("`{}` is no name of a certificate", plain(&name.value)))
+                .at(name.span.clone())
+                .help("letters, digits, `_`, `-` and, but for the first, `.` may be used");
+        cx.report(diagnostic);
+    }
+    let source = fields.get("source").and_then(|e| cx.host_path("source", &e.value, &e.key_range));
+    let content = cx.text_of("content", fields, "content");
+    let named = |key: &str| fields.get(key).is_some_and(|entry| !entry.value.is_empty());
+    let source = match (named("source"), named("content")) {
+        (true, true) => {
+            let diagnostic =
+                cx.wrong("spec/conflict", "a certificate has both `source` and `content`", node, "");
+            cx.report(diagnostic.help("keep one of them"));
+            return None;
+        }
+        (false, false) => {
+            if fields.0.iter().all(|entry| schema::CERTIFICATE.keys.contains(&entry.key.as_str())) {
+                let diagnostic =
+                    cx.wrong("spec/missing", "a certificate has neither `source` nor `content`", node, "");
+                cx.report(diagnostic.help("write `source: FILE.pem`"));
+            }
+            return None;
+        }
+        (true, false) => CertificateSource::File(source?),
+        (false, true) => CertificateSource::Inline(inline_pem(cx, content?, fields, name.is_some())?),
+    };
+    Some(AdditionalCertificate { name: name.map(|name| name.value), source, span: cx.span(&node.range, "") })
+}
+
+fn inline_pem(
+    cx: &mut Cx<'_, '_>,
+    content: Located<String>,
+    fields: Fields<'_>,
+    named: bool,
+) -> Option<String> {
+    let problem = if content.value.contains("PRIVATE KEY-----") {
+        Some((
+            "this is a private key, not a certificate",
+            "take it out and make a new one: the spec is no place for secrets",
+        ))
+    } else if !content.value.contains("-----BEGIN CERTIFICATE-----") {
+        Some((
+            "`content` is no PEM certificate",
+            "it begins with `-----BEGIN CERTIFICATE-----`; for a file, write `source`",
+        ))
+    } else if !named {
+        Some(("a certificate in the spec needs a `name`", "write `name: my-ca` beside `content`"))
+    } else {
+        None
+    };
+    let Some((message, help)) = problem else { return Some(content.value) };
+    let at = fields.get("content").map_or(0..0, |entry| entry.key_range.clone());
+    let diagnostic = cx.wrong_at("spec/value", message, &at, "").help(help);
+    cx.report(diagnostic);
+    None
+}
+
+/// apko's rule.
+fn is_certificate_name(name: &str) -> bool {
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    name.bytes().enumerate().all(|(at, b)| word(b) || at > 0 && b == b'.')
+}

@@ -1,0 +1,27 @@
+//! Specs as people write them, and what they are told.
+
+mod accepted;
+mod folders;
+mod foreign;
+mod hostile;
+mod mistakes;
+
+use expect_test::Expect;
+
+/// Parses, expects mistakes, and compares how they are shown.
+#[track_caller]
+fn refused(yaml: &str, expected: Expect) {
+    match assemble_spec::parse_spec("a.yaml", yaml.as_bytes()) {
+        Ok(spec) => panic!("accepted: {spec:#?}"),
+        Err(diagnostics) => expected.assert_eq(&diagnostics.plain()),
+    }
+}
+
+/// Parses, expects no mistakes.
+#[track_caller]
+fn parsed(yaml: &str) -> assemble_spec::Spec {
+    match assemble_spec::parse_spec("a.yaml", yaml.as_bytes()) {
+        Ok(spec) => spec,
+        Err(diagnostics) => panic!("refused:\n{}", diagnostics.plain()),
+    }
+}
