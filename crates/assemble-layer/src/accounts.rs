@@ -50,10 +50,9 @@ impl AccountNames {
 fn read_accounts(tree: &Tree, path: &str, fields: usize) -> Result<BTreeMap<u32, Vec<u8>>, LayerError> {
     let mut out = BTreeMap::new();
     let Some(blob) = file_of_packages(tree, path.as_bytes()) else { return Ok(out) };
-    let text = blob.read_to_vec(MAX_FILE).map_err(|source| LayerError::Content {
-        path: ImagePath::parse(path).unwrap_or_default(),
-        source,
-    })?;
+    let text = blob
+        .read_to_vec(MAX_FILE)
+        .map_err(|source| LayerError::Content { path: ImagePath::parse(path).unwrap_or_default(), source })?;
     for line in text.split(|b| *b == b'\n') {
         let parts: Vec<&[u8]> = line.trim_ascii().split(|b| *b == b':').collect();
         if parts.len() != fields {

@@ -127,6 +127,7 @@ fn put_octal(field: &mut [u8], number: i64) {
     let number = if fits_octal(number, field.len()) { number } else { 0 };
     let digits = format!("{number:0width$o}");
     field[..width].copy_from_slice(digits.as_bytes());
+    field[width] = 0;
 }
 
 /// Octal if it fits, else GNU's big-endian binary with the top bit set.
@@ -304,4 +305,106 @@ fn put_extension(name: &[u8], flag: u8, magic: [u8; 8], data: &[u8], out: &mut V
 pub(crate) fn padding(size: u64) -> usize {
     let over = usize::try_from(size % BLOCK as u64).unwrap_or(0);
     (BLOCK - over) % BLOCK
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encode(header: &Header<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
+        header.encode(&mut out).unwrap();
+        assert_eq!(out.len() % BLOCK, 0);
+        out
+    }
+
+    fn named(name: &[u8]) -> Header<'_> {
+        Header { type_flag: b'0', name, mode: 0o644, ..Header::default() }
+    }
+
+    /// Name of the extended block, its records, name and prefix of the main block.
+    fn forms(name: &[u8]) -> String {
+        let bytes = encode(&named(name));
+        let text = |bytes: &[u8]| bytes.split(|b| *b == 0).next().unwrap().escape_ascii().to_string();
+        let main = &bytes[bytes.len() - BLOCK..];
+        let (name, prefix) = (text(&main[..100]), text(&main[345..500]));
+        match bytes.len() {
+            BLOCK => format!("{prefix}|{name}"),
+            _ => format!("{} {} {prefix}|{name}", text(&bytes[..100]), text(&bytes[BLOCK..])),
+        }
+    }
+
+    #[test]
+    fn names_are_split_recorded_or_cut() {
+        let long = "n".repeat(100);
+        assert_eq!(forms(long.as_bytes()), format!("|{long}"));
+        assert_eq!(forms(format!("a/{long}").as_bytes()), format!("a|{long}"));
+        let (d155, d156) = ("d".repeat(155), "d".repeat(156));
+        assert_eq!(forms(format!("{d155}/{long}").as_bytes()), format!("{d155}|{long}"));
+        let recorded = forms(format!("{d156}/x").as_bytes());
+        assert!(recorded.contains(&format!("path={d156}/x")), "{recorded}");
+        // The label is cut to 100 bytes, and so is the name of the main block.
+        assert!(
+            recorded.starts_with(&"d".repeat(100)) && recorded.ends_with(&format!("|{}", "d".repeat(100)))
+        );
+        assert_eq!(forms("\u{fc}/x".as_bytes()), r"/PaxHeaders.0/x 13 path=\xc3\xbc/x\n |/x");
+        assert_eq!(forms("x/\u{fc}".as_bytes()), r"x/PaxHeaders.0 13 path=x/\xc3\xbc\n |x/");
+        // A cut that ends in a slash would look like a folder.
+        let slash = format!("{}/{}", "s".repeat(99), "\u{fc}x".repeat(40));
+        assert!(forms(slash.as_bytes()).ends_with(&format!("|{}", "s".repeat(99))));
+    }
+
+    #[test]
+    fn a_records_length_counts_its_own_digits() {
+        for (len, expected) in [(4, 9), (5, 11), (6, 12), (92, 98), (93, 99), (94, 101), (95, 102)] {
+            let mut out = Vec::new();
+            let value = "p".repeat(len);
+            let records = [(b"k".to_vec(), value.clone().into_bytes())].into();
+            put_records(b"x", &records, &mut out).unwrap();
+            let record = format!("{expected} k={value}\n");
+            assert_eq!(record.len(), expected, "the table itself");
+            assert_eq!(&out[BLOCK..BLOCK + expected], record.as_bytes());
+        }
+    }
+
+    #[test]
+    fn numbers_that_do_not_fit_become_records() {
+        let bytes = encode(&Header { size: (8 << 30) + 1, uid: 2_097_152, mtime: -5, ..named(b"f") });
+        let records = bytes[BLOCK..2 * BLOCK].split(|b| *b == 0).next().unwrap();
+        assert_eq!(records, b"12 mtime=-5\n19 size=8589934593\n15 uid=2097152\n");
+        let main = &bytes[2 * BLOCK..];
+        assert_eq!(&main[108..116], b"0000000\0");
+        assert_eq!(&main[124..136], b"00000000000\0");
+        assert_eq!(&main[136..148], b"00000000000\0");
+        assert_eq!(encode(&Header { size: (8 << 30) - 1, uid: 2_097_151, ..named(b"f") }).len(), BLOCK);
+    }
+
+    #[test]
+    fn a_big_device_number_needs_gnu() {
+        let device = Header { type_flag: b'3', major: 2_097_152, ..named(b"d") };
+        let bytes = encode(&device);
+        assert_eq!(
+            (&bytes[257..265], &bytes[329..337]),
+            (&b"ustar  \0"[..], &[0x80, 0, 0, 0, 0, 0x20, 0, 0][..])
+        );
+        let name = "n".repeat(101);
+        let bytes = encode(&Header { name: name.as_bytes(), mtime: -1, ..device.clone() });
+        assert_eq!((&bytes[..13], bytes[156], bytes.len()), (&b"././@LongLink"[..], b'L', 3 * BLOCK));
+        assert_eq!(bytes[2 * BLOCK + 136..2 * BLOCK + 148], [0xff; 12]);
+        let xattrs = [(b"user.a".to_vec(), Vec::new())].into();
+        let both = Header { xattrs: Some(&xattrs), ..device };
+        assert_eq!(both.encode(&mut Vec::new()), Err(Unrepresentable::Device));
+    }
+
+    #[test]
+    fn what_no_form_holds_is_refused() {
+        let refuse = |header: &Header<'_>| header.encode(&mut Vec::new()).unwrap_err().to_string();
+        assert_eq!(refuse(&Header { link: b"a\0b", ..named(b"x") }), "its link text holds a NUL byte");
+        let xattrs = |name: &[u8], value: usize| BTreeMap::from([(name.to_vec(), vec![0; value])]);
+        let refuse_xattr = |x: &BTreeMap<_, _>| refuse(&Header { xattrs: Some(x), ..named(b"x") });
+        assert!(refuse_xattr(&xattrs(b"user.a=b", 1)).contains('='));
+        assert!(refuse_xattr(&xattrs(b"", 1)).contains("empty"));
+        assert!(refuse_xattr(&xattrs(b"a\0", 1)).contains("NUL"));
+        assert!(refuse_xattr(&xattrs(b"a", 1 << 20)).contains("mebibyte"));
+    }
 }

@@ -13,13 +13,19 @@
 
 mod accounts;
 mod codec;
+mod compare;
 mod error;
 mod header;
 mod pack;
 mod pipeline;
+mod read;
 
 pub use accounts::AccountNames;
 pub use codec::CODEC;
+pub use compare::{DifferentField, LayerDifference, first_difference};
 pub use error::LayerError;
 pub use header::Unrepresentable;
 pub use pack::{Layer, pack};
+pub use read::{
+    EntryKind, LayerEntry, LayerReader, ReadLimits, diff_id, read_file, read_layer, read_layer_within,
+};

@@ -45,8 +45,7 @@ pub fn pack(
     threads: NonZeroUsize,
     spool: &dyn Spool,
 ) -> Result<Layer, LayerError> {
-    let create = || spool.create().map_err(LayerError::Store).and_then(GzipWriter::new);
-    let out = create()?;
+    let out = GzipWriter::new(spool.create().map_err(LayerError::Store)?)?;
     let shared = Shared::default();
     let (out, diff_id, uncompressed_size) = thread::scope(|scope| {
         let mut tar = TarWriter::new(Pipeline::new(scope, &shared, threads, out));
@@ -195,18 +194,17 @@ fn describe<'a>(
             header.type_flag = b'3';
             (header.major, header.minor) = (*major, *minor);
         }
-        Body::File(blob) => match link_text(entry, first_names) {
-            Some(text) => {
+        Body::File(blob) => {
+            if let Some(text) = link_text(entry, first_names) {
                 header.type_flag = b'1';
                 header.link = text;
-            }
-            None => {
+            } else {
                 header.type_flag = b'0';
                 header.size = blob.len();
                 header.xattrs = entry.node.xattrs.as_deref();
                 content = Some(blob);
             }
-        },
+        }
     }
     if header.xattrs.is_some_and(BTreeMap::is_empty) {
         header.xattrs = None;
@@ -225,11 +223,9 @@ fn link_text<'a>(
     if entry.part == Part::Packages {
         return None;
     }
-    match first_names.get(&entry.id) {
-        Some(first) => Some(first.as_bytes()),
-        None => {
-            first_names.insert(entry.id, &entry.path);
-            None
-        }
+    if let Some(first) = first_names.get(&entry.id) {
+        return Some(first.as_bytes());
     }
+    first_names.insert(entry.id, &entry.path);
+    None
 }

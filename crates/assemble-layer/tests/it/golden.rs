@@ -1,0 +1,66 @@
+//! Bytes that may not change while the codec keeps its name.
+
+use assemble_layer::{CODEC, pack};
+use assemble_rootfs::{Body, Meta, Node, Part, Tree};
+use assemble_types::{MemorySpool, Mode, Owner};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::{META, file, noise, path, prose, put, threads};
+
+/// The tree of the test vector: every kind of entry, and files around each border between blocks.
+fn fixed_tree() -> Tree {
+    let mut tree = Tree::new();
+    let part = Part::Files;
+    put(&mut tree, part, "bin/small", file("hello\n"));
+    put(&mut tree, part, "bin/empty", file(""));
+    put(&mut tree, part, "data/group-1", file(prose((128 << 10) - 513, 1)));
+    put(&mut tree, part, "data/group-2", file(prose((128 << 10) - 512, 2)));
+    put(&mut tree, part, "data/cut-1", file(prose((384 << 10) - 512, 3)));
+    put(&mut tree, part, "data/cut-2", file(noise((384 << 10) - 511, 4)));
+    put(&mut tree, part, "data/large", file(prose(1_500_000, 5)));
+    put(&mut tree, part, "data/zeros", file(vec![0; 1_000_000]));
+    for index in 0..300 {
+        put(&mut tree, part, &format!("many/{index:03}"), file(prose(index * 7, 100 + index as u64)));
+    }
+    put(&mut tree, part, "link", Node::new(META, Body::Symlink(b"bin/small".as_slice().into())));
+    put(&mut tree, part, "null", Node::new(META, Body::CharDevice { major: 1, minor: 3 }));
+    let owner = Owner { uid: 65_532, gid: 3_000_000 };
+    let meta = Meta { mode: Mode::from_bits(0o4755), owner, mtime: 1_700_000_000 };
+    let mut special = Node { meta, ..file("special") };
+    special.xattrs =
+        Some(Box::new(BTreeMap::from([(b"security.capability".to_vec(), b"\x01\0\0\x02\n".to_vec())])));
+    put(&mut tree, part, "gr\u{f6}\u{df}e", special);
+    let id = tree.get(&path("bin/small")).unwrap();
+    tree.insert(&path("other-name"), id, part, None).unwrap();
+    tree
+}
+
+#[test]
+fn the_fixed_tree_has_these_digests() {
+    let tree = fixed_tree();
+    let names = assemble_layer::AccountNames::none();
+    let mut out = String::new();
+    for n in [1, 2, 3, 8] {
+        let layer = pack(&tree.layer(Part::Files), &names, threads(n), &MemorySpool).unwrap();
+        let mut text = String::new();
+        writeln!(text, "codec {CODEC}").unwrap();
+        writeln!(text, "diff_id {} {}", layer.diff_id, layer.uncompressed_size).unwrap();
+        writeln!(text, "digest {} {}", layer.digest, layer.size).unwrap();
+        assert!(out.is_empty() || out == text, "{n} threads");
+        out = text;
+    }
+    let empty = pack(&[], &names, threads(1), &MemorySpool).unwrap();
+    writeln!(out, "empty diff_id {} {}", empty.diff_id, empty.uncompressed_size).unwrap();
+    writeln!(out, "empty digest {} {}", empty.digest, empty.size).unwrap();
+    writeln!(out, "empty bytes {}", hex(&empty.blob.read_to_vec(100).unwrap())).unwrap();
+    expect_test::expect_file!["../../../../testdata/golden/layer-v1.txt"].assert_eq(&out);
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    for byte in bytes {
+        write!(out, "{byte:02x}").unwrap();
+    }
+    out
+}
