@@ -134,7 +134,8 @@ fn entry<R: std::io::BufRead>(
         None => None,
     };
     let size = item.content.end - item.content.start;
-    if item.kind != ItemKind::File && size > 0 {
+    let is_link_or_folder = matches!(item.kind, ItemKind::Directory | ItemKind::Symlink | ItemKind::HardLink);
+    if is_link_or_folder && size > 0 {
         return Err(PackageProblem::Content { path, size });
     }
     let kind = match item.kind {
@@ -159,7 +160,7 @@ fn entry<R: std::io::BufRead>(
         ItemKind::Device => return Err(PackageProblem::Kind { path, kind: "a device".into() }),
         ItemKind::Fifo => return Err(PackageProblem::Kind { path, kind: "a named pipe".into() }),
         ItemKind::Other(byte) => {
-            let kind = format!("an entry of type `{}`", byte.escape_ascii());
+            let kind = format!("an entry of unknown type `{}`", byte.escape_ascii());
             return Err(PackageProblem::Kind { path, kind });
         }
     };

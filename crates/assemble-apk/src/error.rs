@@ -10,13 +10,25 @@ use crate::text::shown;
 use crate::{Checksum, ChecksumError, PackageId, PackageInfoError};
 
 /// A package that is not what the index promises, is damaged, or is not safe to install.
-#[derive(Debug, thiserror::Error)]
-#[error("{package}: {problem}")]
+#[derive(Debug)]
 pub struct PackageError {
     /// The package that was to be opened.
     pub package: PackageId,
     /// What is wrong.
     pub problem: Box<PackageProblem>,
+}
+
+impl fmt::Display for PackageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.package, self.problem)
+    }
+}
+
+impl std::error::Error for PackageError {
+    /// The cause of the problem; the problem itself is part of the message.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.problem.source()
+    }
 }
 
 /// A part of a package.

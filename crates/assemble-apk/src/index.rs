@@ -133,7 +133,7 @@ pub enum IndexError {
         name: String,
     },
     /// The signature part is too large to be one.
-    #[error("the signature of the index has more than {limit} bytes")]
+    #[error("the index has more than {MAX_SIGNATURES} signatures, or one of more than {limit} bytes")]
     SignatureSize {
         /// The limit.
         limit: u64,
@@ -214,12 +214,14 @@ impl Explain for IndexError {
 
 /// Largest signature part, unpacked. A signature has a kilobyte.
 const MAX_SIGNATURE: u64 = 1 << 20;
+/// Most signature members in front of an index, and signatures in one of them. Each is checked over the whole index.
+const MAX_SIGNATURES: usize = 16;
 /// Largest index, unpacked. The largest public ones have 30 MB.
 const MAX_INDEX: u64 = 300 << 20;
 const WALK: WalkLimits = WalkLimits { extension: 1 << 20, headers: 1000 };
 
 /// One signature of an index.
-struct Signature {
+struct Signature<'a> {
     /// The entry's name.
     entry: String,
     /// The key's file name.
@@ -227,9 +229,11 @@ struct Signature {
     /// Nothing for algorithms that are not supported.
     hash: Option<SignatureHash>,
     bytes: Vec<u8>,
+    /// All raw bytes behind the gzip member that holds the signature.
+    message: &'a [u8],
 }
 
-/// Reads an index and checks its signature over all raw bytes behind the first gzip member, before those are unpacked.
+/// Reads an index and checks its signature over the raw bytes behind it, before those are unpacked.
 ///
 /// One signature (RSA over SHA-1 or SHA-256) by a key of the keyring is enough. The text is read as leniently as apko
 /// does: unknown letters are passed over, records without a name or version left out.
@@ -240,37 +244,56 @@ pub fn read_index(packed: &[u8], keyring: &Keyring, trust: Trust) -> Result<Inde
     if !packed.starts_with(&GZIP_MAGIC) {
         return Err(IndexError::NotAnIndex);
     }
-    let signed = split_signature(packed)?;
-    let signed_by = match (&signed, trust) {
-        (Some((signatures, body)), Trust::Required) => {
-            Some(verify(parse_signatures(signatures)?.as_slice(), body, keyring)?)
-        }
-        (None, Trust::Required) => return Err(IndexError::Unsigned),
-        (Some((signatures, body)), Trust::AllowUntrusted) => {
-            parse_signatures(signatures).and_then(|s| verify(&s, body, keyring)).ok()
-        }
-        (None, Trust::AllowUntrusted) => None,
+    let (members, body) = split_signatures(packed)?;
+    let checked = check(&members, body, keyring);
+    let signed_by = match trust {
+        Trust::Required => Some(checked?),
+        Trust::AllowUntrusted => checked.ok(),
     };
-    let body = signed.as_ref().map_or(packed, |(_, body)| body);
     let (list, description) = unpack(body)?;
     Ok(Index { records: parse_records(&list)?, description, signed_by })
 }
 
-/// The unpacked signature part and the raw bytes behind it, if the first gzip member is a signature part.
-fn split_signature(packed: &[u8]) -> Result<Option<(Vec<u8>, &[u8])>, IndexError> {
-    let mut decoder = GzDecoder::new(packed);
-    let mut head = Vec::new();
-    (&mut decoder).take(MAX_SIGNATURE).read_to_end(&mut head).map_err(IndexError::Damaged)?;
-    if !first_name(&head, WALK).is_some_and(|name| name.starts_with(b".SIGN.")) {
-        return Ok(None);
+/// An unpacked signature part, and the raw bytes behind it.
+type SignatureMember<'a> = (Vec<u8>, &'a [u8]);
+
+/// The gzip members in front that hold signatures, and the raw body. Whoever signs an index that is signed already
+/// puts one more member in front.
+fn split_signatures(packed: &[u8]) -> Result<(Vec<SignatureMember<'_>>, &[u8]), IndexError> {
+    let mut members = Vec::new();
+    let mut rest = packed;
+    while begins_with_signature(rest) {
+        let mut decoder = GzDecoder::new(rest);
+        let plain = read_limited(&mut decoder, MAX_SIGNATURE).map_err(IndexError::Damaged)?;
+        let plain = plain.filter(|_| members.len() < MAX_SIGNATURES);
+        let plain = plain.ok_or(IndexError::SignatureSize { limit: MAX_SIGNATURE })?;
+        rest = decoder.into_inner();
+        members.push((plain, rest));
     }
-    if read_limited(&mut decoder, 0).map_err(IndexError::Damaged)?.is_none() {
-        return Err(IndexError::SignatureSize { limit: MAX_SIGNATURE });
-    }
-    Ok(Some((head, decoder.into_inner())))
+    Ok((members, rest))
 }
 
-fn parse_signatures(plain: &[u8]) -> Result<Vec<Signature>, IndexError> {
+/// Unpacks no more than a first entry's headers, and takes what cannot be unpacked for no signature: the body is not
+/// to be judged before it is verified.
+fn begins_with_signature(packed: &[u8]) -> bool {
+    const HEAD: u64 = 4096;
+    let mut head = Vec::new();
+    let _ = GzDecoder::new(packed).take(HEAD).read_to_end(&mut head);
+    first_name(&head, WALK).is_some_and(|name| name.starts_with(b".SIGN."))
+}
+
+fn check(members: &[SignatureMember<'_>], body: &[u8], keyring: &Keyring) -> Result<String, IndexError> {
+    if members.is_empty() {
+        return Err(IndexError::Unsigned);
+    }
+    let mut signatures = Vec::new();
+    for (plain, message) in members {
+        signatures.extend(parse_signatures(plain, message)?);
+    }
+    verify(&signatures, body, keyring)
+}
+
+fn parse_signatures<'a>(plain: &[u8], message: &'a [u8]) -> Result<Vec<Signature<'a>>, IndexError> {
     let mut signatures = Vec::new();
     let mut walker = Walker::new(plain, WALK);
     while let Some(item) = walker.next().map_err(IndexError::Archive)? {
@@ -284,14 +307,18 @@ fn parse_signatures(plain: &[u8]) -> Result<Vec<Signature>, IndexError> {
         };
         let key = parts.map(|(_, key)| key.to_owned()).filter(|key| key.len() > 8 && key.ends_with(".rsa.pub"));
         let Some(key) = key else { return Err(IndexError::SignatureName { name: entry }) };
+        if signatures.len() == MAX_SIGNATURES {
+            return Err(IndexError::SignatureSize { limit: MAX_SIGNATURE });
+        }
         let bytes = walker.content_to_vec(MAX_SIGNATURE).map_err(IndexError::Archive)?;
-        signatures.push(Signature { entry, key, hash, bytes });
+        signatures.push(Signature { entry, key, hash, bytes, message });
     }
     Ok(signatures)
 }
 
-/// The name of the first key that a signature verifies with.
-fn verify(signatures: &[Signature], message: &[u8], keyring: &Keyring) -> Result<String, IndexError> {
+/// The name of the first key that a signature verifies with: over all bytes behind its own member, or over the body
+/// alone, which is what a tool signs that adds a signature to others. Either way the body is covered.
+fn verify(signatures: &[Signature<'_>], body: &[u8], keyring: &Keyring) -> Result<String, IndexError> {
     let mut tried = Vec::new();
     let mut unsupported = false;
     for signature in signatures {
@@ -300,7 +327,8 @@ fn verify(signatures: &[Signature], message: &[u8], keyring: &Keyring) -> Result
             unsupported = true;
             continue;
         };
-        if key.verifies(hash, message, &signature.bytes) {
+        let verifies = |message: &[u8]| key.verifies(hash, message, &signature.bytes);
+        if verifies(signature.message) || (signature.message.len() != body.len() && verifies(body)) {
             return Ok(key.name().to_owned());
         }
         tried.push(key.name().to_owned());

@@ -1,0 +1,288 @@
+//! Each link of the chain from the index to the files, and what happens when it is broken.
+
+use assemble_apk::{Checksum, EntryKind, Keyring, Limits, PackageProblem, PublicKey, builtin_keys};
+use assemble_testkit::{ApkBuilder, BuiltApk, TarEntry, TarKind, gzip_member, tar_bytes};
+use assemble_types::{Blob, Explain, Kind, MemorySpool, ReadAt, Spool, SpoolWriter};
+use expect_test::expect;
+use std::fmt::Write as _;
+use std::io;
+use std::sync::Arc;
+
+use crate::kit::{chain, index, keyring, member_ends, open, open_built, testdata};
+
+fn sample() -> BuiltApk {
+    ApkBuilder::new("sample", "1.0-r0")
+        .dir("usr")
+        .dir("usr/bin")
+        .executable("usr/bin/tool", *b"#!/bin/sh\n")
+        .hardlink("usr/bin/alias", "usr/bin/tool")
+        .symlink("usr/bin/link", "tool")
+        .file("usr/empty", *b"")
+        .xattr("security.capability", b"\x01\0\n=\n")
+        .script(".post-install", b"#!/bin/sh\nexit 0\n")
+        .build()
+}
+
+#[test]
+fn a_sound_package_opens() {
+    let package = open_built(&sample()).unwrap();
+    let mut text = String::new();
+    for entry in &package.entries {
+        let kind = match &entry.kind {
+            EntryKind::Directory => "folder".to_owned(),
+            EntryKind::File(blob) => format!("{:?}", String::from_utf8(blob.read_to_vec(100).unwrap()).unwrap()),
+            EntryKind::Symlink(target) => format!("-> {}", String::from_utf8_lossy(target)),
+            EntryKind::HardLink { target, text } => format!("= {target} {}", String::from_utf8_lossy(text)),
+        };
+        let sum = entry.checksum.map_or_else(|| "-".to_owned(), |sum| sum.to_string());
+        writeln!(text, "{} {} {} {kind} {sum} {}", entry.path, entry.mode, entry.owner, entry.xattrs.len()).unwrap();
+    }
+    expect![[r##"
+        /usr 0755 0:0 folder - 0
+        /usr/bin 0755 0:0 folder - 0
+        /usr/bin/tool 0755 0:0 "#!/bin/sh\n" Q1vZcb7IgUmVZFihD8nF7LPrmd1FI= 0
+        /usr/bin/alias 0644 0:0 = /usr/bin/tool usr/bin/tool Q1vZcb7IgUmVZFihD8nF7LPrmd1FI= 0
+        /usr/bin/link 0777 0:0 -> tool Q1GTfEwo9yYYaJdOkmamSRUpOfZLA= 0
+        /usr/empty 0644 0:0 "" Q12jmj7l5rSw0yVb/vlWAYkK/YBwk= 1
+    "##]]
+    .assert_eq(&text);
+    assert_eq!(package.entries[5].xattrs[&b"security.capability"[..]], b"\x01\0\n=\n");
+    let [script] = package.control_entries.as_slice() else { panic!("one script") };
+    assert_eq!((script.name.as_str(), script.mode.bits(), script.user.as_slice()), (".post-install", 0o755, &b"root"[..]));
+    assert_eq!(script.content, b"#!/bin/sh\nexit 0\n");
+    assert_eq!(package.id().to_string(), "sample-1.0-r0");
+    let ends = member_ends(&sample().bytes);
+    let ends: Vec<u64> = ends.into_iter().map(|n| n as u64).collect();
+    assert_eq!(package.signature, Some(0..ends[0]));
+    assert_eq!((package.control.clone(), package.data.clone()), (ends[0]..ends[1], ends[1]..ends[2]));
+    assert_eq!(package.size, ends[2]);
+}
+
+#[test]
+fn an_unsigned_package_opens_since_the_index_vouches_for_it() {
+    let package = open_built(&ApkBuilder::new("a", "1").file("f", *b"x").signed_by(None).build()).unwrap();
+    assert_eq!((package.signature.clone(), package.control.start), (None, 0));
+}
+
+/// Real packages of a real repository: the index verifies with the built-in key of its host, the packages open with
+/// its checksums, and any altered byte is found.
+#[test]
+fn real_packages_open_and_altered_ones_do_not() {
+    let folder = testdata("alpine/x86_64");
+    let index = index(&folder, &keyring(&testdata("alpine/keys")));
+    let host_keys: Keyring = builtin_keys("dl-cdn.alpinelinux.org").into_iter().collect();
+    assert_eq!(crate::kit::index(&folder, &host_keys).signed_by, index.signed_by);
+    assert_eq!(index.records.len(), 100);
+    let mut opened = 0;
+    for record in &index.records {
+        let Ok(bytes) = std::fs::read(folder.join(format!("{}-{}.apk", record.name, record.version))) else { continue };
+        opened += 1;
+        let checksum = record.checksum.unwrap();
+        let open = |bytes: Vec<u8>| {
+            open(bytes, record.name.as_str(), record.version.as_str(), checksum, &Limits::default())
+        };
+        let package = open(bytes.clone()).unwrap();
+        assert_eq!((package.size, package.checksum), (record.size, checksum));
+        assert_eq!(package.info.installed_size, record.installed_size);
+        let ends = member_ends(&bytes);
+        let mut codes = String::new();
+        for (start, end) in [(0, ends[0]), (ends[0], ends[1]), (ends[1], ends[2])] {
+            for at in [start, start + 20, (start + end) / 2, end - 1] {
+                let mut altered = bytes.clone();
+                altered[at] ^= 0x10;
+                write!(codes, "{} ", open(altered).unwrap_err().code()).unwrap();
+            }
+            codes.push('\n');
+        }
+        let lines: Vec<&str> = codes.lines().collect();
+        // The signature is not read, but a section that cannot be unpacked has no end.
+        assert_eq!(lines[0], "apk/not-a-package apk/damaged apk/damaged apk/damaged ");
+        // Nothing in the control section is looked at before its checksum; unpacking it comes first all the same.
+        assert!(lines[1].split_whitespace().all(|code| code == "apk/damaged" || code == "apk/checksum"), "{codes}");
+        assert_eq!(lines[2], "apk/data-hash ".repeat(4));
+    }
+    assert_eq!(opened, 4);
+}
+
+fn failure(bytes: Vec<u8>, checksum: Checksum) -> String {
+    match open(bytes, "a", "1", checksum, &Limits::default()) {
+        Ok(_) => "opened".into(),
+        Err(error) => {
+            assert!(!error.hints().is_empty());
+            assert_eq!(error.kind(), Kind::Integrity);
+            format!("{} {}", error.code(), chain(&error))
+        }
+    }
+}
+
+/// A package of these members, with the checksum of the second or, if it is unsigned, the first.
+fn assembled(members: &[&[u8]], control: usize) -> String {
+    let sum = Checksum::of(members.get(control).copied().unwrap_or_default());
+    failure(members.concat(), sum)
+}
+
+fn control_of(info: &str) -> Vec<u8> {
+    gzip_member(&tar_bytes(&[TarEntry::file(".PKGINFO", info)], false))
+}
+
+#[test]
+fn broken_chains() {
+    let apk = ApkBuilder::new("a", "1").file("f", *b"x").build();
+    let ends = member_ends(&apk.bytes);
+    let (signature, control, data) =
+        (&apk.bytes[..ends[0]], &apk.bytes[ends[0]..ends[1]], &apk.bytes[ends[1]..]);
+    let other = ApkBuilder::new("b", "1").file("f", *b"y").build();
+    let other_ends = member_ends(&other.bytes);
+    let hash = |bytes: &[u8]| assemble_types::Digest::of(bytes).hex();
+    let info = |data: &[u8]| control_of(&format!("pkgname = a\npkgver = 1\ndatahash = {}\n", hash(data)));
+    let split = [&data[..], &gzip_member(&[0; 1024])].concat();
+    let followed = [data, b"text"].concat();
+    let cut = &data[..data.len() - 3];
+    let damaged = [&data[..data.len() - 8], &[0; 8]].concat();
+    let twice = gzip_member(&tar_bytes(&[TarEntry::file(".PKGINFO", "x"), TarEntry::file(".PKGINFO", "x")], false));
+    let folder = gzip_member(&tar_bytes(&[TarEntry::new(".PKGINFO", TarKind::Directory)], false));
+    let nested = gzip_member(&tar_bytes(&[TarEntry::file("a/b", "x")], false));
+    let large = gzip_member(&vec![0; (10 << 20) + 1]);
+    let not_tar = gzip_member(b"not a tar");
+    let all = [
+        ("sound", assembled(&[signature, control, data], 1)),
+        ("unsigned", assembled(&[control, data], 0)),
+        ("empty", assembled(&[], 0)),
+        ("text", assembled(&[b"hello"], 0)),
+        ("version 3", assembled(&[b"ADB.rest"], 0)),
+        ("signature only", assembled(&[signature], 1)),
+        ("no data", assembled(&[signature, control], 1)),
+        ("control behind data", assembled(&[signature, data, control], 2)),
+        ("other control", assembled(&[signature, &other.bytes[other_ends[0]..other_ends[1]], data], 0)),
+        ("other package", assembled(&[signature, &other.bytes[other_ends[0]..other_ends[1]], data], 1)),
+        ("other data", assembled(&[signature, control, &other.bytes[other_ends[1]..]], 1)),
+        ("behind the data", assembled(&[signature, control, data, b"x"], 1)),
+        ("behind the data, hashed", assembled(&[&info(&followed), &followed], 0)),
+        ("two members, hashed", assembled(&[&info(&split), &split], 0)),
+        ("cut, hashed", assembled(&[&info(cut), cut], 0)),
+        ("bad sum, hashed", assembled(&[&info(&damaged), &damaged], 0)),
+        ("not gzip, hashed", assembled(&[&info(b"text"), b"text"], 0)),
+        ("not tar, hashed", assembled(&[&info(&not_tar), &not_tar], 0)),
+        ("no datahash", assembled(&[&control_of("pkgname = a\npkgver = 1\n"), data], 0)),
+        ("control is no tar", assembled(&[&not_tar, data], 0)),
+        ("two infos", assembled(&[&twice, data], 0)),
+        ("info is a folder", assembled(&[&folder, data], 0)),
+        ("control has folders", assembled(&[&nested, data], 0)),
+        ("no info", assembled(&[&gzip_member(&[]), data], 0)),
+        ("control too large", assembled(&[&large, data], 0)),
+        ("signature too large", assembled(&[signature, &large, data], 1)),
+    ];
+    let text = all.iter().fold(String::new(), |text, (what, result)| text + what + ": " + result + "\n");
+    expect![[r#"
+        sound: opened
+        unsigned: opened
+        empty: apk/not-a-package a-1: the file is no APK package: it does not begin with a gzip header
+        text: apk/not-a-package a-1: the file is no APK package: it does not begin with a gzip header
+        version 3: apk/version-3 a-1: this is an APK version 3 (ADB) package; only version 2 is supported yet
+        signature only: apk/damaged a-1: the file ends before its control section
+        no data: apk/damaged a-1: the file ends before its data section
+        control behind data: apk/checksum a-1: the index promises checksum Q1r68P/CrrhOfXCNkCpVBQmOkbCgk=, the file has Q1cASGR8m2DTZQVNsl8Y9HqJvIO74=
+        other control: apk/checksum a-1: the index promises checksum Q1IPrTeQnNRV6cTWxXyeqONRwUMJc=, the file has Q1lhXyhdjOuFaeCJB6uB8SCu7tBS4=
+        other package: apk/identity a-1: the file says that it is b-1
+        other data: apk/data-hash a-1: its .PKGINFO promises data with SHA-256 500b70c46abb471c7cdd281c986e62d74f08b2fab6ba4ff45ccb4e69733ececd, the file's data has 80687c6d01ec3d227b3b18053e3eae8388cd99f1f3c8d9168c9b0bf356546571
+        behind the data: apk/data-hash a-1: its .PKGINFO promises data with SHA-256 500b70c46abb471c7cdd281c986e62d74f08b2fab6ba4ff45ccb4e69733ececd, the file's data has 2891a9d15c43d79859fc14f9c1d3e6f4398122561ac2c900bf55533fea9f1b5c
+        behind the data, hashed: apk/trailing-data a-1: the data section ends at byte 380, but the file does not
+        two members, hashed: apk/trailing-data a-1: a second gzip member begins inside the data section, at byte 378 of the file; only one is allowed
+        cut, hashed: apk/damaged a-1: the data section is damaged or cut short: unexpected end of file
+        bad sum, hashed: apk/damaged a-1: the data section is damaged or cut short: corrupt gzip stream does not have a matching checksum
+        not gzip, hashed: apk/damaged a-1: the data section is damaged or cut short: unexpected end of file
+        not tar, hashed: apk/archive a-1: the data section is no sound archive: the archive ends in the middle of ``
+        no datahash: apk/info a-1: .PKGINFO cannot be used: `datahash` is missing
+        control is no tar: apk/archive a-1: the control section is no sound archive: the archive ends in the middle of ``
+        two infos: apk/info a-1: the control section has 2 entries `.PKGINFO`; one is needed
+        info is a folder: apk/info a-1: the control section holds `.PKGINFO`, which is no plain file with a plain name
+        control has folders: apk/info a-1: the control section holds `a/b`, which is no plain file with a plain name
+        no info: apk/info a-1: the control section has 0 entries `.PKGINFO`; one is needed
+        control too large: apk/too-large a-1: the first section unpacks to more than 10485760 bytes
+        signature too large: apk/too-large a-1: the control section unpacks to more than 10485760 bytes
+    "#]]
+    .assert_eq(&text);
+}
+
+#[derive(Debug)]
+struct Failing;
+
+impl ReadAt for Failing {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        if offset > 0 {
+            return Err(io::Error::other("the medium is gone"));
+        }
+        buf[..2].copy_from_slice(&[0x1f, 0x8b]);
+        Ok(2)
+    }
+}
+
+#[derive(Debug)]
+struct FullSpool;
+
+impl Spool for FullSpool {
+    fn create(&self) -> io::Result<Box<dyn SpoolWriter>> {
+        Err(io::Error::new(io::ErrorKind::StorageFull, "no space left"))
+    }
+}
+
+/// A failing disk is not the package's fault, and says so.
+#[test]
+fn failures_of_the_host_are_told_from_those_of_the_package() {
+    let apk = sample();
+    let expected =
+        assemble_apk::Expected { id: crate::kit::id("sample", "1.0-r0"), checksum: Checksum::parse(&apk.checksum).unwrap() };
+    let blob = Blob::new(Arc::new(Failing), 100);
+    let error = assemble_apk::open_package(&blob, &expected, &Limits::default(), &MemorySpool).unwrap_err();
+    assert!(matches!(*error.problem, PackageProblem::Read(_)), "{error:?}");
+    assert_eq!((error.kind(), error.code()), (Kind::Host, "apk/read"));
+    assert_eq!(chain(&error), "sample-1.0-r0: the package file cannot be read: the medium is gone");
+
+    let shorter = Blob::new(Arc::new(apk.bytes[..900].to_vec()), apk.bytes.len() as u64);
+    let error = assemble_apk::open_package(&shorter, &expected, &Limits::default(), &MemorySpool).unwrap_err();
+    assert_eq!(error.kind(), Kind::Host, "{}", chain(&error));
+
+    let blob = Blob::from_bytes(apk.bytes);
+    let error = assemble_apk::open_package(&blob, &expected, &Limits::default(), &FullSpool).unwrap_err();
+    assert_eq!((error.kind(), error.code()), (Kind::Host, "apk/spool"));
+}
+
+#[test]
+fn limits_hold() {
+    let apk = ApkBuilder::new("a", "1").file("f", vec![b'x'; 5000]).file("g", *b"x").xattr("user.x", &[b'v'; 3000]).build();
+    let checksum = Checksum::parse(&apk.checksum).unwrap();
+    let show = |limits: Limits| match open(apk.bytes.clone(), "a", "1", checksum, &limits) {
+        Ok(_) => "opened".to_owned(),
+        Err(error) => format!("{} {}", error.code(), chain(&error)),
+    };
+    let all = Limits::default();
+    assert_eq!(show(all), "opened");
+    let text = [
+        Limits { control: 1000, ..all },
+        Limits { data: 6000, ..all },
+        Limits { path: 0, ..all },
+        Limits { entries: 1, ..all },
+        Limits { pax: 3000, ..all },
+        Limits { metadata: 3000, ..all },
+    ]
+    .into_iter()
+    .fold(String::new(), |text, limits| text + &show(limits) + "\n");
+    expect![[r#"
+        apk/too-large a-1: the first section unpacks to more than 1000 bytes
+        apk/too-large a-1: the data section unpacks to more than 6000 bytes
+        apk/path a-1: the path `f` cannot be used: it has more than 0 bytes
+        apk/too-large a-1: the package has more than 1 entries
+        apk/archive a-1: the data section is no sound archive: the extended header at byte 6656 has 3094 bytes; the limit is 3000
+        apk/too-large a-1: the paths, links and extended attributes of the package have more than 3000 bytes
+    "#]]
+    .assert_eq(&text);
+}
+
+#[test]
+fn a_key_file_is_checked_when_it_is_read() {
+    let pem = std::fs::read(testdata("alpine/keys/alpine-devel@lists.alpinelinux.org-6165ee59.rsa.pub")).unwrap();
+    let key = PublicKey::parse("k", &pem).unwrap();
+    let named = builtin_keys("dl-cdn.alpinelinux.org").into_iter().find(|k| k.name().contains("6165ee59")).unwrap();
+    assert_eq!(key.fingerprint(), named.fingerprint());
+    assert_ne!(key, named);
+}
