@@ -75,7 +75,8 @@ impl Run<'_> {
         let mut text = error.to_string();
         let mut cause = error.source();
         while let Some(next) = cause {
-            text += &format!(": {next}");
+            text.push_str(": ");
+            text.push_str(&next.to_string());
             cause = next.source();
         }
         self.add(digest, text);

@@ -17,6 +17,7 @@ mod compare;
 mod error;
 mod header;
 mod pack;
+mod parse;
 mod pipeline;
 mod read;
 

@@ -1,4 +1,7 @@
 //! Documents, layouts and archives as others see them.
+#![allow(clippy::unwrap_used, reason = "a helper that fails is a failing test")]
+#![allow(clippy::format_push_string, reason = "tests read better without")]
+#![allow(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 
 mod archive;
 mod documents;

@@ -55,7 +55,7 @@ fn each_is_refused_with_its_reason() {
     let middle = flipped.len() - 6;
     flipped[middle] ^= 1;
     let mut out = String::new();
-    for bytes in [
+    for bytes in vec![
         Vec::new(),
         b"hello".to_vec(),
         vec![b'#'; 600],
@@ -73,7 +73,7 @@ fn each_is_refused_with_its_reason() {
         extended(b'x', b"18446744073709551616 path=a\n"),
         [extended(b'x', b"11 size=-1\n"), header(b"a", b'0', 0)].concat(),
         [extended(b'x', b"12 mtime=x\n\n"), header(b"a", b'0', 0)].concat(),
-        [extended(b'L', &[b'n'; 20_000]), header(b"a", b'0', 0)].concat(),
+        [extended(b'L', &vec![b'n'; 20_000]), header(b"a", b'0', 0)].concat(),
         extended(b'L', &[b'n'; 200]),
         extended(b'g', b"").repeat(20),
         header(b"a", b'x', 1 << 30),
@@ -114,7 +114,7 @@ fn what_unpacks_to_too_much_is_refused() {
     let limits = ReadLimits { unpacked: 1 << 20, entries: 10 };
     let zeros = [header(b"a", b'0', 5 << 20), vec![0; 6 << 20]].concat();
     let bomb = gzip(&zeros);
-    assert!(bomb.len() < 40_000);
+    assert!(bomb.len() < 100_000);
     let error = read_all(&blob(bomb), limits).unwrap_err();
     assert_eq!(error, "layer/too-large: the layer has more than 1048576 unpacked bytes");
     let many = [header(b"a", b'0', 0).repeat(11), vec![0; 1024]].concat();
@@ -155,6 +155,8 @@ fn what_others_write_is_read() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn any_bytes_end_well(mut bytes in proptest::collection::vec(any::<u8>(), 0..3000), flags in any::<[u8; 4]>(), at in 0usize..2000) {
         let _ = read_all(&blob(bytes.clone()), ReadLimits::default());

@@ -29,7 +29,7 @@ fn listings(folder: &Path) -> BTreeMap<String, String> {
             }
             let bytes = fs::read(&file).unwrap();
             let mut text = String::new();
-            if name.ends_with(".gz") {
+            if bytes.starts_with(b"\x1f\x8b") {
                 flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_string(&mut text).unwrap();
             } else {
                 text = String::from_utf8(bytes).unwrap();

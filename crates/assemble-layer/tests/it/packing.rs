@@ -86,13 +86,13 @@ fn blocks_of_a_large_file_stand_on_their_own() {
 #[test]
 fn names_of_one_file() {
     let mut tree = Tree::new();
+    let packaged = put(&mut tree, Part::Packages, "usr/a", file("copy"));
+    tree.insert(&path("usr/b"), packaged, Part::Packages, None).unwrap();
+    tree.insert(&path("usr/c"), packaged, Part::Packages, Some(b"./usr/a")).unwrap();
     let id = put(&mut tree, Part::Base, "usr/zone/Z", file("zone"));
     for name in ["usr/zone/A", "usr/zone/B"] {
         tree.insert(&path(name), id, Part::Base, None).unwrap();
     }
-    let packaged = put(&mut tree, Part::Packages, "usr/a", file("copy"));
-    tree.insert(&path("usr/b"), packaged, Part::Packages, None).unwrap();
-    tree.insert(&path("usr/c"), packaged, Part::Packages, Some(b"./usr/a")).unwrap();
     let show = |part| {
         let layer = pack_part(&tree, part);
         let mut reader = read_layer(&layer.blob).unwrap();
