@@ -1,1 +1,57 @@
 //! Runs the stages in order: plan, build, publish, verify, inspect.
+//!
+//! **In:** a [`SpecFile`] and what a build needs of the world ([`Env`]). **Out:** a [`Built`] image with its digest,
+//! and reports of where it went. **Never:** prints, reads `argv` or the process's environment, or exits.
+//!
+//! # Why it is the way it is
+//! The data flow is written down once, in [`build`], in pipeline order, as ordinary function calls. A spec is lowered
+//! into what each stage takes before the first stage runs, so no stage knows YAML, and a change of the spec's format
+//! touches the spec and the plan.
+
+mod build;
+mod check;
+mod contents;
+mod docker_archive;
+mod error;
+mod faults;
+mod image_set;
+mod init;
+mod inspect;
+mod layers;
+mod load;
+mod merged;
+mod output;
+mod plan;
+mod publish;
+mod remote;
+mod sources;
+mod spec_file;
+mod start;
+mod stored;
+mod temporary;
+mod time;
+mod verify;
+
+pub use assemble_apk::Trust;
+pub use assemble_fetch::{Counters, FetchOptions, Fetcher, Http, HttpError, HttpOptions, platform_cache_dir};
+pub use assemble_image::{Image, ImageError, Reference, media_type::LAYER_GZIP as LAYER_MEDIA_TYPE};
+pub use assemble_layer::{CODEC, Layer};
+pub use assemble_registry::{CredentialSources, PlainHttp, PushReport, Registry, RegistryOptions};
+
+pub use build::{Built, BuiltImage, ContentsReport, Env, PackageSummary, build};
+pub use check::{CheckReport, check};
+pub use error::{Cause, Error, OwnError, Result};
+pub use image_set::{ImageSet, ListedBlob, StoredManifest};
+pub use init::init;
+pub use inspect::{InspectedFile, InspectedLayer, Inspection, OpenedImage};
+pub use layers::part_name;
+pub use output::Output;
+pub use plan::{BuildOptions, DEFAULT_USER, StartCheck};
+pub use publish::{
+    PublishOptions, Published, own_program_error, publish, push, stdin_error, usage_error, write_file,
+};
+pub use spec_file::{DEFAULT_SPEC, SpecFile};
+pub use start::StartReport;
+pub use temporary::remove_unfinished;
+pub use time::Created;
+pub use verify::{Outcome, VerifyOptions, VerifyReport, verify_image, verify_spec};

@@ -1,0 +1,325 @@
+//! What was typed.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use assemble_types::{Kind, Platform};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands;
+
+/// Assembles container images from signed packages and static binaries: reproducible, without a daemon, without root.
+#[derive(Debug, Parser)]
+#[command(
+    name = "assemble",
+    version,
+    about = "Assembles container images from signed packages and static binaries",
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  \
+        assemble build ./hello                       pack a static binary: ./hello.oci\n  \
+        assemble build hello.yaml -o hello.tar       one file for docker load, podman, skopeo, crane\n  \
+        assemble build hello.yaml --push -t registry.example.org/team/hello:1.0\n  \
+        assemble verify hello.yaml                   build twice, differently, and compare\n  \
+        assemble init ./hello                        write ./assemble.yaml with comments\n\n\
+        Exit codes: 0 done, 2 usage, 3 spec, 4 no package set, 5 trust, 6 not available, 7 denied,\n\
+        8 verify found a difference, 9 host, 10 would not start, 70 a bug, 130 interrupted"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build an image from a spec or a static binary
+    Build(BuildArgs),
+    /// Check a spec, and whether its image could start, without building
+    Check(CheckArgs),
+    /// Prove that an image is what its spec builds, anywhere
+    Verify(VerifyArgs),
+    /// Upload an image to a registry
+    Push(PushArgs),
+    /// Show what is in an image
+    Inspect(InspectArgs),
+    /// Write a commented spec for a binary
+    Init(InitArgs),
+    /// Store a registry's password where docker and podman look for it
+    Login(LoginArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What a build is made from, and for whom.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct InputArgs {
+    /// Platforms instead of the spec's: linux/amd64, arm64, x86_64, …
+    #[arg(
+        long,
+        visible_alias = "arch",
+        value_name = "PLATFORM",
+        value_delimiter = ',',
+        help_heading = "Input"
+    )]
+    pub(crate) platform: Vec<Platform>,
+    /// Where the image's time comes from; the clock is never asked
+    #[arg(long, value_enum, value_name = "FROM", default_value_t = CreatedArg::Inputs, help_heading = "Input")]
+    pub(crate) created: CreatedArg,
+    /// What to do about an image that cannot start
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = StartCheckArg::Refuse, help_heading = "Input")]
+    pub(crate) start_check: StartCheckArg,
+    /// Take repository indexes without a valid signature
+    #[arg(long, help_heading = "Input")]
+    pub(crate) allow_untrusted: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
+pub(crate) enum CreatedArg {
+    /// SOURCE_DATE_EPOCH, else the newest package, else 1970
+    Inputs,
+    /// The time of the git commit that the spec is in
+    Commit,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
+pub(crate) enum StartCheckArg {
+    /// Refuse it
+    Refuse,
+    /// Build it and say why it would not start
+    Warn,
+    /// Do not look
+    Off,
+}
+
+/// How the world is reached.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct NetworkArgs {
+    /// Open no connection; take everything from the cache
+    #[arg(long, help_heading = "Network")]
+    pub(crate) offline: bool,
+    /// Where downloads are kept [default: $ASSEMBLE_CACHE, else the platform's cache folder]
+    #[arg(long, value_name = "DIR", help_heading = "Network")]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Trust these certificate authorities, too (PEM)
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
+    pub(crate) ca_file: Vec<PathBuf>,
+    /// Speak http to this registry, or to all; loopback needs no flag
+    #[arg(long, value_name = "HOST", num_args = 0..=1, require_equals = true, default_missing_value = "*", help_heading = "Network")]
+    pub(crate) plain_http: Vec<String>,
+    /// Do not check certificates of servers
+    #[arg(long, help_heading = "Network")]
+    pub(crate) insecure_skip_tls_verify: bool,
+}
+
+impl NetworkArgs {
+    /// The arguments again, for a process that is to reach the world the same way.
+    pub(crate) fn arguments(&self) -> Vec<std::ffi::OsString> {
+        let mut out: Vec<std::ffi::OsString> = Vec::new();
+        if self.offline {
+            out.push("--offline".into());
+            if let Some(dir) = crate::settings::cache_dir(self) {
+                out.extend(["--cache-dir".into(), absolute(&dir)]);
+            }
+        }
+        for file in &self.ca_file {
+            out.extend(["--ca-file".into(), absolute(file)]);
+        }
+        for host in &self.plain_http {
+            out.push(format!("--plain-http={host}").into());
+        }
+        if self.insecure_skip_tls_verify {
+            out.push("--insecure-skip-tls-verify".into());
+        }
+        out
+    }
+}
+
+/// The other process runs in another folder.
+fn absolute(path: &std::path::Path) -> std::ffi::OsString {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).into_os_string()
+}
+
+/// How much is said, and where to.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct ReportArgs {
+    /// Write one JSON document to standard output, in success and in failure
+    #[arg(long, help_heading = "Report")]
+    pub(crate) json: bool,
+    /// Say nothing but errors
+    #[arg(short, long, help_heading = "Report")]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    assemble build                               takes ./assemble.yaml\n  \
+    assemble build hello.yaml                    writes ./hello.oci\n  \
+    assemble build ./hello -o - --load           hands the image to docker or podman only\n  \
+    assemble build hello.yaml -o hello.tar -t team/hello:1.0\n  \
+    assemble build hello.yaml --push -t localhost:5000/team/hello:1.0")]
+pub(crate) struct BuildArgs {
+    /// A spec, or a static binary [default: assemble.yaml]
+    #[arg(value_name = "SPEC|BINARY")]
+    pub(crate) spec: Option<PathBuf>,
+    /// DIR (an OCI layout), NAME.tar, oci:DIR, oci-archive:FILE, docker-archive:FILE, or - for none
+    /// [default: ./<spec name>.oci, or none with --push or --load]
+    #[arg(short, long, value_name = "OUT", help_heading = "Output")]
+    pub(crate) output: Option<String>,
+    /// Name of the image [default: <spec name>:latest]
+    #[arg(short, long, value_name = "NAME", help_heading = "Output")]
+    pub(crate) tag: Vec<String>,
+    /// Upload the image under its names
+    #[arg(long, help_heading = "Output")]
+    pub(crate) push: bool,
+    /// Hand the image to the running docker or podman
+    #[arg(long, help_heading = "Output")]
+    pub(crate) load: bool,
+    /// Write the digest to a file
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) digest_file: Option<PathBuf>,
+    /// Write the references that were pushed to a file, a line each
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) image_refs: Option<PathBuf>,
+    /// Threads that compress and check; never changes a byte [default: the number of cores]
+    #[arg(long, value_name = "N", help_heading = "Input")]
+    pub(crate) threads: Option<std::num::NonZeroUsize>,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// A spec, or a static binary [default: assemble.yaml]
+    #[arg(value_name = "SPEC|BINARY")]
+    pub(crate) spec: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    assemble verify hello.yaml                                    builds twice, differently\n  \
+    assemble verify hello.oci --spec hello.yaml                   a layout against its spec\n  \
+    assemble verify localhost:5000/team/hello:1.0 --spec hello.yaml\n  \
+    assemble verify hello.yaml --digest sha256:…")]
+pub(crate) struct VerifyArgs {
+    /// A spec, or an image: layout folder, archive, registry reference [default: assemble.yaml]
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: Option<String>,
+    /// The spec that the image was built from
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) spec: Option<PathBuf>,
+    /// The digest that is expected
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) digest: Option<String>,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PushArgs {
+    /// Layout folder or archive, with `:NAME` behind it where it holds several
+    #[arg(value_name = "LAYOUT|ARCHIVE")]
+    pub(crate) image: String,
+    /// Where to: registry.example.org/team/app:1.0
+    #[arg(value_name = "REF")]
+    pub(crate) reference: String,
+    /// Write the digest to a file
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) digest_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// Layout folder, archive, or registry reference
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+    /// List every file
+    #[arg(long)]
+    pub(crate) files: bool,
+    /// Print a file's content
+    #[arg(long, value_name = "PATH", conflicts_with = "files")]
+    pub(crate) cat: Option<String>,
+    /// Of an index, the platform to look at
+    #[arg(long, visible_alias = "arch", value_name = "PLATFORM")]
+    pub(crate) platform: Option<Platform>,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The binary to pack
+    #[arg(value_name = "BINARY")]
+    pub(crate) binary: PathBuf,
+    /// Where to write the spec
+    #[arg(short, long, value_name = "FILE", default_value = "assemble.yaml")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  echo \"$TOKEN\" | assemble login registry.example.org -u ci --password-stdin"
+)]
+pub(crate) struct LoginArgs {
+    /// The registry's host
+    #[arg(value_name = "HOST")]
+    pub(crate) host: String,
+    /// The user
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) username: String,
+    /// Read the password from standard input
+    #[arg(long, required = true)]
+    pub(crate) password_stdin: bool,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+/// Parses and runs.
+pub(crate) fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, not mistakes; clap knows which stream each belongs to.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(Kind::Usage.exit_code())
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    commands::run(cli.command)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definition_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

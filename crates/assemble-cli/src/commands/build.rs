@@ -1,0 +1,55 @@
+//! `assemble build`
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use assemble::{Output, PublishOptions, Result, SpecFile};
+
+use super::{Session, write_file};
+use crate::args::BuildArgs;
+use crate::{json, settings, summary};
+
+pub(crate) fn run(args: &BuildArgs) -> ExitCode {
+    let session = Session::new(&args.report);
+    let result = build(args, &session);
+    session.end(result)
+}
+
+fn build(args: &BuildArgs, session: &Session) -> Result<String> {
+    let start = Instant::now();
+    let file = SpecFile::load(args.spec.as_deref())?;
+    let options = settings::build_options(&args.input, &args.tag)?;
+    let output = match args.output.as_deref() {
+        Some("-") => None,
+        Some(text) => Some(Output::parse(text)?),
+        None if args.push || args.load => None,
+        None => Some(Output::Layout(format!("{}.oci", file.name).into())),
+    };
+    let http = settings::http(&args.network)?;
+    let observer = session.observer();
+    let env = settings::env(&args.network, args.threads, &http, &observer)?;
+    let publish = PublishOptions {
+        output,
+        push: args.push.then(|| settings::registry(&args.network, &http, &observer)),
+        load: args.load,
+    };
+    // What can be refused without building is refused first.
+    publish.check(&options.tags)?;
+    let built = assemble::build(&file, &options, &env)?;
+    let published = assemble::publish(&built, &publish)?;
+    if let Some(path) = &args.digest_file {
+        write_file(path, &format!("{}\n", built.set.digest()))?;
+    }
+    if let Some(path) = &args.image_refs {
+        write_file(path, &published.references(&built).join("\n"))?;
+    }
+    let took = start.elapsed();
+    session.tell(&summary::build(&built, &published, took));
+    if args.report.json {
+        return Ok(json::build(&built, &published, took));
+    }
+    Ok(match published.pushed.first() {
+        Some(push) => push.reference.clone(),
+        None => built.set.digest().to_string(),
+    })
+}

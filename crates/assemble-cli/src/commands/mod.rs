@@ -1,0 +1,92 @@
+//! One file a verb: arguments -> settings -> one library call -> report.
+
+mod build;
+mod check;
+mod init;
+mod inspect;
+mod login;
+mod push;
+mod verify;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use assemble::{Error, Result};
+use assemble_types::Observer;
+use clap::CommandFactory as _;
+
+use crate::args::{Cli, Command, ReportArgs};
+use crate::output;
+use crate::signals;
+use crate::terminal::Terminal;
+
+/// Runs a verb to its exit code.
+pub(crate) fn run(command: Command) -> ExitCode {
+    match command {
+        Command::Build(args) => build::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Push(args) => push::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Init(args) => init::run(&args),
+        Command::Login(args) => login::run(&args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "assemble", &mut script);
+            output::answer(&String::from_utf8_lossy(&script));
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// What the verbs have in common: an observer, and one way to end.
+struct Session {
+    terminal: Arc<Terminal>,
+    json: bool,
+    quiet: bool,
+}
+
+impl Session {
+    fn new(report: &ReportArgs) -> Self {
+        signals::JSON.store(report.json, Ordering::Relaxed);
+        Self { terminal: Arc::new(Terminal::new(report.quiet)), json: report.json, quiet: report.quiet }
+    }
+
+    fn observer(&self) -> Arc<dyn Observer> {
+        Arc::clone(&self.terminal) as Arc<dyn Observer>
+    }
+
+    /// Prints the answer of a success, or reports the failure.
+    fn end(&self, result: Result<String>) -> ExitCode {
+        self.terminal.clear();
+        match result {
+            Ok(answer) => {
+                if !answer.is_empty() {
+                    output::answer(&answer);
+                }
+                ExitCode::SUCCESS
+            }
+            Err(error) => self.fail(&error, None),
+        }
+    }
+
+    fn fail(&self, error: &Error, details: Option<&serde_json::Value>) -> ExitCode {
+        self.terminal.clear();
+        output::failure(error, self.json, details)
+    }
+
+    /// Text for people, unless they asked for silence.
+    fn tell(&self, text: &str) {
+        self.terminal.clear();
+        if !self.quiet {
+            output::tell(text);
+        }
+    }
+}
+
+/// Writes a small file that the user asked for.
+fn write_file(path: &Path, text: &str) -> Result<()> {
+    assemble::write_file(path, text.as_bytes())
+}

@@ -1,0 +1,31 @@
+//! `assemble push`
+
+use std::process::ExitCode;
+
+use assemble::{ImageSet, Reference, Result};
+
+use super::{Session, write_file};
+use crate::args::PushArgs;
+use crate::{json, settings};
+
+pub(crate) fn run(args: &PushArgs) -> ExitCode {
+    let session = Session::new(&args.report);
+    let result = push(args, &session);
+    session.end(result)
+}
+
+fn push(args: &PushArgs, session: &Session) -> Result<String> {
+    let reference = Reference::parse(&args.reference)?;
+    let set = ImageSet::open(&args.image)?;
+    let http = settings::http(&args.network)?;
+    let registry = settings::registry(&args.network, &http, &session.observer());
+    let report = assemble::push(&registry, &set, &[reference])?;
+    if let Some(path) = &args.digest_file {
+        write_file(path, &format!("{}\n", report.digest))?;
+    }
+    session.tell(&format!(
+        "pushed {} ({} blobs sent, {} there already)",
+        report.reference, report.blobs_sent, report.blobs_present
+    ));
+    Ok(if args.report.json { json::push(&report) } else { report.reference.clone() })
+}

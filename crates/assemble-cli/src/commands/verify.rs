@@ -1,0 +1,65 @@
+//! `assemble verify`
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use assemble::{Result, SpecFile, VerifyOptions, VerifyReport};
+
+use super::Session;
+use crate::args::VerifyArgs;
+use crate::{json, output, settings};
+
+pub(crate) fn run(args: &VerifyArgs) -> ExitCode {
+    let session = Session::new(&args.report);
+    let report = match verify(args, &session) {
+        Ok(report) => report,
+        Err(error) => return session.fail(&error, None),
+    };
+    let document = json::verify(&report);
+    let mut text = String::from("signatures were not checked\n");
+    let _ = writeln!(text, "{}: {}", report.target, report.outcome.name());
+    for difference in &report.differences {
+        let _ = writeln!(text, "  {difference}");
+    }
+    for hint in &report.hints {
+        let _ = writeln!(text, "  help: {hint}");
+    }
+    session.terminal.clear();
+    match report.error() {
+        None => {
+            session.tell(&text);
+            output::answer(&if args.report.json { json::finish(document) } else { report.found.to_string() });
+            ExitCode::SUCCESS
+        }
+        Some(error) => {
+            output::tell(&text);
+            session.fail(&error, Some(&document))
+        }
+    }
+}
+
+fn verify(args: &VerifyArgs, session: &Session) -> Result<VerifyReport> {
+    let target = args.target.as_deref().unwrap_or(assemble::DEFAULT_SPEC);
+    let http = settings::http(&args.network)?;
+    let observer = session.observer();
+    let options = VerifyOptions {
+        program: std::env::current_exe().map_err(assemble::own_program_error)?,
+        build: settings::build_options(&args.input, &[])?,
+        expected: args.digest.clone(),
+        network: args.network.arguments(),
+        threads: settings::default_threads(),
+    };
+    match &args.spec {
+        None => {
+            let file = SpecFile::load(Some(Path::new(target)))?;
+            let env = settings::env(&args.network, None, &http, &observer)?;
+            assemble::verify_spec(&file, &options, &env)
+        }
+        Some(spec) => {
+            let file = SpecFile::load(Some(spec))?;
+            let registry = settings::registry(&args.network, &http, &observer);
+            assemble::verify_image(target, &file, &options, &registry)
+        }
+    }
+}

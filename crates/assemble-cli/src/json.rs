@@ -1,0 +1,243 @@
+//! The JSON documents of `--json`. Described in `docs/json.md`; members are only ever added.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use assemble::{Built, BuiltImage, CODEC, Cause, Error, Inspection, Published, VerifyReport};
+use assemble_types::{Explain as _, SourceSpan};
+use serde_json::{Map, Value, json};
+
+/// Version of the documents.
+const SCHEMA: u32 = 1;
+
+/// A document as text on one line.
+fn text(mut document: Value) -> String {
+    if let Some(map) = document.as_object_mut() {
+        map.insert("schema".into(), SCHEMA.into());
+    }
+    document.to_string()
+}
+
+fn spans_value(spans: &[SourceSpan]) -> Value {
+    spans
+        .iter()
+        .map(|span| {
+            json!({
+                "file": span.file, "line": span.line, "column": span.column, "length": span.length,
+                "text": span.text, "label": span.label,
+            })
+        })
+        .collect()
+}
+
+/// The chain of causes below an error's own message.
+pub(crate) fn causes(error: &Error) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        out.push(cause.to_string());
+        source = cause.source();
+    }
+    out
+}
+
+/// Hints, and what was being done and why as the last ones.
+pub(crate) fn hints(error: &Error, causes: &[String]) -> Vec<String> {
+    let mut hints = error.hints();
+    hints.extend(error.while_doing().map(|what| format!("while {what}")));
+    hints.extend(causes.iter().map(|cause| format!("because {cause}")));
+    hints
+}
+
+/// Places of the spec. A wrong spec may have several mistakes; all their places are there.
+pub(crate) fn spans(error: &Error) -> Vec<SourceSpan> {
+    match error.cause() {
+        Cause::Spec(diagnostics) => diagnostics
+            .iter()
+            .flat_map(|d| {
+                d.spans.iter().enumerate().map(|(number, span)| {
+                    let mut span = span.clone();
+                    if number == 0 {
+                        span.label.clone_from(&d.message);
+                    }
+                    span
+                })
+            })
+            .collect(),
+        _ => error.spans(),
+    }
+}
+
+/// The document of a failure. `details` are the members that the command adds.
+pub(crate) fn failure_document(
+    code: &str,
+    kind: &str,
+    message: &str,
+    hints: &[String],
+    spans: &[SourceSpan],
+    details: Option<&Value>,
+) -> String {
+    let mut document = details.cloned().unwrap_or_else(|| Value::Object(Map::new()));
+    document["error"] = json!({ "code": code, "kind": kind, "message": message, "hints": hints, "spans": spans_value(spans) });
+    text(document)
+}
+
+fn image(built: &BuiltImage) -> Value {
+    let layers: Vec<Value> = built
+        .layers
+        .iter()
+        .map(|(part, layer)| {
+            json!({
+                "digest": layer.digest, "diff_id": layer.diff_id, "size": layer.size,
+                "uncompressed_size": layer.uncompressed_size, "media_type": assemble::LAYER_MEDIA_TYPE,
+                "part": assemble::part_name(*part),
+            })
+        })
+        .collect();
+    let packages: Vec<Value> = built
+        .contents
+        .packages
+        .iter()
+        .map(|p| {
+            json!({
+                "name": p.name, "version": p.version, "arch": p.arch, "origin": p.origin, "license": p.license,
+                "installed_size": p.installed_size, "checksum": p.checksum,
+            })
+        })
+        .collect();
+    json!({
+        "platform": built.platform.to_string(),
+        "digest": built.image.manifest_digest(),
+        "size": built.image.manifest().len(),
+        "config": built.image.config_digest(),
+        "user": built.start.user,
+        "entrypoint": built.start.entrypoint,
+        "cmd": built.start.cmd,
+        "layers": layers,
+        "packages": packages,
+        "certificates": built.contents.certificates,
+        "time_zones": built.contents.time_zones,
+        "replaced": built.contents.replaced,
+        "scripts_not_run": built.contents.scripts_not_run,
+        "builtin_keys": built.contents.builtin_keys,
+        "untrusted": built.contents.untrusted,
+        "start_problems": built.start.problems,
+    })
+}
+
+/// `build --json`.
+pub(crate) fn build(built: &Built, published: &Published, took: Duration) -> String {
+    let mut timings = Map::new();
+    for (stage, time) in &built.timings {
+        timings.insert((*stage).to_owned(), millis(*time));
+    }
+    timings.insert("total".into(), millis(took));
+    let cache = &built.cache;
+    text(json!({
+        "digest": built.set.digest(),
+        "media_type": built.set.media_type(),
+        "reference": published.reference(built),
+        "images": built.images.iter().map(image).collect::<Vec<_>>(),
+        "created": built.created.to_string(),
+        "codec": CODEC,
+        "written": published.written,
+        "loaded": published.loaded,
+        "pushed": published.pushed.iter().map(push_value).collect::<Vec<_>>(),
+        "timings": timings,
+        "cache": {
+            "hits": cache.hits, "misses": cache.misses, "bytes_fetched": cache.bytes_fetched, "requests": cache.requests,
+        },
+    }))
+}
+
+/// Milliseconds with three decimals.
+fn millis(time: Duration) -> Value {
+    let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+    json!(f64::from(micros) / 1000.0)
+}
+
+fn push_value(push: &assemble::PushReport) -> Value {
+    json!({
+        "reference": push.reference, "digest": push.digest, "blobs_sent": push.blobs_sent,
+        "blobs_present": push.blobs_present, "bytes_sent": push.bytes_sent, "requests": push.requests, "tags": push.tags,
+    })
+}
+
+/// `push --json`.
+pub(crate) fn push(report: &assemble::PushReport) -> String {
+    text(push_value(report))
+}
+
+/// `check --json`.
+pub(crate) fn check(report: &assemble::CheckReport) -> String {
+    text(json!({
+        "ok": true,
+        "name": report.name,
+        "platforms": report.platforms.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "start_checked": report.start_checked,
+    }))
+}
+
+/// `login --json`.
+pub(crate) fn login(host: &str) -> String {
+    text(json!({ "ok": true, "host": host }))
+}
+
+/// `verify --json`.
+pub(crate) fn verify(report: &VerifyReport) -> Value {
+    json!({
+        "result": report.outcome.name(),
+        "target": report.target,
+        "digest": report.found,
+        "expected": report.expected,
+        "signatures_checked": false,
+        "differences": report.differences,
+    })
+}
+
+/// A finished document.
+pub(crate) fn finish(document: Value) -> String {
+    text(document)
+}
+
+/// `inspect --json`.
+pub(crate) fn inspect(inspection: &Inspection, files: bool) -> String {
+    let mut document = json!({
+        "image": inspection.shown,
+        "digest": inspection.digest,
+        "media_type": inspection.media_type,
+        "platforms": inspection.platforms,
+        "images": [ {
+            "platform": inspection.platform,
+            "digest": inspection.manifest_digest,
+            "config": inspection.config_digest,
+            "user": inspection.user,
+            "entrypoint": inspection.entrypoint,
+            "cmd": inspection.cmd,
+            "environment": inspection.environment,
+            "ports": inspection.ports,
+            "work_dir": inspection.work_dir,
+            "created": inspection.created,
+            "annotations": inspection.annotations,
+            "layers": inspection.layers.iter().map(|layer| json!({
+                "digest": layer.digest, "diff_id": layer.diff_id, "size": layer.size,
+                "uncompressed_size": layer.uncompressed_size, "media_type": layer.media_type, "created_by": layer.created_by,
+            })).collect::<Vec<_>>(),
+            "packages": inspection.packages.iter().map(|p| json!({
+                "name": p.name, "version": p.version, "arch": p.arch, "origin": p.origin, "license": p.license,
+                "installed_size": p.installed_size, "checksum": p.checksum,
+            })).collect::<Vec<_>>(),
+        } ],
+    });
+    if files {
+        document["images"][0]["files"] = inspection
+            .files
+            .iter()
+            .map(|f| json!({
+                "path": f.path, "type": f.kind, "mode": f.mode, "owner": f.owner, "size": f.size, "mtime": f.mtime,
+                "link": f.link, "layer": f.layer,
+            }))
+            .collect();
+    }
+    text(document)
+}

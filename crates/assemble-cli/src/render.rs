@@ -1,0 +1,109 @@
+//! Errors for people: the message, the places of the spec, what was being done, why, and what to do.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use assemble::{Cause, Error};
+use assemble_types::{Explain as _, SourceSpan};
+
+/// Longest cause chain that is shown.
+const MAX_CAUSES: usize = 8;
+
+/// Text from outside without control characters, so that a name cannot steer the terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() && c != '\n' { c.escape_debug().to_string() } else { c.to_string() })
+        .collect()
+}
+
+/// One problem, ready to be shown.
+struct Problem<'a> {
+    code: &'a str,
+    message: String,
+    spans: &'a [SourceSpan],
+    notes: Vec<String>,
+    help: Vec<String>,
+}
+
+/// The whole error, with a final line break.
+pub(crate) fn error(error: &Error, colour: bool) -> String {
+    if let Cause::Spec(diagnostics) = error.cause() {
+        let mut out = String::new();
+        for diagnostic in diagnostics.iter() {
+            let problem = Problem {
+                code: diagnostic.code,
+                message: diagnostic.message.clone(),
+                spans: &diagnostic.spans,
+                notes: Vec::new(),
+                help: diagnostic.help.clone(),
+            };
+            out.push_str(&show(&problem, colour));
+        }
+        let count = diagnostics.iter().count();
+        if count > 1 {
+            let _ = writeln!(out, "{count} mistakes");
+        }
+        return out;
+    }
+    let mut notes: Vec<String> =
+        error.while_doing().map(|what| format!("while {what}")).into_iter().collect();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if notes.len() > MAX_CAUSES {
+            break;
+        }
+        let text = cause.to_string();
+        // Libraries below us like to repeat their cause in their own text.
+        if !notes.iter().any(|note| note.ends_with(&text)) {
+            notes.push(format!("because {text}"));
+        }
+        source = cause.source();
+    }
+    let spans = error.spans();
+    show(
+        &Problem {
+            code: error.code(),
+            message: error.to_string(),
+            spans: &spans,
+            notes,
+            help: error.hints(),
+        },
+        colour,
+    )
+}
+
+fn show(problem: &Problem<'_>, colour: bool) -> String {
+    let message = printable(&problem.message);
+    let title = Level::ERROR.primary_title(message).id(problem.code);
+    let mut group = Group::with_title(title);
+    let shown: Vec<(String, String, usize, std::ops::Range<usize>, String)> =
+        problem.spans.iter().map(place).collect();
+    for (number, (path, text, line, range, label)) in shown.iter().enumerate() {
+        let kind = if number == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+        let annotation = kind.span(range.clone());
+        let annotation = if label.is_empty() { annotation } else { annotation.label(label.as_str()) };
+        group = group.element(
+            Snippet::source(text.as_str()).line_start(*line).path(path.as_str()).annotation(annotation),
+        );
+    }
+    for note in &problem.notes {
+        group = group.element(Level::NOTE.message(printable(note)));
+    }
+    for help in &problem.help {
+        group = group.element(Level::HELP.message(printable(help)));
+    }
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    let mut out = renderer.render(&[group]).clone();
+    out.push('\n');
+    out
+}
+
+/// File, line text, line number, byte range in the line, label.
+fn place(span: &SourceSpan) -> (String, String, usize, std::ops::Range<usize>, String) {
+    let text = printable(&span.text);
+    let skip = (span.column as usize).saturating_sub(1);
+    let at = |characters: usize| text.char_indices().nth(characters).map_or(text.len(), |(byte, _)| byte);
+    let range = at(skip)..at(skip + span.length.max(1) as usize);
+    (printable(&span.file), text.clone(), span.line as usize, range, printable(&span.label))
+}

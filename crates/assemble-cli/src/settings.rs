@@ -1,0 +1,118 @@
+//! What the arguments and the environment mean together. This is the only place that reads the environment.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use assemble::{
+    BuildOptions, Created, CredentialSources, Env, FetchOptions, Fetcher, Http, HttpOptions, PlainHttp,
+    Reference, Registry, RegistryOptions, Result, StartCheck, Trust,
+};
+use assemble_types::Observer;
+
+use crate::args::{CreatedArg, InputArgs, NetworkArgs, StartCheckArg};
+
+/// Blobs that are sent at once.
+const PARALLEL_UPLOADS: usize = 6;
+
+/// An environment variable that is set and not empty.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn path_variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// The number of threads where none is asked for.
+pub(crate) fn default_threads() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// What the arguments say about a build.
+pub(crate) fn build_options(input: &InputArgs, tags: &[String]) -> Result<BuildOptions> {
+    Ok(BuildOptions {
+        platforms: input.platform.clone(),
+        tags: tags.iter().map(|tag| Reference::parse(tag).map_err(Into::into)).collect::<Result<_>>()?,
+        created: match input.created {
+            CreatedArg::Inputs => Created::Inputs,
+            CreatedArg::Commit => Created::Commit,
+        },
+        source_date_epoch: std::env::var("SOURCE_DATE_EPOCH").ok(),
+        start_check: match input.start_check {
+            StartCheckArg::Refuse => StartCheck::Refuse,
+            StartCheckArg::Warn => StartCheck::Warn,
+            StartCheckArg::Off => StartCheck::Off,
+        },
+        trust: if input.allow_untrusted { Trust::AllowUntrusted } else { Trust::Required },
+    })
+}
+
+/// HTTP as the arguments want it; no socket is opened yet.
+pub(crate) fn http(network: &NetworkArgs) -> Result<Arc<Http>> {
+    let options = HttpOptions {
+        ca_files: network.ca_file.clone(),
+        insecure_skip_tls_verify: network.insecure_skip_tls_verify,
+        user_agent: concat!("assemble/", env!("CARGO_PKG_VERSION")).to_owned(),
+        ..HttpOptions::default()
+    };
+    Ok(Arc::new(Http::new(options)?))
+}
+
+/// The folder of the cache: the flag, `ASSEMBLE_CACHE`, the platform's convention.
+pub(crate) fn cache_dir(network: &NetworkArgs) -> Option<PathBuf> {
+    network.cache_dir.clone().or_else(|| path_variable("ASSEMBLE_CACHE")).or_else(|| {
+        let variable = |name| std::env::var_os(name);
+        assemble::platform_cache_dir(variable("XDG_CACHE_HOME").as_deref(), variable("HOME").as_deref())
+    })
+}
+
+/// What a build needs of the outside world.
+pub(crate) fn env(
+    network: &NetworkArgs,
+    threads: Option<NonZeroUsize>,
+    http: &Arc<Http>,
+    observer: &Arc<dyn Observer>,
+) -> Result<Env> {
+    let fetcher = Fetcher::new(FetchOptions {
+        cache_dir: cache_dir(network),
+        offline: network.offline,
+        http: Arc::clone(http),
+        observer: Arc::clone(observer),
+    })?;
+    Ok(Env {
+        fetcher: Arc::new(fetcher),
+        observer: Arc::clone(observer),
+        threads: threads.unwrap_or_else(default_threads),
+    })
+}
+
+/// The registry client.
+pub(crate) fn registry(network: &NetworkArgs, http: &Arc<Http>, observer: &Arc<dyn Observer>) -> Registry {
+    let all = network.plain_http.iter().any(|host| host == "*");
+    let hosts: BTreeSet<String> = network.plain_http.iter().filter(|host| *host != "*").cloned().collect();
+    Registry::new(RegistryOptions {
+        http: Arc::clone(http),
+        credentials: credentials(),
+        plain_http: PlainHttp { all, hosts },
+        observer: Arc::clone(observer),
+        parallelism: PARALLEL_UPLOADS,
+    })
+}
+
+fn credentials() -> CredentialSources {
+    let home = path_variable("HOME");
+    CredentialSources {
+        docker_config_dir: path_variable("DOCKER_CONFIG"),
+        docker_auth_config: variable("DOCKER_AUTH_CONFIG"),
+        registry_auth_file: path_variable("REGISTRY_AUTH_FILE"),
+        xdg_runtime_dir: path_variable("XDG_RUNTIME_DIR"),
+        xdg_config_home: path_variable("XDG_CONFIG_HOME"),
+        home,
+        github_token: variable("GITHUB_TOKEN"),
+        github_actor: variable("GITHUB_ACTOR"),
+        helper_path: std::env::var_os("PATH"),
+        ..CredentialSources::default()
+    }
+}

@@ -1,0 +1,189 @@
+//! The pipeline, written once: spec -> resolve -> fetch -> rootfs -> layers -> image.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use assemble_fetch::{Counters, Fetcher};
+use assemble_image::{Image, ImageIndex};
+use assemble_layer::Layer;
+use assemble_rootfs::{Part, Tree};
+use assemble_types::{Event, Observer, Platform, Timestamp};
+
+use crate::contents::{self, Contents};
+use crate::error::{Doing, Result};
+use crate::image_set::ImageSet;
+use crate::layers;
+use crate::plan::{BuildOptions, Plan};
+use crate::sources::{Indexes, Sources};
+use crate::spec_file::SpecFile;
+use crate::start::{self, StartReport};
+
+/// What a build needs of the outside world.
+#[derive(Debug, Clone)]
+pub struct Env {
+    /// Gets bytes by location and keeps them.
+    pub fetcher: Arc<Fetcher>,
+    /// Is told what happens.
+    pub observer: Arc<dyn Observer>,
+    /// How many threads compress and check. Never changes a byte.
+    pub threads: NonZeroUsize,
+}
+
+/// An image for one platform, with all that the summary tells of it.
+#[derive(Debug)]
+pub struct BuiltImage {
+    /// The platform.
+    pub platform: Platform,
+    /// Manifest and configuration.
+    pub image: Image,
+    /// Layers, lowest first, with the part that each is.
+    pub layers: Vec<(Part, Layer)>,
+    /// What the image holds, where it came from, and what is worth saying of it.
+    pub contents: ContentsReport,
+    /// How it starts.
+    pub start: StartReport,
+    /// The merged tree.
+    pub tree: Tree,
+}
+
+/// What went into an image.
+#[derive(Debug, Default)]
+pub struct ContentsReport {
+    /// Packages in the order of installation.
+    pub packages: Vec<PackageSummary>,
+    /// Version of Mozilla's roots, if they are in.
+    pub certificates: Option<String>,
+    /// Version of the time zone data, if it is in.
+    pub time_zones: Option<String>,
+    /// Packaged files that the spec's own took the place of.
+    pub replaced: Vec<String>,
+    /// Package scripts that were not run and whose effect is not reproduced.
+    pub scripts_not_run: Vec<String>,
+    /// Built-in keys that were relied on.
+    pub builtin_keys: Vec<String>,
+    /// Repositories whose index was not checked.
+    pub untrusted: Vec<String>,
+}
+
+/// A package of the image.
+#[derive(Debug, Clone)]
+pub struct PackageSummary {
+    /// Name.
+    pub name: String,
+    /// Version with release.
+    pub version: String,
+    /// Architecture, as the package says.
+    pub arch: String,
+    /// The source package.
+    pub origin: String,
+    /// Licence expression, as the package says.
+    pub license: String,
+    /// Bytes it takes when installed, as the package says.
+    pub installed_size: u64,
+    /// APK's checksum of the control section.
+    pub checksum: String,
+}
+
+/// The result of a build, not yet written anywhere.
+#[derive(Debug)]
+pub struct Built {
+    /// The spec's name.
+    pub name: String,
+    /// Names of the image, at least one.
+    pub names: Vec<assemble_image::Reference>,
+    /// One image a platform.
+    pub images: Vec<BuiltImage>,
+    /// What lists the images, if there are several.
+    pub index: Option<ImageIndex>,
+    /// Everything to store or send, with the digest of the whole.
+    pub set: ImageSet,
+    /// The time in the configuration.
+    pub created: Timestamp,
+    /// How long each stage took, over all platforms.
+    pub timings: Vec<(&'static str, Duration)>,
+    /// What the cache was good for.
+    pub cache: Counters,
+}
+
+/// Builds the images of a spec. Nothing is written anywhere but to the cache.
+pub fn build(file: &SpecFile, options: &BuildOptions, env: &Env) -> Result<Built> {
+    let mut watch = Stopwatch::default();
+    let plan = watch.time("plan", || Plan::lower(file, options))?;
+    let mut images = Vec::new();
+    for &platform in &plan.platforms {
+        images.push(
+            build_image(&plan, platform, options, env, &mut watch)
+                .doing(|| format!("building for {platform}"))?,
+        );
+    }
+    let created = images.iter().map(|built| built.image.options().created).max().unwrap_or_default();
+    let index = (images.len() > 1).then(|| {
+        ImageIndex::new(images.iter().map(|built| built.image.clone()).collect(), &plan.spec().annotations)
+    });
+    let set = ImageSet::of(&images, index.as_ref());
+    let Plan { names, .. } = plan;
+    let cache = env.fetcher.counters();
+    Ok(Built { name: file.name.clone(), names, images, index, set, created, timings: watch.laps, cache })
+}
+
+fn build_image(
+    plan: &Plan<'_>,
+    platform: Platform,
+    options: &BuildOptions,
+    env: &Env,
+    watch: &mut Stopwatch,
+) -> Result<BuiltImage> {
+    let sources = Sources {
+        fetcher: &env.fetcher,
+        observer: env.observer.as_ref(),
+        trust: options.trust,
+        threads: env.threads,
+    };
+    let mut packages = Vec::new();
+    let mut solution = None;
+    let mut indexes = Indexes::default();
+    if !plan.world.is_empty() {
+        indexes = watch
+            .time("index", || sources.indexes(&plan.build_repositories, &plan.keyring, platform.arch))?;
+        let solved = watch
+            .time("resolve", || assemble_resolve::solve(&plan.world, &indexes.repositories))
+            .doing(|| format!("choosing packages for {platform}"))?;
+        packages = watch.time("fetch", || {
+            sources.packages(&solved, &indexes.repositories, &plan.build_repositories, platform.arch)
+        })?;
+        solution = Some(solved);
+    }
+    let Contents { tree, mut report, installed } = watch
+        .time("rootfs", || contents::assemble(plan, platform, solution.as_ref(), &packages, &indexes))?;
+    for warning in &report.scripts_not_run {
+        env.observer.event(Event::Note(warning.clone()));
+    }
+    report.builtin_keys = indexes.builtin_keys_used;
+    report.untrusted = indexes.untrusted;
+    let start = watch.time("start check", || {
+        start::check(plan, &tree, platform, options.start_check, env.observer.as_ref())
+    })?;
+    let layers = watch.time("layers", || layers::pack(&tree, env))?;
+    let image = layers::image(plan, platform, &layers, &start, installed.as_ref());
+    Ok(BuiltImage { platform, image, layers, contents: report, start, tree })
+}
+
+/// Adds up how long each stage took. The result never depends on it.
+#[derive(Debug, Default)]
+pub(crate) struct Stopwatch {
+    laps: Vec<(&'static str, Duration)>,
+}
+
+impl Stopwatch {
+    pub(crate) fn time<T>(&mut self, stage: &'static str, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        let took = start.elapsed();
+        match self.laps.iter_mut().find(|(name, _)| *name == stage) {
+            Some((_, total)) => *total += took,
+            None => self.laps.push((stage, took)),
+        }
+        result
+    }
+}

@@ -1,0 +1,463 @@
+//! One error for the whole library: a stage's own error, and what was being done when it came up.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use assemble_types::{Explain, Kind, SourceSpan};
+
+/// What a stage said, what was being done, and which places of the spec it concerns.
+#[derive(Debug)]
+pub struct Error {
+    cause: Box<Cause>,
+    doing: Option<String>,
+    spans: Vec<SourceSpan>,
+    hints: Vec<String>,
+}
+
+/// The result of every operation of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+macro_rules! causes {
+    ($($(#[$doc:meta])* $name:ident($type:ty),)+) => {
+        /// The stage that failed, with its own error.
+        #[derive(Debug)]
+        #[non_exhaustive]
+        pub enum Cause {
+            $($(#[$doc])* $name($type),)+
+        }
+
+        impl Cause {
+            fn explain(&self) -> &dyn Explain {
+                match self {
+                    $(Self::$name(error) => error,)+
+                }
+            }
+
+            fn error(&self) -> &(dyn std::error::Error + 'static) {
+                match self {
+                    $(Self::$name(error) => error,)+
+                }
+            }
+        }
+
+        $(impl From<$type> for Error {
+            fn from(error: $type) -> Self {
+                Self { cause: Box::new(Cause::$name(error)), doing: None, spans: Vec::new(), hints: Vec::new() }
+            }
+        })+
+    };
+}
+
+causes! {
+    /// The spec is wrong.
+    Spec(assemble_spec::Diagnostics),
+    /// The index cannot be trusted or read.
+    Index(assemble_apk::IndexError),
+    /// A key cannot be read.
+    Key(assemble_apk::KeyError),
+    /// A package cannot be trusted or read.
+    Package(assemble_apk::PackageError),
+    /// There is no package set.
+    Resolve(assemble_resolve::Unsolvable),
+    /// Bytes could not be had.
+    Fetch(assemble_fetch::FetchError),
+    /// HTTP cannot be set up.
+    Http(assemble_fetch::HttpError),
+    /// A name of an image cannot be used.
+    Reference(assemble_image::ReferenceError),
+    /// Packages clash in the tree.
+    Install(assemble_rootfs::InstallError),
+    /// The base files cannot be placed.
+    Base(assemble_rootfs::BaseError),
+    /// The spec's files or binary cannot be placed.
+    Overlay(assemble_rootfs::OverlayError),
+    /// The image would not start.
+    Start(assemble_rootfs::StartProblem),
+    /// A layer cannot be written or read.
+    Layer(assemble_layer::LayerError),
+    /// A manifest, configuration, reference or archive is wrong.
+    Image(assemble_image::ImageError),
+    /// The registry refused or does not answer.
+    Registry(assemble_registry::RegistryError),
+    /// Anything that only the whole knows.
+    Own(OwnError),
+}
+
+/// Failures that belong to no single stage.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OwnError {
+    /// A file of the host cannot be used.
+    #[error("{path}: {action}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What could not be done, such as `cannot be written`.
+        action: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The output folder holds something else.
+    #[error("{0} is a folder, but no image layout; it is left untouched")]
+    NotALayout(String),
+    /// The output's place is taken by the wrong kind of thing.
+    #[error("{0} is no folder, so no image layout can be written there")]
+    NotAFolder(String),
+    /// The output is not written in a way we know.
+    #[error("`{0}` is no output we know")]
+    UnknownOutput(String),
+    /// No such file to build from.
+    #[error("{0} does not exist")]
+    NoSpec(String),
+    /// A folder where a file is meant.
+    #[error("{0} is a folder, and a spec is a file")]
+    SpecIsFolder(String),
+    /// A spec of unreasonable size.
+    #[error("{path} is {size} bytes long; a spec has at most {limit}")]
+    SpecTooLarge {
+        /// The file.
+        path: String,
+        /// Its size.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The spec's user is not in the image's accounts.
+    #[error("user `{user}` is not in the image's /etc/passwd")]
+    UnknownUser {
+        /// As written.
+        user: String,
+        /// Names that are there.
+        known: Vec<String>,
+    },
+    /// The map of binaries has none for a platform.
+    #[error("contents.binary names no file for {platform}")]
+    NoBinaryFor {
+        /// The platform.
+        platform: String,
+    },
+    /// `SOURCE_DATE_EPOCH` or `--created` cannot be used.
+    #[error("{what} cannot be used as a time")]
+    Time {
+        /// Variable or option.
+        what: String,
+        /// Why.
+        #[source]
+        source: assemble_types::TimestampError,
+    },
+    /// git was asked and did not answer.
+    #[error("the time of the last commit is not known: {why}")]
+    Commit {
+        /// git's own words.
+        why: String,
+    },
+    /// No docker and no podman.
+    #[error("--load needs a running docker or podman, and neither answers")]
+    NoRuntime {
+        /// What each said.
+        tried: Vec<String>,
+    },
+    /// The index lists no checksum, so nothing can be checked against it.
+    #[error("{package}: the index of {repository} lists no checksum for it")]
+    NoChecksum {
+        /// The package.
+        package: String,
+        /// The repository.
+        repository: String,
+    },
+    /// docker or podman refused the archive.
+    #[error("{program} load did not take the image")]
+    Load {
+        /// The program.
+        program: String,
+        /// Its own words.
+        said: String,
+    },
+    /// Pushing needs a name.
+    #[error("--push needs a name with a registry")]
+    NothingToPush,
+    /// An image was named that is not in the layout.
+    #[error("{place} holds no image named `{name}`")]
+    NoSuchImage {
+        /// Layout or archive.
+        place: String,
+        /// What was asked for.
+        name: String,
+        /// What is there.
+        known: Vec<String>,
+    },
+    /// What was given as an image is none.
+    #[error("{place} is no image: {why}")]
+    NotAnImage {
+        /// Layout, archive or file.
+        place: String,
+        /// What is missing.
+        why: String,
+    },
+    /// Bytes of a stored image are not what its descriptors say.
+    #[error("{place} is damaged: {why}")]
+    Damaged {
+        /// Layout or archive.
+        place: String,
+        /// What does not fit.
+        why: String,
+    },
+    /// No such file in the image.
+    #[error("{path} is not in the image")]
+    NoSuchFile {
+        /// The path in the image.
+        path: String,
+    },
+    /// `verify` found something.
+    #[error("{target} is not what {spec} builds")]
+    Different {
+        /// What was compared.
+        target: String,
+        /// With what.
+        spec: String,
+    },
+    /// `verify` could not run the second build.
+    #[error("the second build of `verify` failed")]
+    SecondBuild {
+        /// Its own words.
+        said: String,
+        /// The kind it failed with.
+        kind: Kind,
+    },
+    /// Options that exclude each other.
+    #[error("{0}")]
+    Usage(String),
+    /// A broken invariant.
+    #[error("{0}; this is a bug in assemble")]
+    Bug(String),
+}
+
+impl OwnError {
+    pub(crate) fn io(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(io::Error) -> Error {
+        let path = path.into().display().to_string();
+        move |source| Self::Io { path, action, source }.into()
+    }
+}
+
+impl Explain for OwnError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "host/io",
+            Self::NotALayout(_) | Self::NotAFolder(_) => "output/not-a-layout",
+            Self::UnknownOutput(_) => "output/unknown",
+            Self::NoSpec(_) => "spec/missing",
+            Self::SpecIsFolder(_) => "spec/is-folder",
+            Self::SpecTooLarge { .. } => "spec/too-large",
+            Self::UnknownUser { .. } => "spec/unknown-user",
+            Self::NoBinaryFor { .. } => "spec/no-binary-for-platform",
+            Self::Time { .. } => "time/invalid",
+            Self::Commit { .. } => "time/commit",
+            Self::NoChecksum { .. } => "apk/no-checksum",
+            Self::NoRuntime { .. } => "load/no-runtime",
+            Self::Load { .. } => "load/refused",
+            Self::NothingToPush => "push/no-name",
+            Self::NoSuchImage { .. } => "image/not-there",
+            Self::NotAnImage { .. } => "image/not-an-image",
+            Self::Damaged { .. } => "image/damaged",
+            Self::NoSuchFile { .. } => "inspect/no-such-file",
+            Self::Different { .. } => "verify/different",
+            Self::SecondBuild { .. } => "verify/second-build",
+            Self::Usage(_) => "usage/options",
+            Self::Bug(_) => "bug/invariant",
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Io { .. }
+            | Self::NotALayout(_)
+            | Self::NotAFolder(_)
+            | Self::NoRuntime { .. }
+            | Self::Load { .. } => Kind::Host,
+            Self::UnknownOutput(_)
+            | Self::NothingToPush
+            | Self::Usage(_)
+            | Self::Time { .. }
+            | Self::NoSuchFile { .. } => Kind::Usage,
+            Self::NoSpec(_)
+            | Self::SpecIsFolder(_)
+            | Self::SpecTooLarge { .. }
+            | Self::UnknownUser { .. }
+            | Self::NoBinaryFor { .. }
+            | Self::Commit { .. }
+            | Self::NoSuchImage { .. }
+            | Self::NotAnImage { .. } => Kind::Spec,
+            Self::Damaged { .. } | Self::NoChecksum { .. } => Kind::Integrity,
+            Self::Different { .. } => Kind::Mismatch,
+            Self::SecondBuild { kind, .. } => *kind,
+            Self::Bug(_) => Kind::Bug,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Io { source, path, .. } => io_hint(source, path),
+            Self::NotALayout(place) => vec![
+                format!("name a folder that does not exist yet, or is empty: -o {place}/image"),
+                "or write one file: -o image.tar".into(),
+            ],
+            Self::NotAFolder(_) => vec!["name a folder, or a file that ends in .tar: -o image.tar".into()],
+            Self::UnknownOutput(_) => vec![
+                "-o takes a folder (an OCI layout), NAME.tar (read by docker, podman, skopeo, crane), \
+                 oci:DIR, oci-archive:FILE or docker-archive:FILE"
+                    .into(),
+            ],
+            Self::NoSpec(path) if path.ends_with("assemble.yaml") => vec![
+                "without an argument, `assemble build` takes ./assemble.yaml".into(),
+                "write one: assemble init ./my-binary".into(),
+                "or build without one: assemble build ./my-binary".into(),
+            ],
+            Self::NoSpec(_) => vec!["name a spec (*.yaml) or a static binary".into()],
+            Self::SpecIsFolder(path) => vec![format!("name the file: assemble build {path}/assemble.yaml")],
+            Self::UnknownUser { known, .. } => {
+                let mut hints =
+                    vec!["use a number: any uid works without an account, such as run-as: 65532".into()];
+                if !known.is_empty() {
+                    hints.push(format!("accounts that are there: {}", known.join(", ")));
+                }
+                hints
+            }
+            Self::NoBinaryFor { platform } => {
+                vec![format!(
+                    "add a line `{platform}: PATH` below contents.binary, or leave the platform out"
+                )]
+            }
+            Self::Time { .. } => {
+                vec!["give whole seconds since 1970: SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)".into()]
+            }
+            Self::Commit { .. } => {
+                vec!["run inside a git checkout with at least one commit, or leave --created out".into()]
+            }
+            Self::NoRuntime { tried } => {
+                let mut hints = tried.clone();
+                hints.push("start docker, or write an archive and load it elsewhere: -o image.tar".into());
+                hints
+            }
+            Self::Load { said, .. } | Self::SecondBuild { said, .. } => {
+                said.lines().map(str::to_owned).take(20).collect()
+            }
+            Self::NothingToPush => {
+                vec!["name the image: assemble build --push -t registry.example.org/team/app:1.0".into()]
+            }
+            Self::NoSuchImage { known, place, .. } => {
+                let mut hints: Vec<String> =
+                    known.iter().take(8).map(|name| format!("there is {place}:{name}")).collect();
+                if hints.is_empty() {
+                    hints.push("its index is empty".into());
+                }
+                hints
+            }
+            Self::NotAnImage { .. } => {
+                vec!["an image is an OCI layout folder, an archive (.tar), or a reference such as registry.example.org/app:1.0".into()]
+            }
+            Self::NoSuchFile { .. } => vec!["list what is there: assemble inspect IMAGE --files".into()],
+            Self::Damaged { .. } => {
+                vec!["build or pull the image anew; what is stored cannot be trusted".into()]
+            }
+            Self::NoChecksum { .. } => vec!["make the index anew with `apk index`".into()],
+            Self::SpecTooLarge { .. } | Self::Different { .. } | Self::Usage(_) => Vec::new(),
+            Self::Bug(_) => {
+                vec!["please report it with the spec and the output of `assemble --version`".into()]
+            }
+        }
+    }
+}
+
+fn io_hint(error: &io::Error, path: &str) -> Vec<String> {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => vec![format!("check who owns it: ls -ld {path}")],
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            vec!["make room on that disk, and run it again".into()]
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            vec!["choose another place with -o, or another cache with --cache-dir".into()]
+        }
+        io::ErrorKind::NotFound => vec!["check the spelling of the path".into()],
+        _ => Vec::new(),
+    }
+}
+
+impl Error {
+    /// Adds what was being done, such as `installing package 7 of 15 for linux/amd64`.
+    #[must_use]
+    pub fn doing(mut self, what: impl Into<String>) -> Self {
+        self.doing.get_or_insert(what.into());
+        self
+    }
+
+    /// Adds a place of the spec.
+    #[must_use]
+    pub fn at(mut self, span: &SourceSpan) -> Self {
+        self.spans.push(span.clone());
+        self
+    }
+
+    /// Adds a hint that only the whole can give; it is shown first.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// What was being done.
+    pub fn while_doing(&self) -> Option<&str> {
+        self.doing.as_deref()
+    }
+
+    /// The stage that failed.
+    pub fn cause(&self) -> &Cause {
+        &self.cause
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.cause.error(), f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.error().source()
+    }
+}
+
+impl Explain for Error {
+    fn code(&self) -> &'static str {
+        self.cause.explain().code()
+    }
+
+    fn kind(&self) -> Kind {
+        self.cause.explain().kind()
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let mut hints = self.hints.clone();
+        hints.extend(self.cause.explain().hints());
+        hints
+    }
+
+    fn spans(&self) -> Vec<SourceSpan> {
+        let mut spans = self.cause.explain().spans();
+        spans.extend(self.spans.iter().cloned());
+        spans
+    }
+}
+
+/// Adds what was being done to any stage's error.
+pub(crate) trait Doing<T> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T, E: Into<Error>> Doing<T> for std::result::Result<T, E> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|error| error.into().doing(what()))
+    }
+}

@@ -1,0 +1,30 @@
+//! Writes the first spec of a new user.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use crate::error::{OwnError, Result};
+
+/// Writes a commented spec for `binary` to `target`, which must not exist yet.
+pub fn init(binary: &Path, target: &Path) -> Result<()> {
+    if !binary.is_file() {
+        return Err(OwnError::NoSpec(binary.display().to_string()).into());
+    }
+    // A spec's paths start from the spec, the argument starts from the working directory.
+    let folder = target.parent().filter(|p| !p.as_os_str().is_empty());
+    let from_spec = match folder {
+        Some(folder) if binary.is_relative() => {
+            let depth = folder.components().filter(|c| matches!(c, std::path::Component::Normal(_))).count();
+            let up: std::path::PathBuf = std::iter::repeat_n("..", depth).collect();
+            up.join(binary)
+        }
+        _ => binary.to_owned(),
+    };
+    let text = assemble_spec::init_text(&from_spec.display().to_string());
+    let mut file = std::fs::File::options()
+        .write(true)
+        .create_new(true)
+        .open(target)
+        .map_err(OwnError::io(target, "cannot be written"))?;
+    file.write_all(text.as_bytes()).map_err(OwnError::io(target, "cannot be written"))
+}

@@ -1,0 +1,221 @@
+//! Writes images: into layout folders and as archives, whole or not at all.
+
+use std::fs;
+use std::io::{self, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use assemble_image::{
+    ArchiveFormat, Built as Archived, Descriptor, OCI_LAYOUT, RefName, Reference, archive_members,
+    layout_index, write_archive,
+};
+use assemble_types::{Blob, Digest};
+
+use crate::build::Built;
+use crate::error::{Error, OwnError, Result};
+use crate::image_set::{ImageSet, checked};
+use crate::temporary::{Unfinished, write_whole};
+
+/// Where an image is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// A folder with an OCI image layout.
+    Layout(PathBuf),
+    /// One archive that every consumer reads: an OCI layout with docker's `manifest.json`.
+    Hybrid(PathBuf),
+    /// An OCI layout in a tar.
+    OciArchive(PathBuf),
+    /// docker's own flat archive.
+    DockerArchive(PathBuf),
+}
+
+impl Output {
+    /// Understands `DIR`, `NAME.tar`, `oci:DIR`, `oci-archive:FILE`, `docker-archive:FILE`.
+    pub fn parse(text: &str) -> Result<Self> {
+        let unknown = || Error::from(OwnError::UnknownOutput(text.to_owned()));
+        let (make, path): (fn(PathBuf) -> Self, &str) = if let Some(path) = text.strip_prefix("oci:") {
+            (Self::Layout, path)
+        } else if let Some(path) = text.strip_prefix("oci-archive:") {
+            (Self::OciArchive, path)
+        } else if let Some(path) = text.strip_prefix("docker-archive:") {
+            (Self::DockerArchive, path)
+        } else if Path::new(text).extension().is_some_and(|e| e.eq_ignore_ascii_case("tar")) {
+            (Self::Hybrid, text)
+        } else if text.ends_with(".tar.gz") || text.ends_with(".tgz") {
+            return Err(unknown().hint("layers are compressed already: name it .tar"));
+        } else {
+            (Self::Layout, text)
+        };
+        if path.is_empty() { Err(unknown()) } else { Ok(make(path.into())) }
+    }
+
+    /// The folder or file.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Layout(path) | Self::Hybrid(path) | Self::OciArchive(path) | Self::DockerArchive(path) => {
+                path
+            }
+        }
+    }
+
+    /// For people.
+    pub fn shown(&self) -> String {
+        self.path().display().to_string()
+    }
+
+    /// Refuses a place that cannot be written, before anything is built.
+    pub(crate) fn check(&self) -> Result<()> {
+        let path = self.path();
+        match (self, fs::metadata(path)) {
+            (Self::Layout(_), Ok(found)) if !found.is_dir() => Err(OwnError::NotAFolder(self.shown()).into()),
+            (Self::Layout(_), Ok(_)) => check_layout(path),
+            (_, Ok(found)) if found.is_dir() => {
+                let source = io::Error::from(io::ErrorKind::IsADirectory);
+                Err(OwnError::io(path, "cannot be replaced by an archive")(source))
+            }
+            (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => check_parent(path),
+            (_, Err(error)) => Err(OwnError::io(path, "cannot be written")(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A folder may be written to if it is empty or a layout already.
+fn check_layout(path: &Path) -> Result<()> {
+    let mut entries = fs::read_dir(path).map_err(OwnError::io(path, "cannot be read"))?;
+    if entries.next().is_none() || path.join("oci-layout").is_file() {
+        return Ok(());
+    }
+    Err(OwnError::NotALayout(path.display().to_string()).into())
+}
+
+/// The nearest folder that exists must be one.
+fn check_parent(path: &Path) -> Result<()> {
+    for parent in path.ancestors().skip(1) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        match fs::metadata(parent) {
+            Ok(found) if found.is_dir() => return Ok(()),
+            Ok(_) => {
+                return Err(OwnError::io(parent, "is no folder")(io::Error::from(
+                    io::ErrorKind::NotADirectory,
+                )));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(OwnError::io(parent, "cannot be read")(error)),
+        }
+    }
+    Ok(())
+}
+
+/// Writes a set under its names.
+pub(crate) fn write(output: &Output, built: &Built) -> Result<()> {
+    output.check()?;
+    match output {
+        Output::Layout(path) => layout(path, &built.set, &built.names),
+        Output::Hybrid(path) => archive(path, ArchiveFormat::Hybrid, built),
+        Output::OciArchive(path) => archive(path, ArchiveFormat::Oci, built),
+        Output::DockerArchive(path) => archive(path, ArchiveFormat::Docker, built),
+    }
+}
+
+fn top_descriptor(set: &ImageSet) -> Descriptor {
+    let top = set.top();
+    Descriptor::new(top.media_type.clone(), top.digest, top.bytes.len() as u64)
+}
+
+/// New blobs first, `index.json` renamed last: whoever reads meanwhile sees the old image or the new one.
+fn layout(path: &Path, set: &ImageSet, names: &[Reference]) -> Result<()> {
+    let blobs = path.join("blobs/sha256");
+    fs::create_dir_all(&blobs).map_err(OwnError::io(&blobs, "cannot be made"))?;
+    let marker = path.join("oci-layout");
+    if !marker.is_file() {
+        write_whole(&marker, OCI_LAYOUT).map_err(OwnError::io(&marker, "cannot be written"))?;
+    }
+    for listed in set.blobs()? {
+        store(&blobs, &listed.digest, listed.size, &|| set.blob(&listed.digest, listed.size))?;
+    }
+    for manifest in set.manifests() {
+        let size = manifest.bytes.len() as u64;
+        store(&blobs, &manifest.digest, size, &|| Ok(Blob::from_bytes(manifest.bytes.clone())))?;
+    }
+    // Two builds into one layout: each reads the index that the other left.
+    let lock = fs::File::open(&marker).map_err(OwnError::io(&marker, "cannot be opened"))?;
+    lock.lock().map_err(OwnError::io(&marker, "cannot be locked"))?;
+    let index = path.join("index.json");
+    let existing = match fs::read(&index) {
+        Ok(bytes) => Some(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(OwnError::io(&index, "cannot be read")(error)),
+    };
+    let names: Vec<RefName> = names.iter().map(RefName::from).collect();
+    let merged = layout_index(existing.as_deref(), &top_descriptor(set), &names)?;
+    write_whole(&index, &merged).map_err(OwnError::io(&index, "cannot be written"))
+}
+
+/// Stores a blob under its digest, unless it is there and whole.
+fn store(folder: &Path, digest: &Digest, size: u64, blob: &dyn Fn() -> Result<Blob>) -> Result<()> {
+    let target = folder.join(digest.hex());
+    if fs::metadata(&target).is_ok_and(|m| m.is_file() && m.len() == size)
+        && let Ok(there) = assemble_fetch::open_file(&target)
+        && checked(there, digest, size, "the layout").is_ok()
+    {
+        return Ok(());
+    }
+    let blob = blob()?;
+    let copy = || {
+        let mut file = Unfinished::beside(&target)?;
+        let mut reader = BufReader::with_capacity(256 * 1024, blob.reader());
+        io::copy(&mut reader.by_ref(), &mut file)?;
+        file.flush()?;
+        file.finish(&target)
+    };
+    copy().map_err(OwnError::io(&target, "cannot be written"))
+}
+
+fn archive(path: &Path, format: ArchiveFormat, built: &Built) -> Result<()> {
+    let what = match (&built.index, built.images.as_slice()) {
+        (Some(index), _) => Archived::Index(index),
+        (None, [only, ..]) => Archived::Image(&only.image),
+        (None, []) => return Err(OwnError::Bug("a build made no image".into()).into()),
+    };
+    let members =
+        archive_members(format, what, &built.names, &|layer| built.set.blob(&layer.digest, layer.size).ok())?;
+    if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        fs::create_dir_all(parent).map_err(OwnError::io(parent, "cannot be made"))?;
+    }
+    let put = || -> io::Result<()> {
+        let mut file = Unfinished::beside(path)?;
+        write_archive(&members, &mut file)?;
+        file.flush()?;
+        file.finish(path)
+    };
+    put().map_err(OwnError::io(path, "cannot be written"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_an_output() {
+        let parse = |text: &str| Output::parse(text).map_err(|e| e.to_string());
+        assert_eq!(parse("x.oci"), Ok(Output::Layout("x.oci".into())));
+        assert_eq!(parse("x.tar"), Ok(Output::Hybrid("x.tar".into())));
+        assert_eq!(parse("oci:x.tar"), Ok(Output::Layout("x.tar".into())));
+        assert_eq!(parse("oci-archive:x"), Ok(Output::OciArchive("x".into())));
+        assert_eq!(parse("docker-archive:a/x"), Ok(Output::DockerArchive("a/x".into())));
+        assert_eq!(parse("oci:"), Err("`oci:` is no output we know".into()));
+        assert_eq!(parse("x.tar.gz"), Err("`x.tar.gz` is no output we know".into()));
+    }
+
+    #[test]
+    fn a_folder_that_is_no_layout_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = Output::Layout(folder.path().to_owned());
+        assert!(output.check().is_ok());
+        fs::write(folder.path().join("thesis.txt"), "x").unwrap();
+        assert!(output.check().is_err());
+        assert!(Output::Layout(folder.path().join("thesis.txt")).check().is_err());
+        assert!(Output::Hybrid(folder.path().join("thesis.txt/image.tar")).check().is_err());
+        assert!(Output::Hybrid(folder.path().join("new/image.tar")).check().is_ok());
+    }
+}

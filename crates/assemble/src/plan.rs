@@ -1,0 +1,288 @@
+//! Lowers a spec into what each stage takes, so that no stage knows YAML.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use assemble_apk::{Constraint, Trust};
+use assemble_fetch::{FetchError, LocalKind, Location, open_file, read_tree};
+use assemble_image::Reference;
+use assemble_rootfs::{
+    AdditionalCertificate, BaseOptions, ElfIdentity, Placement, PlacementKind, elf_platform,
+};
+use assemble_spec::{Binary, BinarySources, CertificateSource, FileMapping, Located, Spec};
+use assemble_types::{Arch, ImagePath, Mode, Owner, Platform, SourceSpan, Timestamp};
+
+use crate::error::{Doing, Error, OwnError, Result};
+use crate::faults;
+use crate::sources::{KeyInput, RepositoryInput};
+use crate::spec_file::SpecFile;
+use crate::time::{Created, commit_time, source_date_epoch};
+
+/// The user of every image that does not ask for another.
+pub const DEFAULT_USER: Owner = Owner { uid: 65532, gid: 65532 };
+
+/// The folder that `contents.binary` goes to when it names no path.
+const BINARY_FOLDER: &str = "/usr/bin";
+
+/// Largest file of additional certificates.
+const MAX_CERTIFICATES: u64 = 16 * 1024 * 1024;
+
+/// What is done about an image that cannot start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StartCheck {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It is built, and the reason is shown.
+    Warn,
+    /// Nobody looks.
+    Off,
+}
+
+/// What a user can say about a build beside the spec.
+#[derive(Debug, Clone)]
+pub struct BuildOptions {
+    /// Platforms to build for instead of the spec's.
+    pub platforms: Vec<Platform>,
+    /// Names of the image; none means `<spec name>:latest`.
+    pub tags: Vec<Reference>,
+    /// Where the time comes from.
+    pub created: Created,
+    /// The value of `SOURCE_DATE_EPOCH`.
+    pub source_date_epoch: Option<String>,
+    /// What is done about an image that cannot start.
+    pub start_check: StartCheck,
+    /// Whether an index without a valid signature is taken.
+    pub trust: Trust,
+}
+
+/// Everything that a build needs, decided: no stage looks at the spec again.
+#[derive(Debug)]
+pub(crate) struct Plan<'a> {
+    pub(crate) file: &'a SpecFile,
+    pub(crate) platforms: Vec<Platform>,
+    /// Names of the image, at least one.
+    pub(crate) names: Vec<Reference>,
+    /// `SOURCE_DATE_EPOCH` or the commit's time, if either was given.
+    pub(crate) fixed_time: Option<Timestamp>,
+    pub(crate) world: Vec<Constraint>,
+    pub(crate) build_repositories: Vec<RepositoryInput>,
+    /// What `/etc/apk/repositories` of the image holds.
+    pub(crate) runtime_repositories: Vec<String>,
+    pub(crate) keyring: Vec<KeyInput>,
+    pub(crate) base: Option<BaseOptions>,
+}
+
+impl<'a> Plan<'a> {
+    /// Decides everything that does not depend on the platform. Opens local files only where a decision needs them.
+    pub(crate) fn lower(file: &'a SpecFile, options: &BuildOptions) -> Result<Self> {
+        let spec = &file.spec;
+        let fixed_time = match options.created {
+            Created::Commit => Some(commit_time(&file.directory)?),
+            Created::Inputs => source_date_epoch(options.source_date_epoch.as_deref())?,
+        };
+        let names = if options.tags.is_empty() {
+            vec![Reference::parse(&format!("{}:latest", file.name))?]
+        } else {
+            options.tags.clone()
+        };
+        let mut build_repositories = Vec::new();
+        for source in spec.build_repositories.iter().chain(&spec.repositories) {
+            build_repositories.push(RepositoryInput {
+                text: source.value.location.clone(),
+                pin: source.value.pin.as_deref().map(Into::into),
+                location: location(file, &source.value.location, &source.span)?,
+                span: source.span.clone(),
+            });
+        }
+        // The same package must be found whatever the order of lines, so the order is that of the text.
+        build_repositories.sort_by(|a, b| (&a.text, &a.pin).cmp(&(&b.text, &b.pin)));
+        build_repositories.dedup_by(|a, b| (&a.text, &a.pin) == (&b.text, &b.pin));
+        let runtime_repositories = spec
+            .repositories
+            .iter()
+            .chain(&spec.runtime_repositories)
+            .map(|r| repository_line(r.value.pin.as_deref(), &r.value.location))
+            .collect();
+        Ok(Self {
+            file,
+            platforms: platforms(file, options)?,
+            names,
+            fixed_time,
+            world: spec.packages.iter().map(|p| p.value.clone()).collect(),
+            build_repositories,
+            runtime_repositories,
+            keyring: keys(file)?,
+            base: base_options(file)?,
+        })
+    }
+
+    /// The spec.
+    pub(crate) fn spec(&self) -> &'a Spec {
+        &self.file.spec
+    }
+
+    /// Whether the image holds packages and nothing else: then it is apko's tree and no more.
+    pub(crate) fn packages_only(&self) -> bool {
+        !self.world.is_empty() && self.spec().binary.is_none() && self.spec().files.is_empty()
+    }
+
+    /// The time of all that we add ourselves.
+    pub(crate) fn own_time(&self) -> i64 {
+        faults::now().unwrap_or_else(|| self.fixed_time.unwrap_or_default().seconds())
+    }
+
+    /// The spec's files, opened, ready to be placed.
+    pub(crate) fn files(&self) -> Result<Vec<Placement>> {
+        let mut placements = Vec::new();
+        for mapping in &self.spec().files {
+            self.expand(mapping, &mut placements)?;
+        }
+        Ok(placements)
+    }
+
+    fn expand(&self, mapping: &FileMapping, out: &mut Vec<Placement>) -> Result<()> {
+        let owner = Owner { uid: mapping.uid.unwrap_or(0), gid: mapping.gid.unwrap_or(0) };
+        let source = self.file.path(&mapping.source.value);
+        let entries = read_tree(&source, &mapping.exclude)
+            .doing(|| "reading contents.files".into())
+            .map_err(|e| e.at(&mapping.source.span))?;
+        for entry in entries {
+            let path = mapping.path.value.join(&entry.relative).map_err(|e| {
+                Error::from(OwnError::Bug(format!("{}: {e}", source.display()))).at(&mapping.source.span)
+            })?;
+            let (kind, mode) = match entry.kind {
+                LocalKind::Directory => (PlacementKind::Directory, Mode::DIRECTORY),
+                LocalKind::Symlink(text) => (PlacementKind::Symlink(text), Mode::SYMLINK),
+                LocalKind::File { blob, executable } => {
+                    let usual = if executable { Mode::EXECUTABLE } else { Mode::FILE };
+                    (PlacementKind::File(blob), mapping.permissions.unwrap_or_else(|| faults::umask(usual)))
+                }
+            };
+            out.push(Placement { path, kind, mode, owner });
+        }
+        Ok(())
+    }
+
+    /// The binary for a platform, opened, and where it goes.
+    pub(crate) fn binary(&self, platform: Platform) -> Result<Option<Placement>> {
+        let Some(binary) = &self.spec().binary else { return Ok(None) };
+        let source = source_for(binary, platform)
+            .ok_or_else(|| OwnError::NoBinaryFor { platform: platform.to_string() })?;
+        let blob = open_file(&self.file.path(&source.value))
+            .doing(|| "reading contents.binary".into())
+            .map_err(|e| e.at(&source.span))?;
+        let mode = binary.permissions.unwrap_or_else(|| faults::umask(Mode::EXECUTABLE));
+        let path = binary_path(binary, &source.value)?;
+        Ok(Some(Placement { path, kind: PlacementKind::File(blob), mode, owner: Owner::ROOT }))
+    }
+}
+
+/// One line of `/etc/apk/repositories`.
+pub(crate) fn repository_line(pin: Option<&str>, location: &str) -> String {
+    match pin {
+        Some(pin) => format!("@{pin} {location}"),
+        None => location.to_owned(),
+    }
+}
+
+fn source_for(binary: &Binary, platform: Platform) -> Option<&Located<String>> {
+    match &binary.sources {
+        BinarySources::One(source) => Some(source),
+        BinarySources::PerPlatform(map) => map.get(&platform),
+    }
+}
+
+/// Where the binary goes: as the spec says, else below `/usr/bin` under its own name.
+fn binary_path(binary: &Binary, source: &str) -> Result<ImagePath> {
+    if let Some(path) = &binary.path {
+        return Ok(path.clone());
+    }
+    let name = Path::new(source).file_name().map(|n| n.as_encoded_bytes().to_vec()).unwrap_or_default();
+    ImagePath::parse(BINARY_FOLDER)
+        .and_then(|folder| folder.join(name))
+        .map_err(|e| OwnError::Usage(format!("contents.binary: {e}")).into())
+}
+
+/// Options, else the spec, else the keys of its map of binaries, else the ELF header, else linux/amd64.
+fn platforms(file: &SpecFile, options: &BuildOptions) -> Result<Vec<Platform>> {
+    let spec = &file.spec;
+    let mut chosen: Vec<Platform> = if !options.platforms.is_empty() {
+        options.platforms.clone()
+    } else if !spec.platforms.is_empty() {
+        spec.platforms.iter().map(|p| p.value).collect()
+    } else {
+        match spec.binary.as_ref().map(|b| &b.sources) {
+            Some(BinarySources::PerPlatform(map)) => map.keys().copied().collect(),
+            Some(BinarySources::One(source)) => vec![platform_of(file, source)?],
+            None => Vec::new(),
+        }
+    };
+    if chosen.is_empty() {
+        chosen.push(Platform::from(Arch::X86_64));
+    }
+    let mut seen = Vec::new();
+    chosen.retain(|p| {
+        !seen.contains(p) && {
+            seen.push(*p);
+            true
+        }
+    });
+    Ok(chosen)
+}
+
+fn platform_of(file: &SpecFile, source: &Located<String>) -> Result<Platform> {
+    let blob = open_file(&file.path(&source.value))
+        .doing(|| "reading contents.binary".into())
+        .map_err(|e| e.at(&source.span))?;
+    Ok(match elf_platform(&blob) {
+        ElfIdentity::Elf { platform: Some(platform), .. } => platform,
+        _ => Platform::from(Arch::X86_64),
+    })
+}
+
+fn location(file: &SpecFile, text: &str, span: &SourceSpan) -> Result<Location> {
+    Location::parse(text, &file.directory).map_err(|e| Error::from(FetchError::from(e)).at(span))
+}
+
+fn keys(file: &SpecFile) -> Result<Vec<KeyInput>> {
+    let mut keys: BTreeMap<&str, KeyInput> = BTreeMap::new();
+    for key in &file.spec.keyring {
+        let text = key.value.as_str();
+        let name = text.trim_end_matches('/').rsplit('/').next().unwrap_or(text).to_owned();
+        let location = location(file, text, &key.span)?;
+        keys.insert(text, KeyInput { location, name, span: key.span.clone() });
+    }
+    Ok(keys.into_values().collect())
+}
+
+fn base_options(file: &SpecFile) -> Result<Option<BaseOptions>> {
+    let base = &file.spec.base_files;
+    if !base.enabled {
+        return Ok(None);
+    }
+    let mut additional = Vec::new();
+    for (number, certificate) in base.additional_certificates.iter().enumerate() {
+        let (name, pem) = match &certificate.source {
+            CertificateSource::Inline(text) => {
+                (format!("certificate-{}", number + 1), text.clone().into_bytes())
+            }
+            CertificateSource::File(source) => {
+                let blob = open_file(&file.path(&source.value))
+                    .doing(|| "reading certificates.additional".into())
+                    .map_err(|e| e.at(&source.span))?;
+                let pem = blob
+                    .read_to_vec(MAX_CERTIFICATES)
+                    .map_err(OwnError::io(file.path(&source.value), "cannot be read"))
+                    .map_err(|e| e.at(&source.span))?;
+                (source.value.clone(), pem)
+            }
+        };
+        additional.push(AdditionalCertificate { name: certificate.name.clone().unwrap_or(name), pem });
+    }
+    Ok(Some(BaseOptions {
+        certificates: base.certificates,
+        time_zones: base.time_zones,
+        additional_certificates: additional,
+    }))
+}

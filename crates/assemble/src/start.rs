@@ -1,0 +1,155 @@
+//! How the image starts, decided and checked before anything is written.
+
+use std::collections::BTreeMap;
+
+use assemble_rootfs::{Body, StartRequest, Tree, check_start, start_notes};
+use assemble_types::{Event, Explain, ImagePath, Observer, Owner, Platform};
+
+use crate::error::{Error, OwnError, Result};
+use crate::plan::{DEFAULT_USER, Plan, StartCheck};
+
+/// What `PATH` is where the spec gives none; the order is apko's.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin";
+/// Where programs look for certificates that read `SSL_CERT_FILE`.
+const CERTIFICATE_FILE: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// Largest account file that is read.
+const MAX_PASSWD: u64 = 4 * 1024 * 1024;
+
+/// How an image starts.
+#[derive(Debug, Clone)]
+pub struct StartReport {
+    /// Entrypoint, may be empty.
+    pub entrypoint: Vec<String>,
+    /// Arguments, may be empty.
+    pub cmd: Vec<String>,
+    /// The environment.
+    pub environment: BTreeMap<String, String>,
+    /// `uid:gid`.
+    pub user: String,
+    /// Reasons why it would not start, where the user chose only to be warned.
+    pub problems: Vec<String>,
+}
+
+/// Works out entrypoint, environment and user, and runs the start check.
+pub(crate) fn check(
+    plan: &Plan<'_>,
+    tree: &Tree,
+    platform: Platform,
+    how: StartCheck,
+    observer: &dyn Observer,
+) -> Result<StartReport> {
+    let spec = plan.spec();
+    let owner = user(plan, tree, observer)?;
+    let mut entrypoint = spec.entrypoint.clone().unwrap_or_default();
+    let cmd = spec.cmd.clone().unwrap_or_default();
+    if entrypoint.is_empty()
+        && let Some(binary) = plan.binary(platform)?
+    {
+        entrypoint.push(binary.path.to_string());
+    }
+    let environment = environment(plan, tree);
+    let mut report = StartReport {
+        entrypoint,
+        cmd,
+        environment,
+        user: format!("{}:{}", owner.uid, owner.gid),
+        problems: Vec::new(),
+    };
+    if how == StartCheck::Off {
+        return Ok(report);
+    }
+    let request = StartRequest {
+        platform,
+        entrypoint: report.entrypoint.clone(),
+        cmd: report.cmd.clone(),
+        env_path: report.environment.get("PATH").cloned(),
+        env_library_path: report.environment.get("LD_LIBRARY_PATH").cloned(),
+        work_dir: spec.work_dir.clone(),
+        user: (owner.uid, owner.gid),
+    };
+    for note in start_notes(tree, &request) {
+        observer.event(Event::Note(note));
+    }
+    for problem in check_start(tree, &request) {
+        if how == StartCheck::Refuse {
+            let mut error =
+                Error::from(problem).doing(format!("checking that the image for {platform} can start"));
+            if let Some(span) =
+                ["entrypoint", "cmd", "contents.binary"].iter().find_map(|key| spec.span_of(key))
+            {
+                error = error.at(span);
+            }
+            return Err(error);
+        }
+        observer.event(Event::Warning(format!("would not start: {problem}")));
+        for hint in problem.hints() {
+            observer.event(Event::Warning(format!("  {hint}")));
+        }
+        report.problems.push(problem.to_string());
+    }
+    Ok(report)
+}
+
+fn environment(plan: &Plan<'_>, tree: &Tree) -> BTreeMap<String, String> {
+    let mut environment = plan.spec().environment.clone();
+    environment.entry("PATH".into()).or_insert_with(|| DEFAULT_PATH.into());
+    let certificates = ImagePath::parse(CERTIFICATE_FILE).expect("a constant path without `..`");
+    let there = tree.resolve(&certificates, true).is_ok_and(|r| r.node.is_some());
+    // A tree of packages alone is apko's, which sets the variable whether the file is there or not.
+    if there || plan.packages_only() {
+        environment.entry("SSL_CERT_FILE".into()).or_insert_with(|| CERTIFICATE_FILE.into());
+    }
+    environment
+}
+
+/// The user as numbers, so that Kubernetes can tell that it is not root.
+fn user(plan: &Plan<'_>, tree: &Tree, observer: &dyn Observer) -> Result<Owner> {
+    let Some(wanted) = &plan.spec().run_as else { return Ok(DEFAULT_USER) };
+    let (name, group) = match wanted.value.split_once(':') {
+        Some((name, group)) => (name, Some(group)),
+        None => (wanted.value.as_str(), None),
+    };
+    let accounts = accounts(tree);
+    let by_name = accounts.iter().find(|a| a.name == name).map(|a| a.owner);
+    let unknown = || {
+        let known = accounts.iter().map(|a| a.name.clone()).collect();
+        Error::from(OwnError::UnknownUser { user: wanted.value.clone(), known }).at(&wanted.span)
+    };
+    let mut owner = match name.parse::<u32>() {
+        Ok(uid) => accounts.iter().find(|a| a.owner.uid == uid).map_or(Owner { uid, gid: uid }, |a| a.owner),
+        Err(_) if name == "root" => Owner::ROOT,
+        Err(_) => by_name.ok_or_else(unknown)?,
+    };
+    if let Some(group) = group {
+        owner.gid = group.parse().map_err(|_| unknown())?;
+    }
+    if owner.uid == 0 {
+        observer.event(Event::Warning(
+            "the image runs as root: whoever breaks into the process owns the container; \
+             leave accounts.run-as out to run as 65532"
+                .into(),
+        ));
+    }
+    Ok(owner)
+}
+
+struct Account {
+    name: String,
+    owner: Owner,
+}
+
+/// The accounts of the image's own `/etc/passwd`; lines that are none are passed over.
+fn accounts(tree: &Tree) -> Vec<Account> {
+    let path = ImagePath::parse("/etc/passwd").expect("a constant path without `..`");
+    let node = tree.resolve(&path, true).ok().and_then(|r| r.node).map(|id| tree.node(id));
+    let Some(Body::File(blob)) = node.map(|n| &n.body) else { return Vec::new() };
+    let Ok(bytes) = blob.read_to_vec(MAX_PASSWD) else { return Vec::new() };
+    String::from_utf8_lossy(&bytes)
+        .lines()
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split(':').collect();
+            let (uid, gid) = (fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?);
+            Some(Account { name: (*fields.first()?).to_owned(), owner: Owner { uid, gid } })
+        })
+        .collect()
+}

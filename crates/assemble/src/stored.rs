@@ -1,0 +1,167 @@
+//! Images that lie on this machine: layout folders, and archives of every kind we write.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use assemble_fetch::open_file;
+use assemble_image::{Descriptor, parse_index};
+use assemble_types::{Blob, Digest};
+
+use crate::error::{OwnError, Result};
+use crate::image_set::{BlobSource, MAX_MANIFEST, checked, not_an_image};
+
+/// Most members of an archive that are looked at.
+const MAX_MEMBERS: usize = 100_000;
+
+/// An image that was found, not yet read.
+#[derive(Debug)]
+pub(crate) struct StoredImage {
+    pub(crate) top: Descriptor,
+    pub(crate) source: Arc<dyn BlobSource>,
+}
+
+/// Blobs of a layout folder.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl BlobSource for Folder {
+    fn blob(&self, digest: &Digest, size: u64) -> Result<Blob> {
+        let path = self.0.join("blobs/sha256").join(digest.hex());
+        if !path.is_file() {
+            return Err(missing(&self.0, digest));
+        }
+        checked(open_file(&path)?, digest, size, &self.0.display().to_string())
+    }
+}
+
+/// Blobs of an archive, by digest.
+#[derive(Debug)]
+struct Archive {
+    place: String,
+    members: BTreeMap<String, Blob>,
+}
+
+impl BlobSource for Archive {
+    fn blob(&self, digest: &Digest, size: u64) -> Result<Blob> {
+        let hex = digest.hex();
+        let blob = self
+            .members
+            .get(&format!("blobs/sha256/{hex}"))
+            .ok_or_else(|| missing(Path::new(&self.place), digest))?;
+        checked(blob.clone(), digest, size, &self.place)
+    }
+}
+
+fn missing(place: &Path, digest: &Digest) -> crate::error::Error {
+    OwnError::Damaged { place: place.display().to_string(), why: format!("blob {digest} is missing") }.into()
+}
+
+/// Finds an image in a layout folder.
+pub(crate) fn open_layout(path: &Path, name: Option<&str>) -> Result<StoredImage> {
+    let place = path.display().to_string();
+    if !path.join("oci-layout").is_file() {
+        return Err(not_an_image(&place, "the folder has no file `oci-layout`"));
+    }
+    let index = path.join("index.json");
+    let bytes = match open_file(&index)?.read_to_vec(MAX_MANIFEST) {
+        Ok(bytes) => bytes,
+        Err(error) => return Err(OwnError::io(index, "cannot be read")(error)),
+    };
+    Ok(StoredImage { top: pick(&bytes, name, &place)?, source: Arc::new(Folder(path.to_owned())) })
+}
+
+/// Finds an image in an archive.
+pub(crate) fn open_archive(path: &Path, blob: Blob, name: Option<&str>) -> Result<StoredImage> {
+    let place = path.display().to_string();
+    let members = members(&blob).map_err(|error| not_an_image(&place, &error.to_string()))?;
+    if let Some(index) = members.get("index.json") {
+        let bytes = index.read_to_vec(MAX_MANIFEST).map_err(OwnError::io(path, "cannot be read"))?;
+        let top = pick(&bytes, name, &place)?;
+        return Ok(StoredImage { top, source: Arc::new(Archive { place, members }) });
+    }
+    if let Some(manifest) = members.get("manifest.json") {
+        let bytes = manifest.read_to_vec(MAX_MANIFEST).map_err(OwnError::io(path, "cannot be read"))?;
+        return crate::docker_archive::open(&place, &bytes, members, name);
+    }
+    Err(not_an_image(&place, "the archive has neither `index.json` nor `manifest.json`"))
+}
+
+/// The image of that name in an `index.json`, or the only one there.
+fn pick(index: &[u8], name: Option<&str>, place: &str) -> Result<Descriptor> {
+    const REF_NAME: &str = "org.opencontainers.image.ref.name";
+    const IMAGE_NAME: &str = "io.containerd.image.name";
+    let entries = parse_index(index)?.manifests;
+    let names = |entry: &Descriptor| -> Vec<String> {
+        [IMAGE_NAME, REF_NAME].iter().filter_map(|key| entry.annotations.get(*key).cloned()).collect()
+    };
+    let found = match name {
+        Some(name) => entries.iter().find(|entry| {
+            entry.digest.to_string() == name
+                || names(entry).iter().any(|n| n == name || n.ends_with(&format!("/{name}")))
+        }),
+        // Several names of one and the same image need no choice.
+        None => entries.first().filter(|first| entries.iter().all(|entry| entry.digest == first.digest)),
+    };
+    found.cloned().ok_or_else(|| {
+        let known = entries
+            .iter()
+            .map(|e| names(e).into_iter().next().unwrap_or_else(|| e.digest.to_string()))
+            .collect();
+        OwnError::NoSuchImage {
+            place: place.to_owned(),
+            name: name.unwrap_or("(none was named)").to_owned(),
+            known,
+        }
+        .into()
+    })
+}
+
+/// The regular members of a tar as ranges of it. Later ones of the same name win, as in every tar reader.
+fn members(blob: &Blob) -> io::Result<BTreeMap<String, Blob>> {
+    let mut archive = tar::Archive::new(BufReader::new(Cursor { blob: blob.clone(), at: 0 }));
+    let mut members = BTreeMap::new();
+    for (number, entry) in archive.entries_with_seek()?.enumerate() {
+        if number >= MAX_MEMBERS {
+            return Err(io::Error::other("the archive has too many members"));
+        }
+        let entry = entry?;
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
+        let start = entry.raw_file_position();
+        let range = start..start.saturating_add(entry.size());
+        let content = blob.slice(range).ok_or_else(|| io::Error::other("the archive is cut short"))?;
+        let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
+        members.insert(name, content);
+    }
+    Ok(members)
+}
+
+/// A seekable view of a blob.
+#[derive(Debug)]
+struct Cursor {
+    blob: Blob,
+    at: u64,
+}
+
+impl Read for Cursor {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.blob.read_at(buf, self.at)?;
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
+impl Seek for Cursor {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let target = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.blob.len().checked_add_signed(by),
+        };
+        self.at = target.ok_or_else(|| io::Error::other("seek before the start"))?;
+        Ok(self.at)
+    }
+}

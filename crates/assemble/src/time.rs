@@ -1,0 +1,64 @@
+//! The one time of a build. The clock is never asked.
+
+use std::path::Path;
+use std::process::Command;
+
+use assemble_types::Timestamp;
+
+use crate::error::{OwnError, Result};
+
+/// Where the time of what we add comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Created {
+    /// `SOURCE_DATE_EPOCH` if it is given, else what the packages say, else the epoch.
+    #[default]
+    Inputs,
+    /// The committer time of the last commit of the checkout that the spec lies in.
+    Commit,
+}
+
+/// Reads `SOURCE_DATE_EPOCH`; empty counts as unset.
+pub(crate) fn source_date_epoch(value: Option<&str>) -> Result<Option<Timestamp>> {
+    match value.map(str::trim) {
+        None | Some("") => Ok(None),
+        Some(text) => match Timestamp::parse_seconds(text) {
+            Ok(time) => Ok(Some(time)),
+            Err(source) => Err(OwnError::Time { what: format!("SOURCE_DATE_EPOCH={text}"), source }.into()),
+        },
+    }
+}
+
+/// The committer time of `HEAD` in the checkout that `directory` lies in.
+pub(crate) fn commit_time(directory: &Path) -> Result<Timestamp> {
+    let output = Command::new("git")
+        .arg("-C")
+        .arg(directory)
+        .args(["log", "-1", "--no-show-signature", "--format=%ct"])
+        .output()
+        .map_err(|e| OwnError::Commit { why: format!("git: {e}") })?;
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if !output.status.success() || said.is_empty() {
+        let why =
+            String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or("git said nothing").to_owned();
+        return Err(OwnError::Commit { why }.into());
+    }
+    said.parse().map_err(|source| OwnError::Time { what: format!("git's answer {said}"), source }.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_seconds() {
+        let read = |text: Option<&str>| {
+            source_date_epoch(text).map(|t| t.map(Timestamp::seconds)).map_err(|e| e.to_string())
+        };
+        assert_eq!(read(None), Ok(None));
+        assert_eq!(read(Some("")), Ok(None));
+        assert_eq!(read(Some("1700000000")), Ok(Some(1_700_000_000)));
+        for bad in ["yesterday", "1.5", "2024-01-01T00:00:00Z", "99999999999999999999"] {
+            assert_eq!(read(Some(bad)), Err(format!("SOURCE_DATE_EPOCH={bad} cannot be used as a time")));
+        }
+    }
+}

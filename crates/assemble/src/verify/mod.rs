@@ -1,0 +1,122 @@
+//! Proves that an image is what its spec builds: builds it anew under other circumstances, and compares.
+//!
+//! The second build is another process with its own cache, folder, umask, time zone, locale, home and thread count,
+//! so whatever leaks in from there shows up as a difference.
+
+mod compare;
+mod elf;
+mod second;
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use assemble_registry::Registry;
+use assemble_types::Digest;
+
+pub use compare::Outcome;
+
+use crate::build::{Env, build};
+use crate::error::{Error, OwnError, Result};
+use crate::image_set::ImageSet;
+use crate::plan::BuildOptions;
+use crate::spec_file::SpecFile;
+
+/// What `verify` needs beside the target.
+#[derive(Debug, Clone)]
+pub struct VerifyOptions {
+    /// The program to start for the second build: ours.
+    pub program: PathBuf,
+    /// As for a build.
+    pub build: BuildOptions,
+    /// The digest that the user expects.
+    pub expected: Option<String>,
+    /// Arguments that say how the second build reaches the world.
+    pub network: Vec<OsString>,
+    /// Threads of the first build; the second takes another number.
+    pub threads: NonZeroUsize,
+}
+
+/// What `verify` found.
+#[derive(Debug)]
+pub struct VerifyReport {
+    /// What was compared, as the user named it.
+    pub target: String,
+    /// The spec it was compared with.
+    pub spec: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Digest of the target.
+    pub found: Digest,
+    /// Digest of what the spec builds, or what the user expected.
+    pub expected: Digest,
+    /// Where they differ, first difference first, in words.
+    pub differences: Vec<String>,
+    /// What to do about it.
+    pub hints: Vec<String>,
+}
+
+impl VerifyReport {
+    /// The failure that this report stands for, if it does.
+    pub fn error(&self) -> Option<Error> {
+        match self.outcome {
+            Outcome::Identical | Outcome::OtherCodec => None,
+            Outcome::Different => {
+                Some(OwnError::Different { target: self.target.clone(), spec: self.spec.clone() }.into())
+            }
+        }
+    }
+
+    fn new(
+        target: &str,
+        file: &SpecFile,
+        found: Digest,
+        expected: Digest,
+        compared: compare::Comparison,
+    ) -> Self {
+        Self {
+            target: target.to_owned(),
+            spec: file.shown.clone(),
+            outcome: compared.outcome,
+            found,
+            expected,
+            differences: compared.differences,
+            hints: compared.hints,
+        }
+    }
+
+    /// Holds the digest that the user expects against the one that was found.
+    fn expect(mut self, expected: Option<&str>) -> Result<Self> {
+        let Some(text) = expected else { return Ok(self) };
+        let digest: Digest = text.parse().map_err(|e| OwnError::Usage(format!("--digest: {e}")))?;
+        if digest != self.found {
+            self.outcome = Outcome::Different;
+            self.differences.insert(0, format!("digest: expected {digest}, found {}", self.found));
+            self.expected = digest;
+        }
+        Ok(self)
+    }
+}
+
+/// Builds a spec here and in another process, and compares.
+pub fn verify_spec(file: &SpecFile, options: &VerifyOptions, env: &Env) -> Result<VerifyReport> {
+    let first = build(file, &options.build, env)?;
+    let second = second::build_anew(file, options)?;
+    let compared = compare::sets(&first.set, &second.set)?;
+    VerifyReport::new(&file.shown, file, first.set.digest(), second.set.digest(), compared)
+        .expect(options.expected.as_deref())
+}
+
+/// Compares an image of a layout, archive or registry with what its spec builds in another process.
+pub fn verify_image(
+    target: &str,
+    file: &SpecFile,
+    options: &VerifyOptions,
+    registry: &Registry,
+) -> Result<VerifyReport> {
+    let image = ImageSet::open_or_pull(target, registry)?;
+    let built = second::build_anew(file, options)?;
+    let compared = compare::sets(&image, &built.set)?;
+    VerifyReport::new(target, file, image.digest(), built.set.digest(), compared)
+        .expect(options.expected.as_deref())
+}
