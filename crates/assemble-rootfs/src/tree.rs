@@ -311,11 +311,33 @@ impl Tree {
             return Err(TreeError::IsADirectory(path.clone()));
         };
         let directory = self.get(&parent).ok_or_else(|| TreeError::NotFound(parent.clone()))?;
-        let existing = self.children(directory).ok_or(TreeError::NotADirectory(parent))?.get(name).cloned();
+        if !self.node(directory).is_directory() {
+            return Err(TreeError::NotADirectory(parent));
+        }
+        self.insert_in(directory, name, node, part, hard_link)
+            .map_err(|_| TreeError::IsADirectory(path.clone()))
+    }
+
+    /// As [`Tree::insert`], in a folder that was found already. Nothing is done if it is no folder, if the name is
+    /// that of a folder, or if it is no single component of a path; the node is handed back then.
+    pub fn insert_in(
+        &mut self,
+        directory: NodeId,
+        name: &[u8],
+        node: NodeId,
+        part: Part,
+        hard_link: Option<&[u8]>,
+    ) -> Result<(), NodeId> {
+        if ImagePath::parse(name)
+            .map_or(true, |path| path.is_root() || path.as_bytes() != name || name.contains(&b'/'))
+        {
+            return Err(node);
+        }
+        let existing = self.children(directory).ok_or(node)?.get(name).cloned();
         if let Some(existing) = &existing
             && self.node(existing.node).is_directory()
         {
-            return Err(TreeError::IsADirectory(path.clone()));
+            return Err(node);
         }
         let below = existing.and_then(|e| if e.part < part { Some(Box::new(e)) } else { e.below });
         let entry = DirectoryEntry { node, part, hard_link: hard_link.map(Into::into), below };
@@ -328,11 +350,20 @@ impl Tree {
     /// Takes a name away for good (in all parts); returns whether there was one.
     pub fn remove(&mut self, path: &ImagePath) -> bool {
         let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else { return false };
-        let Some(directory) = self.get(&parent) else { return false };
+        self.get(&parent).is_some_and(|directory| self.remove_from(directory, name))
+    }
+
+    /// As [`Tree::remove`], in a folder that was found already.
+    pub fn remove_from(&mut self, directory: NodeId, name: &[u8]) -> bool {
         match &mut self.node_mut(directory).body {
             Body::Directory(children) => children.remove(name).is_some(),
             _ => false,
         }
+    }
+
+    /// The names in a folder and their entries, in byte order; none if it is no folder.
+    pub fn names(&self, directory: NodeId) -> impl Iterator<Item = (&[u8], &DirectoryEntry)> {
+        self.children(directory).into_iter().flatten().map(|(name, entry)| (&**name, entry))
     }
 
     /// Makes the folder at `path` and all that are missing above it, each with `meta`; links among the parents and at

@@ -1,0 +1,37 @@
+//! Checksums beside the bundles of certificates, so that tools can tell whether they were changed since.
+
+use std::io;
+
+use assemble_types::{HashingWriter, ImagePath, Timestamp};
+
+use super::error::InstallError;
+use super::root::{Root, split};
+
+const FOR: &str = "the checksum of a bundle of certificates";
+
+const BUNDLES: [&str; 4] = [
+    "etc/ssl/certs/ca-certificates.crt",
+    "var/lib/ecs/deps/execute-command/certs/tls-ca-bundle.pem",
+    "kaniko/ssl/certs/ca-certificates.crt",
+    "etc/ssl/certs/java/cacerts",
+];
+
+/// Writes `.NAME.sha256` beside every bundle that is there.
+pub(super) fn write(root: &mut Root, epoch: Timestamp) -> Result<(), InstallError> {
+    for bundle in BUNDLES {
+        let Some(blob) = root.blob(bundle.as_bytes(), FOR)? else { continue };
+        let mut hash = HashingWriter::new(io::sink());
+        io::copy(&mut blob.reader(), &mut hash).map_err(|source| InstallError::Read {
+            path: ImagePath::parse(bundle).unwrap_or_default(),
+            source,
+        })?;
+        let (_, digest, _) = hash.finish();
+        let (folder, name) = split(bundle.as_bytes());
+        let name = String::from_utf8_lossy(name);
+        let path = format!("{}/.{name}.sha256", String::from_utf8_lossy(folder));
+        let line = format!("{}  {name}\n", digest.hex()).into_bytes();
+        let id = root.write(path.as_bytes(), line, 0o444, FOR)?;
+        root.tree.node_mut(id).meta.mtime = epoch.seconds();
+    }
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! Lays the packages' entries into the tree, in the order of installation.
+
+use std::collections::BTreeMap;
+
+use assemble_apk::{Checksum, Entry, EntryKind, Package};
+use assemble_types::{ImagePath, Owner};
+use sha1::{Digest as _, Sha1};
+
+use super::error::InstallError;
+use super::root::{Root, split};
+use super::{id_of, index_of};
+use crate::tree::{Body, Meta, Node, NodeId, PackageIndex};
+
+/// Files that the installation itself makes and that a package may bring with the same bytes, such as keys.
+const OWN_FILE_LIMIT: u64 = 64 << 20;
+
+/// What came of the packages' entries.
+pub(super) struct Placed<'a> {
+    /// For each package the entries that count, in archive order.
+    pub(super) entries: Vec<Vec<&'a Entry>>,
+    /// The package whose regular file stands at a path.
+    owners: BTreeMap<&'a ImagePath, PackageIndex>,
+}
+
+impl<'a> Placed<'a> {
+    /// The entries of a package that are still its own. Folders belong to all packages that have them.
+    pub(super) fn kept(&self, index: usize) -> Vec<&'a Entry> {
+        let own = |entry: &&Entry| {
+            matches!(entry.kind, EntryKind::Directory)
+                || self.owners.get(&entry.path).is_none_or(|owner| *owner == index_of(index))
+        };
+        self.entries[index].iter().copied().filter(own).collect()
+    }
+}
+
+/// Unpacks all packages. Nobody's scripts run, and archive owners are not applied: everything belongs to root.
+pub(super) fn packages<'a>(root: &mut Root, packages: &'a [Package]) -> Result<Placed<'a>, InstallError> {
+    let mut placed = Placed { entries: Vec::with_capacity(packages.len()), owners: BTreeMap::new() };
+    for index in 0..packages.len() {
+        let mut unpacker = Unpacker { root, packages, index, name: id_of(&packages[index]).to_string() };
+        let mut entries = Vec::new();
+        for entry in packages[index].entries.iter().skip_while(|entry| is_metadata(entry)) {
+            if unpacker.place(entry)? && matches!(entry.kind, EntryKind::File(_)) {
+                placed.owners.insert(&entry.path, index_of(index));
+            }
+            entries.push(entry);
+        }
+        placed.entries.push(entries);
+    }
+    Ok(placed)
+}
+
+/// Dot files at the top, before anything else, belong to the package format.
+fn is_metadata(entry: &Entry) -> bool {
+    let raw = entry.path.as_bytes();
+    raw.starts_with(b".") && !raw.contains(&b'/') && !matches!(entry.kind, EntryKind::Directory)
+}
+
+struct Unpacker<'r, 'a> {
+    root: &'r mut Root,
+    packages: &'a [Package],
+    index: usize,
+    /// `name-version`, for messages.
+    name: String,
+}
+
+impl Unpacker<'_, '_> {
+    fn package(&self) -> &Package {
+        &self.packages[self.index]
+    }
+
+    /// Returns whether the entry is now in the tree, rather than what was there before.
+    fn place(&mut self, entry: &Entry) -> Result<bool, InstallError> {
+        match &entry.kind {
+            EntryKind::Directory => self.folder(entry).map(|()| true),
+            EntryKind::File(blob) => self.leaf(entry, Body::File(blob.clone())),
+            EntryKind::Symlink(text) => {
+                if self.root.read_link(entry.path.as_bytes())? == Some(text.as_slice()) {
+                    return Ok(false);
+                }
+                self.leaf(entry, Body::Symlink(text.as_slice().into()))
+            }
+            EntryKind::HardLink { target, text } => self.hard_link(entry, target, text).map(|()| true),
+        }
+    }
+
+    /// The first package that has a folder decides its mode, the last one its time. Set-id and sticky bits are lost.
+    fn folder(&mut self, entry: &Entry) -> Result<(), InstallError> {
+        let permissions = entry.mode.bits() & 0o777;
+        let id = self.root.make_folders(entry.path.as_bytes(), permissions, &self.name)?;
+        self.root.tree.node_mut(id).meta.mtime = entry.mtime;
+        self.attributes(entry)
+    }
+
+    fn leaf(&mut self, entry: &Entry, body: Body) -> Result<bool, InstallError> {
+        let Some(checksum) = entry.checksum else {
+            return Err(InstallError::NoChecksum {
+                path: entry.path.clone(),
+                package: id_of(self.package()),
+            });
+        };
+        let path = entry.path.as_bytes();
+        let folder = self.root.parent(path, &self.name)?;
+        let existing = self.root.tree.child(folder, split(path).1).map(|entry| entry.node);
+        let wins = match existing {
+            None => true,
+            Some(existing) => self.wins_over(entry, checksum, existing)?,
+        };
+        if wins {
+            let meta = Meta { mode: entry.mode, owner: Owner::ROOT, mtime: entry.mtime };
+            let mut node = Node::new(meta, body);
+            node.package = Some(index_of(self.index));
+            node.checksum = Some(checksum);
+            let id = self.root.tree.add(node);
+            self.root.name(folder, path, id, None, &self.name)?;
+        }
+        self.attributes(entry)?;
+        Ok(wins)
+    }
+
+    /// Whether the entry takes the place of what is there; an error if neither may have it.
+    fn wins_over(&self, entry: &Entry, checksum: Checksum, existing: NodeId) -> Result<bool, InstallError> {
+        let node = self.root.tree.node(existing);
+        let Some(owner) = node.package else {
+            return self.same_as_ours(entry, checksum, node).map(|()| false);
+        };
+        if node.checksum == Some(checksum) {
+            return Ok(false);
+        }
+        let (first, second) = (&self.packages[owner.0 as usize], self.package());
+        // The text is compared as it stands: a `replaces` with a version never matches here.
+        if first.info.replaces.iter().any(|name| name == second.info.name.as_str()) {
+            return Ok(false);
+        }
+        let replaces = second.info.replaces.iter().any(|name| name == first.info.name.as_str());
+        if replaces || first.info.origin == second.info.origin {
+            return Ok(true);
+        }
+        Err(InstallError::FileConflict {
+            path: entry.path.clone(),
+            first: id_of(first),
+            second: id_of(second),
+        })
+    }
+
+    /// A package may bring a file that we made, if it is not empty and has the very same bytes.
+    fn same_as_ours(&self, entry: &Entry, checksum: Checksum, node: &Node) -> Result<(), InstallError> {
+        if let Body::File(blob) = &node.body
+            && !blob.is_empty()
+        {
+            let bytes = blob
+                .read_to_vec(OWN_FILE_LIMIT)
+                .map_err(|source| InstallError::Read { path: entry.path.clone(), source })?;
+            if Sha1::digest(&bytes).as_slice() == checksum.as_bytes().as_slice() {
+                return Ok(());
+            }
+        }
+        Err(InstallError::ClashesWithOurs { path: entry.path.clone(), package: id_of(self.package()) })
+    }
+
+    fn hard_link(&mut self, entry: &Entry, target: &ImagePath, text: &[u8]) -> Result<(), InstallError> {
+        let path = entry.path.as_bytes();
+        let folder = self.root.parent(path, &self.name)?;
+        let Some(id) = self.root.look_up(target.as_bytes())? else {
+            return Err(InstallError::HardLinkTarget {
+                path: entry.path.clone(),
+                target: target.clone(),
+                package: id_of(self.package()),
+            });
+        };
+        if self.root.tree.node(id).is_directory() {
+            return Err(InstallError::IsAFolder { path: target.clone(), needed_by: self.name.clone() });
+        }
+        if self.root.tree.child(folder, split(path).1).is_some() {
+            return Err(InstallError::Exists { path: entry.path.clone(), needed_by: self.name.clone() });
+        }
+        // Through a linked folder the name is not the one in the archive, and the layer gets a full copy.
+        let direct = entry.path.parent().and_then(|parent| self.root.tree.get(&parent)) == Some(folder);
+        self.root.name(folder, path, id, direct.then_some(text), &self.name)
+    }
+
+    /// Extended attributes go to whatever the path leads to now, even if this package's file lost.
+    fn attributes(&mut self, entry: &Entry) -> Result<(), InstallError> {
+        if entry.xattrs.is_empty() {
+            return Ok(());
+        }
+        let Some(id) = self.root.look_up(entry.path.as_bytes())? else {
+            return Err(InstallError::DanglingAttributes {
+                path: entry.path.clone(),
+                package: id_of(self.package()),
+            });
+        };
+        let all = self.root.tree.node_mut(id).xattrs.get_or_insert_default();
+        for (name, value) in &entry.xattrs {
+            all.insert(name.clone(), value.clone());
+        }
+        Ok(())
+    }
+}
