@@ -3,9 +3,30 @@
 //!
 //! **In:** opened packages, file mappings, accounts. **Out:** a finished [`Tree`] and what is worth reporting.
 //! **Never:** touches the host's disk, writes tar, asks the clock.
+//!
+//! # Why it is the way it is
+//! Each step puts names into the same [`Tree`] under its own [`Part`], lowest first: [`install`], [`place_base`],
+//! [`place`]. A name that is hidden stays known, so every part's layer is what it would be without those above.
+//! Whether the image starts can only be told of the whole, so [`check_start`] looks at the merged tree, by the rules of
+//! the runtime, the kernel and the dynamic loaders, and only reports what is certain.
 
+mod base;
+mod install;
+mod overlay;
+mod shown;
+mod start;
 mod tree;
 
+pub use base::{AdditionalCertificate, BaseError, BaseOptions, BaseReport, place_base};
+pub use install::{
+    ApkoAccounts, ApkoConfig, ApkoContents, ApkoEntrypoint, InstallError, InstallInput, InstallReport,
+    Installed, ScriptNotRun, install,
+};
+pub use overlay::{OverlayError, Placement, PlacementKind, Replaced, place};
+pub use start::{
+    ElfError, ElfIdentity, Language, LibraryFault, Searched, ShebangFault, StartProblem, StartRequest,
+    StartUser, check_start, elf_platform, start_notes,
+};
 pub use tree::{
     Body, DirectoryEntry, Meta, Node, NodeId, PackageIndex, Part, Resolved, Tree, TreeEntry, TreeError,
     Xattrs,
