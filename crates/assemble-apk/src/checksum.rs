@@ -33,7 +33,8 @@ impl Checksum {
     /// Parses what the PAX record `APK-TOOLS.checksum.SHA1` of a file holds: 40 hexadecimal digits, or the form of
     /// [`Checksum::parse`], which some tools write.
     pub fn parse_pax(text: &str) -> Result<Self, ChecksumError> {
-        if let Some(bytes) = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok().and_then(|b| b.try_into().ok()) {
+        if let Some(bytes) = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok().and_then(|b| b.try_into().ok())
+        {
             return Ok(Self(bytes));
         }
         Self::parse(text)
@@ -86,7 +87,16 @@ mod tests {
         assert_eq!(Checksum::parse_pax(text).unwrap(), sum);
         assert_eq!(Checksum::of(b"").hex(), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
         let q2 = format!("Q2{}", BASE64.encode(&[0; 32]));
-        for bad in ["", "Q1", "Q1!!!", "Q1kqFQ", &text[2..], &text[..20], q2.as_str(), "Q1kqFQHSGzXGq3k7gQTqb+GxbmnOw"] {
+        for bad in [
+            "",
+            "Q1",
+            "Q1!!!",
+            "Q1kqFQ",
+            &text[2..],
+            &text[..20],
+            q2.as_str(),
+            "Q1kqFQHSGzXGq3k7gQTqb+GxbmnOw",
+        ] {
             assert!(Checksum::parse(bad).is_err(), "{bad}");
         }
     }

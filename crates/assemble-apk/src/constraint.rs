@@ -85,7 +85,10 @@ pub enum ConstraintError {
         operator: String,
     },
     /// What stands behind `@`.
-    #[error("`{}`: a repository tag has letters and digits only and comes last, as in name=1.2@edge", shown(text))]
+    #[error(
+        "`{}`: a repository tag has letters and digits only and comes last, as in name=1.2@edge",
+        shown(text)
+    )]
     Pin {
         /// The constraint.
         text: String,
@@ -297,7 +300,14 @@ mod tests {
 
     fn show(text: &str) -> String {
         match Constraint::parse(text) {
-            Ok(c) => format!("{} {:?} {:?} {:?} {}", c.name, c.operator, c.version.map(|v| v.to_string()), c.pin, c.conflict),
+            Ok(c) => format!(
+                "{} {:?} {:?} {:?} {}",
+                c.name,
+                c.operator,
+                c.version.map(|v| v.to_string()),
+                c.pin,
+                c.conflict
+            ),
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(|s| format!(": {s}")).unwrap_or_default();
                 format!("error: {error}{cause}")
@@ -310,9 +320,40 @@ mod tests {
         use expect_test::expect;
         let mut all = String::new();
         for text in [
-            "a", "a=1", "a<1", "a<=1", "a>1", "a>=1.2-r3", "a~1", "a=~1", "a@edge", "a=1.2@edge", "!a", "!a<2", "so:x.so.1=1",
-            "/bin/sh", "cmd:[", "a=1.0~git2-r0", "a>not.a.version", "", "!", "=1", ">1", "a>=", "a~=", "a==1", "a=>1", "a><1",
-            "a~=1", "a@", "a@b-c", "a@edge=1.2", "a b", "a=1 2", "a=\x1b", "a>1<2",
+            "a",
+            "a=1",
+            "a<1",
+            "a<=1",
+            "a>1",
+            "a>=1.2-r3",
+            "a~1",
+            "a=~1",
+            "a@edge",
+            "a=1.2@edge",
+            "!a",
+            "!a<2",
+            "so:x.so.1=1",
+            "/bin/sh",
+            "cmd:[",
+            "a=1.0~git2-r0",
+            "a>not.a.version",
+            "",
+            "!",
+            "=1",
+            ">1",
+            "a>=",
+            "a~=",
+            "a==1",
+            "a=>1",
+            "a><1",
+            "a~=1",
+            "a@",
+            "a@b-c",
+            "a@edge=1.2",
+            "a b",
+            "a=1 2",
+            "a=\x1b",
+            "a>1<2",
         ] {
             all.push_str(&format!("{text:?}: {}\n", show(text)));
         }
@@ -387,7 +428,11 @@ mod tests {
             ("!a<2", "1", true),
         ] {
             let actual = Version::parse(version).unwrap();
-            assert_eq!(Constraint::parse(constraint).unwrap().satisfied_by(&actual), expected, "{constraint} {version}");
+            assert_eq!(
+                Constraint::parse(constraint).unwrap().satisfied_by(&actual),
+                expected,
+                "{constraint} {version}"
+            );
         }
     }
 
@@ -406,7 +451,9 @@ mod tests {
         ] {
             assert_eq!(Constraint::parse(text).unwrap().with_soname_rule().to_string(), expected);
         }
-        for (text, expected) in [("so:x=6", "so:x=0.6"), ("so:x=6-r0", "so:x=6-r0"), ("cmd:x=6", "cmd:x=6"), ("so:x", "so:x")] {
+        for (text, expected) in
+            [("so:x=6", "so:x=0.6"), ("so:x=6-r0", "so:x=6-r0"), ("cmd:x=6", "cmd:x=6"), ("so:x", "so:x")]
+        {
             assert_eq!(Provide::parse(text).unwrap().with_soname_rule().to_string(), expected);
         }
     }

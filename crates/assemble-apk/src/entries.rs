@@ -51,7 +51,8 @@ impl Entries {
         if self.count > limits.entries {
             return Err(PackageProblem::TooManyEntries { limit: limits.entries });
         }
-        let xattrs: usize = item.attributes.xattrs.iter().map(|(key, value)| key.len() + value.len() + 64).sum();
+        let xattrs: usize =
+            item.attributes.xattrs.iter().map(|(key, value)| key.len() + value.len() + 64).sum();
         self.metadata += (item.name.len() + item.link.len() + xattrs) as u64;
         if self.metadata > limits.metadata {
             return Err(PackageProblem::Metadata { limit: limits.metadata });

@@ -74,7 +74,9 @@ pub enum PathProblem {
     #[error("a part of it has more than 255 bytes")]
     PartTooLong,
     /// `.wh.`: in an image layer such a name deletes files of the layers below.
-    #[error("a part of it begins with `.wh.`, which deletes files of lower layers when the image is unpacked")]
+    #[error(
+        "a part of it begins with `.wh.`, which deletes files of lower layers when the image is unpacked"
+    )]
     Whiteout,
     /// A slash at the end of something that is no folder.
     #[error("it ends in a slash, but is no folder")]
@@ -161,7 +163,9 @@ pub enum PackageProblem {
         found: Digest,
     },
     /// The data section is followed by, or made of, one more gzip member.
-    #[error("a second gzip member begins inside the data section, at byte {at} of the file; only one is allowed")]
+    #[error(
+        "a second gzip member begins inside the data section, at byte {at} of the file; only one is allowed"
+    )]
     SecondMember {
         /// Where.
         at: u64,
@@ -268,9 +272,9 @@ impl Explain for PackageError {
             | PackageProblem::Metadata { .. } => "apk/too-large",
             PackageProblem::Checksum { .. } => "apk/checksum",
             PackageProblem::Archive { .. } | PackageProblem::Content { .. } => "apk/archive",
-            PackageProblem::Infos { .. }
-            | PackageProblem::ControlEntry { .. }
-            | PackageProblem::Info(_) => "apk/info",
+            PackageProblem::Infos { .. } | PackageProblem::ControlEntry { .. } | PackageProblem::Info(_) => {
+                "apk/info"
+            }
             PackageProblem::Identity { .. } => "apk/identity",
             PackageProblem::DataHash { .. } => "apk/data-hash",
             PackageProblem::SecondMember { .. } | PackageProblem::Trailing { .. } => "apk/trailing-data",

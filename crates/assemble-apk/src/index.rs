@@ -107,7 +107,11 @@ pub enum IndexError {
         signed_by: Vec<String>,
     },
     /// There are keys, but none for a signature of this index.
-    #[error("the index is signed by {}, and none of these keys is trusted; trusted are {}", list(signed_by), list(keys))]
+    #[error(
+        "the index is signed by {}, and none of these keys is trusted; trusted are {}",
+        list(signed_by),
+        list(keys)
+    )]
     UnknownKey {
         /// Key names of its signatures.
         signed_by: Vec<String>,
@@ -121,7 +125,10 @@ pub enum IndexError {
         keys: Vec<String>,
     },
     /// Signed by trusted keys, but with algorithms that are not supported.
-    #[error("the index has no signature that can be checked, only {}; RSA and RSA256 are supported", list(signatures))]
+    #[error(
+        "the index has no signature that can be checked, only {}; RSA and RSA256 are supported",
+        list(signatures)
+    )]
     Algorithm {
         /// Names of its signatures.
         signatures: Vec<String>,
@@ -197,7 +204,10 @@ impl Explain for IndexError {
                 "or accept the index unchecked: --allow-untrusted".into(),
             ],
             Self::BadSignature { keys } => vec![
-                format!("make sure that contents.keyring has this repository's own key under the name {}", list(keys)),
+                format!(
+                    "make sure that contents.keyring has this repository's own key under the name {}",
+                    list(keys)
+                ),
                 "if it has, the index was altered on its way: do not use it".into(),
             ],
             Self::Algorithm { .. } | Self::SignatureName { .. } => {
@@ -205,7 +215,10 @@ impl Explain for IndexError {
             }
             Self::Version3 => vec!["use the repository's APKINDEX.tar.gz, if it has one".into()],
             Self::NotAnIndex | Self::NoList | Self::Entry { .. } => {
-                vec!["look at the repository's address: it ends before the architecture, as in …/v3.22/main".into()]
+                vec![
+                    "look at the repository's address: it ends before the architecture, as in …/v3.22/main"
+                        .into(),
+                ]
             }
             _ => vec!["build again; if it happens again, tell the repository's owner".into()],
         }
@@ -305,7 +318,8 @@ fn parse_signatures<'a>(plain: &[u8], message: &'a [u8]) -> Result<Vec<Signature
             Some("DSA" | "RSA512") => None,
             _ => return Err(IndexError::SignatureName { name: entry }),
         };
-        let key = parts.map(|(_, key)| key.to_owned()).filter(|key| key.len() > 8 && key.ends_with(".rsa.pub"));
+        let key =
+            parts.map(|(_, key)| key.to_owned()).filter(|key| key.len() > 8 && key.ends_with(".rsa.pub"));
         let Some(key) = key else { return Err(IndexError::SignatureName { name: entry }) };
         if signatures.len() == MAX_SIGNATURES {
             return Err(IndexError::SignatureSize { limit: MAX_SIGNATURE });
@@ -357,7 +371,11 @@ fn unpack(body: &[u8]) -> Result<(Vec<u8>, String), IndexError> {
         let left = MAX_INDEX - plain.len() as u64;
         let member = read_limited(&mut decoder, left).map_err(IndexError::Damaged)?;
         let member = member.ok_or(IndexError::TooLarge { limit: MAX_INDEX })?;
-        if plain.is_empty() { plain = member } else { plain.extend_from_slice(&member) }
+        if plain.is_empty() {
+            plain = member;
+        } else {
+            plain.extend_from_slice(&member);
+        }
         rest = decoder.into_inner();
     }
     let (mut list, mut description) = (None, None);

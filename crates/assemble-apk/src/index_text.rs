@@ -124,11 +124,8 @@ pub(crate) fn parse_records(bytes: &[u8]) -> Result<Vec<Record>, IndexError> {
             records.extend(std::mem::take(&mut draft).finish());
             continue;
         }
-        let error = |problem| IndexError::Line {
-            line: number + 1,
-            text: line.chars().take(200).collect(),
-            problem,
-        };
+        let error =
+            |problem| IndexError::Line { line: number + 1, text: line.chars().take(200).collect(), problem };
         if line.len() > MAX_LINE {
             return Err(error("the line is too long"));
         }
@@ -167,9 +164,18 @@ mod tests {
         let show = |list: &[Constraint]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(show(&record.depends), ["b>1", "!c", "so:x"]);
         assert_eq!(show(&record.install_if), ["e", "f=1"]);
-        assert_eq!(record.provides.iter().map(ToString::to_string).collect::<Vec<_>>(), ["so:y=1", "z", "cmd:q=1-r0"]);
-        assert_eq!((record.size, record.installed_size, record.build_time, record.provider_priority), (5, 6, 7, 8));
-        assert_eq!((&*record.arch, &*record.license, &*record.description, &*record.origin), ("x86_64", "l", "d", "o"));
+        assert_eq!(
+            record.provides.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["so:y=1", "z", "cmd:q=1-r0"]
+        );
+        assert_eq!(
+            (record.size, record.installed_size, record.build_time, record.provider_priority),
+            (5, 6, 7, 8)
+        );
+        assert_eq!(
+            (&*record.arch, &*record.license, &*record.description, &*record.origin),
+            ("x86_64", "l", "d", "o")
+        );
         assert_eq!((&*record.maintainer, &*record.url, &*record.commit), ("m", "u", "c"));
         assert_eq!(record.checksum.unwrap().to_string(), "Q1kqFQHSGzXGq3k7gQTqb+GxbmnOw=");
     }
@@ -186,8 +192,19 @@ mod tests {
         use expect_test::expect;
         let mut all = String::new();
         for text in [
-            "P:a\nx\n", "P:a\nVx1\n", "P:../a\nV:1\n", "P:.a\nV:1\n", "P:a\nV:1/../2\n", "P:a b\n", "P:a\nV:1\r\n", "t:x\n", "S:-1\n", "I:\n",
-            "k:18446744073709551616\n", "é:1\n", "\x1b[31m\n",
+            "P:a\nx\n",
+            "P:a\nVx1\n",
+            "P:../a\nV:1\n",
+            "P:.a\nV:1\n",
+            "P:a\nV:1/../2\n",
+            "P:a b\n",
+            "P:a\nV:1\r\n",
+            "t:x\n",
+            "S:-1\n",
+            "I:\n",
+            "k:18446744073709551616\n",
+            "é:1\n",
+            "\x1b[31m\n",
         ] {
             all.push_str(&format!("{}\n", parse_records(text.as_bytes()).unwrap_err()));
         }

@@ -120,7 +120,8 @@ impl Ini {
         let mut text = value.to_owned();
         for _ in 0..MAX_SUBSTITUTIONS {
             let Some((pattern, other)) = pattern(&text) else { break };
-            let Some(with) = self.values.get(other).and_then(|values| values.first()).filter(|_| other != key)
+            let Some(with) =
+                self.values.get(other).and_then(|values| values.first()).filter(|_| other != key)
             else {
                 break;
             };

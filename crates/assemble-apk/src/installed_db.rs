@@ -46,7 +46,9 @@ pub struct InstalledRecord {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InstalledDbError {
     /// The format has no place for the mode of the root folder.
-    #[error("{package}: it sets mode {mode} and owner {owner} for the root folder, which the database cannot record")]
+    #[error(
+        "{package}: it sets mode {mode} and owner {owner} for the root folder, which the database cannot record"
+    )]
     RootMode {
         /// The package.
         package: PackageId,

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use assemble_types::{Digest, Explain, Kind};
-use ring::signature::{RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+use ring::signature::{
+    RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey,
+};
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 use rustls_pki_types::pem::PemObject as _;
 
@@ -276,12 +278,18 @@ mod tests {
         assert!(show(b"").contains("BEGIN PUBLIC KEY"));
         assert!(show(&PEM[..200]).contains("BEGIN PUBLIC KEY"));
         assert!(show(&vec![b'x'; MAX_PEM + 1]).contains("BEGIN PUBLIC KEY"));
-        assert!(show(b"-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n").contains("no SubjectPublicKeyInfo"));
+        assert!(
+            show(b"-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n")
+                .contains("no SubjectPublicKeyInfo")
+        );
     }
 
     #[test]
     fn a_signature_may_leave_the_ending_to_the_file() {
-        let ring: Keyring = [PublicKey::parse("a", PEM).unwrap(), PublicKey::parse("b.rsa.pub", PEM).unwrap()].into_iter().collect();
+        let ring: Keyring =
+            [PublicKey::parse("a", PEM).unwrap(), PublicKey::parse("b.rsa.pub", PEM).unwrap()]
+                .into_iter()
+                .collect();
         let name = |signature: &str| ring.for_signature(signature).map(PublicKey::name);
         assert_eq!(name("a.rsa.pub"), Some("a"));
         assert_eq!(name("b.rsa.pub"), Some("b.rsa.pub"));

@@ -73,10 +73,8 @@ pub fn builtin_keys(host: &str) -> Vec<PublicKey> {
     } else {
         &[]
     };
-    files
-        .iter()
-        .map(|(name, pem)| PublicKey::parse(name, pem).expect("the built-in keys are tested to be keys"))
-        .collect()
+    // A test proves that none of them is left out.
+    files.iter().filter_map(|(name, pem)| PublicKey::parse(name, pem).ok()).collect()
 }
 
 /// The host of a URL, or of what should have been one.
@@ -129,13 +127,21 @@ mod tests {
 
     #[test]
     fn keys_are_for_their_own_hosts_only() {
-        for host in ["dl-cdn.alpinelinux.org", "dl-4.alpinelinux.org", "DL-CDN.alpinelinux.org", "x.alpinelinux.org"] {
+        for host in
+            ["dl-cdn.alpinelinux.org", "dl-4.alpinelinux.org", "DL-CDN.alpinelinux.org", "x.alpinelinux.org"]
+        {
             assert_eq!(builtin_keys(host).len(), 17, "{host}");
         }
         assert_eq!(builtin_keys("packages.wolfi.dev").len(), 1);
-        for host in
-            ["", "alpinelinux.org.example.org", "evilalpinelinux.org", "packages.wolfi.dev.example.org", "wolfi.dev", "packages.wolfi.dev:8443", "packages.wolfi.sh"]
-        {
+        for host in [
+            "",
+            "alpinelinux.org.example.org",
+            "evilalpinelinux.org",
+            "packages.wolfi.dev.example.org",
+            "wolfi.dev",
+            "packages.wolfi.dev:8443",
+            "packages.wolfi.sh",
+        ] {
             assert!(builtin_keys(host).is_empty(), "{host}");
         }
     }
@@ -150,7 +156,14 @@ mod tests {
             name("http://u:p@dl-cdn.alpinelinux.com:80/alpine/v3.20/main"),
             Some("https://dl-cdn.alpinelinux.org/alpine/latest-stable/main")
         );
-        for url in ["https://packages.wolfi.dev/os/", "https://example.org/x", "", "https://", "http://localhost:8080", "é"] {
+        for url in [
+            "https://packages.wolfi.dev/os/",
+            "https://example.org/x",
+            "",
+            "https://",
+            "http://localhost:8080",
+            "é",
+        ] {
             assert_eq!(name(url), None, "{url}");
         }
         assert_eq!(name(&"x".repeat(100_000)), None);
@@ -158,7 +171,9 @@ mod tests {
 
     #[test]
     fn edit_distance() {
-        for (a, b, expected) in [("", "", 0), ("a", "", 1), ("", "ab", 2), ("kitten", "sitting", 3), ("sh", "dev", 3)] {
+        for (a, b, expected) in
+            [("", "", 0), ("a", "", 1), ("", "ab", 2), ("kitten", "sitting", 3), ("sh", "dev", 3)]
+        {
             assert_eq!(distance(a, b), expected);
             assert_eq!(distance(b, a), expected);
         }

@@ -28,6 +28,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::format_push_string,
+        clippy::needless_raw_string_hashes,
+        reason = "tests need not be fast; expect-test writes hashes"
+    )
+)]
+
 mod checksum;
 mod constraint;
 mod entries;

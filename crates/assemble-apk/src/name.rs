@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn real_names_pass_and_others_do_not() {
-        for good in ["musl", "so:libc.musl-x86_64.so.1", "cmd:[", "/bin/sh", "py3.11:foo", "gtk+3.0", "größe"] {
+        for good in ["musl", "so:libc.musl-x86_64.so.1", "cmd:[", "/bin/sh", "py3.11:foo", "gtk+3.0", "größe"]
+        {
             assert_eq!(PackageName::parse(good).unwrap().to_string(), good);
         }
         for bad in ["", "a b", "a\n", "a=1", "a@b", "a>1", "a<1", "a~1", "!a", "!", "\u{1b}[31m"] {

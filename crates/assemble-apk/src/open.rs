@@ -44,8 +44,11 @@ fn open(
     let mut sections = Sections::open(packed)?;
     let (first, range) = sections.small(Section::First, limits)?;
     let signed = first_name(&first, walk_limits(limits)).is_some_and(|name| name.starts_with(b".SIGN."));
-    let (signature, (plain, control)) =
-        if signed { (Some(range), sections.small(Section::Control, limits)?) } else { (None, (first, range)) };
+    let (signature, (plain, control)) = if signed {
+        (Some(range), sections.small(Section::Control, limits)?)
+    } else {
+        (None, (first, range))
+    };
 
     let checksum = Checksum::from_bytes(control_sum(packed, &control)?);
     if checksum != expected.checksum {
@@ -78,7 +81,8 @@ fn part(packed: &Blob, range: std::ops::Range<u64>) -> Blob {
 
 fn control_sum(packed: &Blob, control: &std::ops::Range<u64>) -> Result<[u8; 20], PackageProblem> {
     let mut hasher = Sha1::new();
-    each_chunk(&part(packed, control.clone()), &mut |bytes| hasher.update(bytes)).map_err(PackageProblem::Read)?;
+    each_chunk(&part(packed, control.clone()), &mut |bytes| hasher.update(bytes))
+        .map_err(PackageProblem::Read)?;
     Ok(hasher.finalize().into())
 }
 

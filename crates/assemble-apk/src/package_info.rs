@@ -157,9 +157,10 @@ fn go_integer(text: &str) -> Option<u64> {
     if misplaced || digits.is_empty() {
         return None;
     }
-    digits.chars().filter(|c| *c != '_').try_fold(0_u64, |sum, c| {
-        sum.checked_mul(radix.into())?.checked_add(c.to_digit(radix)?.into())
-    })
+    digits
+        .chars()
+        .filter(|c| *c != '_')
+        .try_fold(0_u64, |sum, c| sum.checked_mul(radix.into())?.checked_add(c.to_digit(radix)?.into()))
 }
 
 #[cfg(test)]
@@ -191,13 +192,39 @@ mod tests {
     #[test]
     fn integers() {
         for (text, expected) in [
-            ("10", 10), ("0x10", 16), ("0X1F", 31), ("010", 8), ("0o10", 8), ("0b101", 5), ("1_000", 1000), ("0_7", 7), ("0x_f", 15),
-            ("08", 0), ("1__0", 0), ("_1", 0), ("1_", 0), ("x", 0), ("", 0), ("-5", 0), ("1.5", 0), ("0", 0), ("00", 0), ("0x", 0),
-            ("18446744073709551616", 0), ("1 000", 0), ("é1", 0),
+            ("10", 10),
+            ("0x10", 16),
+            ("0X1F", 31),
+            ("010", 8),
+            ("0o10", 8),
+            ("0b101", 5),
+            ("1_000", 1000),
+            ("0_7", 7),
+            ("0x_f", 15),
+            ("08", 0),
+            ("1__0", 0),
+            ("_1", 0),
+            ("1_", 0),
+            ("x", 0),
+            ("", 0),
+            ("-5", 0),
+            ("1.5", 0),
+            ("0", 0),
+            ("00", 0),
+            ("0x", 0),
+            ("18446744073709551616", 0),
+            ("1 000", 0),
+            ("é1", 0),
         ] {
             assert_eq!(with(&format!("size = {text}\n")).installed_size, expected, "{text}");
         }
-        for (text, expected) in [("-5", -5), ("+5", 5), ("9223372036854775808", 0), ("-9223372036854775808", i64::MIN), ("--5", 0)] {
+        for (text, expected) in [
+            ("-5", -5),
+            ("+5", 5),
+            ("9223372036854775808", 0),
+            ("-9223372036854775808", i64::MIN),
+            ("--5", 0),
+        ] {
             assert_eq!(with(&format!("builddate = {text}\n")).build_time, expected, "{text}");
         }
     }
@@ -207,9 +234,15 @@ mod tests {
         use expect_test::expect;
         let mut all = String::new();
         for text in [
-            "pkgver = 1\n", "pkgname = a\n", "pkgname = a\npkgver = 1\n", "pkgname = a b\npkgver = 1\n", "pkgname = a\npkgver = 1 2\n",
-            "pkgname = a\npkgver = 1\npkgdesc = a\0b\n", "pkgname = a\npkgver = 1\npkgdesc = a\rP:forged\n",
-            "pkgname = a\npkgver = 1\ndepend = a\x1bb\n", "pkgname = a\npkgver = 1\nx\n",
+            "pkgver = 1\n",
+            "pkgname = a\n",
+            "pkgname = a\npkgver = 1\n",
+            "pkgname = a b\npkgver = 1\n",
+            "pkgname = a\npkgver = 1 2\n",
+            "pkgname = a\npkgver = 1\npkgdesc = a\0b\n",
+            "pkgname = a\npkgver = 1\npkgdesc = a\rP:forged\n",
+            "pkgname = a\npkgver = 1\ndepend = a\x1bb\n",
+            "pkgname = a\npkgver = 1\nx\n",
         ] {
             let hash = if text == "pkgname = a\npkgver = 1\n" { "" } else { HASH };
             let error = PackageInfo::parse(format!("{hash}{text}").as_bytes()).unwrap_err();

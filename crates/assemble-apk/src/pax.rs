@@ -150,7 +150,13 @@ mod tests {
 
     #[test]
     fn values_may_hold_line_ends_and_zero_bytes_where_they_are_no_text() {
-        let bytes = [rec("path", b"a"), rec("SCHILY.xattr.security.x", b"\n\0=\n"), rec("path", b"b"), rec("foo", b"")].concat();
+        let bytes = [
+            rec("path", b"a"),
+            rec("SCHILY.xattr.security.x", b"\n\0=\n"),
+            rec("path", b"b"),
+            rec("foo", b""),
+        ]
+        .concat();
         let got = parse(&bytes).unwrap();
         assert_eq!(got.path.as_deref(), Some(&b"b"[..]));
         assert_eq!(got.xattrs.get(&b"security.x"[..]).map(Vec::as_slice), Some(&b"\n\0=\n"[..]));
@@ -159,13 +165,31 @@ mod tests {
     #[test]
     fn malformed_records_are_refused() {
         for bad in [
-            &b"0 a=b\n"[..], b"5 a=b\n", b"7 a=b\n", b"99 a=b\n", b"x a=b\n", b"6 a=b", b"6 a b\n", b"-6 a=b\n", b"6 =ab\n",
-            b"99999999999999999999999 a=b\n", b"+6 a=b\n", b" a=b\n", b"a",
+            &b"0 a=b\n"[..],
+            b"5 a=b\n",
+            b"7 a=b\n",
+            b"99 a=b\n",
+            b"x a=b\n",
+            b"6 a=b",
+            b"6 a b\n",
+            b"-6 a=b\n",
+            b"6 =ab\n",
+            b"99999999999999999999999 a=b\n",
+            b"+6 a=b\n",
+            b" a=b\n",
+            b"a",
         ] {
             assert_eq!(parse(bad).unwrap_err(), PaxError::Record { at: 0 }, "{}", shown(bad));
         }
         assert!(parse(b"6 a=b\n").is_ok());
-        for (key, value) in [("size", &b"-1"[..]), ("size", b"9x"), ("uid", b"4294967296"), ("mtime", b"1.x"), ("mtime", b""), ("mtime", b"-")] {
+        for (key, value) in [
+            ("size", &b"-1"[..]),
+            ("size", b"9x"),
+            ("uid", b"4294967296"),
+            ("mtime", b"1.x"),
+            ("mtime", b""),
+            ("mtime", b"-"),
+        ] {
             assert_eq!(parse(&rec(key, value)).is_err(), !value.is_empty(), "{key} {value:?}");
         }
         assert_eq!(parse(&rec("path", b"a\0b")).unwrap_err(), PaxError::Nul { key: "path".into() });
@@ -174,8 +198,19 @@ mod tests {
     #[test]
     fn times_are_rounded_not_cut() {
         for (text, expected) in [
-            ("5", 5), ("5.4999", 5), ("5.5", 6), ("5.75", 6), ("5.999999999", 6), ("5.", 5), ("-5.5", -5), ("-5.51", -6), ("-5.75", -6),
-            ("-0.4", 0), ("-1", -1), ("1234567890.123456789012", 1_234_567_890), ("0.4999999999999", 0),
+            ("5", 5),
+            ("5.4999", 5),
+            ("5.5", 6),
+            ("5.75", 6),
+            ("5.999999999", 6),
+            ("5.", 5),
+            ("-5.5", -5),
+            ("-5.51", -6),
+            ("-5.75", -6),
+            ("-0.4", 0),
+            ("-1", -1),
+            ("1234567890.123456789012", 1_234_567_890),
+            ("0.4999999999999", 0),
         ] {
             assert_eq!(seconds(text.as_bytes()), Some(expected), "{text}");
         }

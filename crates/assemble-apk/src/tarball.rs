@@ -288,7 +288,9 @@ impl<R: BufRead> Walker<R> {
             self.name = header.path_bytes().into_owned();
             self.expect_content(size);
             match header.entry_type().as_byte() {
-                b'x' | b'L' | b'K' | b'g' => self.extension(header.entry_type().as_byte(), at, &mut extensions)?,
+                b'x' | b'L' | b'K' | b'g' => {
+                    self.extension(header.entry_type().as_byte(), at, &mut extensions)?;
+                }
                 _ => return self.item(header, at, size, extensions).map(Some),
             }
         }
@@ -314,22 +316,19 @@ impl<R: BufRead> Walker<R> {
         }
         extensions.seen = Some(at);
         let mut bytes = self.content_to_vec(limit)?;
-        let twice = match kind {
-            b'x' => {
-                let parsed = pax::parse(&bytes).map_err(|source| ArchiveError::Pax { at, source })?;
-                extensions.pax.replace(parsed).is_some()
+        let twice = if kind == b'x' {
+            let parsed = pax::parse(&bytes).map_err(|source| ArchiveError::Pax { at, source })?;
+            extensions.pax.replace(parsed).is_some()
+        } else {
+            // The text ends with a NUL in most archives.
+            while bytes.last() == Some(&0) {
+                bytes.pop();
             }
-            _ => {
-                // The text ends with a NUL in most archives.
-                while bytes.last() == Some(&0) {
-                    bytes.pop();
-                }
-                if bytes.contains(&0) {
-                    return Err(ArchiveError::Header { at, problem: "a long name holds a zero byte" });
-                }
-                let place = if kind == b'L' { &mut extensions.name } else { &mut extensions.link };
-                place.replace(bytes).is_some()
+            if bytes.contains(&0) {
+                return Err(ArchiveError::Header { at, problem: "a long name holds a zero byte" });
             }
+            let place = if kind == b'L' { &mut extensions.name } else { &mut extensions.link };
+            place.replace(bytes).is_some()
         };
         if twice {
             return Err(ArchiveError::Header { at, problem: "two extended headers belong to one entry" });
@@ -345,11 +344,8 @@ impl<R: BufRead> Walker<R> {
         extensions: Extensions,
     ) -> Result<Item, ArchiveError> {
         let attributes = extensions.pax.unwrap_or_default();
-        let name = attributes
-            .path
-            .clone()
-            .or(extensions.name)
-            .unwrap_or_else(|| header.path_bytes().into_owned());
+        let name =
+            attributes.path.clone().or(extensions.name).unwrap_or_else(|| header.path_bytes().into_owned());
         let link = attributes
             .link_path
             .clone()
@@ -372,8 +368,9 @@ impl<R: BufRead> Walker<R> {
         }
         let bad = |problem| ArchiveError::Header { at, problem };
         let old = header.as_old();
-        let unsigned =
-            |field: &[u8], problem| numeric(field).and_then(|n| u32::try_from(n).ok()).ok_or_else(|| bad(problem));
+        let unsigned = |field: &[u8], problem| {
+            numeric(field).and_then(|n| u32::try_from(n).ok()).ok_or_else(|| bad(problem))
+        };
         let end = self.at.checked_add(actual).ok_or_else(|| bad("the size is out of range"))?;
         Ok(Item {
             kind: kind(header),
@@ -390,7 +387,10 @@ impl<R: BufRead> Walker<R> {
                 Some(mtime) => mtime,
                 None => numeric(&old.mtime).ok_or_else(|| bad("the time is no number"))?,
             },
-            user: attributes.user.clone().unwrap_or_else(|| header.username_bytes().unwrap_or_default().to_vec()),
+            user: attributes
+                .user
+                .clone()
+                .unwrap_or_else(|| header.username_bytes().unwrap_or_default().to_vec()),
             group: attributes
                 .group
                 .clone()
@@ -412,7 +412,9 @@ fn check_header(header: &tar::Header, at: u64) -> Result<u64, ArchiveError> {
     if !sum_is_right(header) {
         return Err(bad("its checksum is wrong"));
     }
-    numeric(&header.as_old().size).and_then(|size| u64::try_from(size).ok()).ok_or_else(|| bad("the size is no number"))
+    numeric(&header.as_old().size)
+        .and_then(|size| u64::try_from(size).ok())
+        .ok_or_else(|| bad("the size is no number"))
 }
 
 fn kind(header: &tar::Header) -> ItemKind {

@@ -30,12 +30,15 @@ fn a_sound_package_opens() {
     for entry in &package.entries {
         let kind = match &entry.kind {
             EntryKind::Directory => "folder".to_owned(),
-            EntryKind::File(blob) => format!("{:?}", String::from_utf8(blob.read_to_vec(100).unwrap()).unwrap()),
+            EntryKind::File(blob) => {
+                format!("{:?}", String::from_utf8(blob.read_to_vec(100).unwrap()).unwrap())
+            }
             EntryKind::Symlink(target) => format!("-> {}", String::from_utf8_lossy(target)),
             EntryKind::HardLink { target, text } => format!("= {target} {}", String::from_utf8_lossy(text)),
         };
         let sum = entry.checksum.map_or_else(|| "-".to_owned(), |sum| sum.to_string());
-        writeln!(text, "{} {} {} {kind} {sum} {}", entry.path, entry.mode, entry.owner, entry.xattrs.len()).unwrap();
+        writeln!(text, "{} {} {} {kind} {sum} {}", entry.path, entry.mode, entry.owner, entry.xattrs.len())
+            .unwrap();
     }
     expect![[r##"
         /usr 0755 0:0 folder - 0
@@ -48,7 +51,10 @@ fn a_sound_package_opens() {
     .assert_eq(&text);
     assert_eq!(package.entries[5].xattrs[&b"security.capability"[..]], b"\x01\0\n=\n");
     let [script] = package.control_entries.as_slice() else { panic!("one script") };
-    assert_eq!((script.name.as_str(), script.mode.bits(), script.user.as_slice()), (".post-install", 0o755, &b"root"[..]));
+    assert_eq!(
+        (script.name.as_str(), script.mode.bits(), script.user.as_slice()),
+        (".post-install", 0o755, &b"root"[..])
+    );
     assert_eq!(script.content, b"#!/bin/sh\nexit 0\n");
     assert_eq!(package.id().to_string(), "sample-1.0-r0");
     let ends = member_ends(&sample().bytes);
@@ -75,7 +81,9 @@ fn real_packages_open_and_altered_ones_do_not() {
     assert_eq!(index.records.len(), 100);
     let mut opened = 0;
     for record in &index.records {
-        let Ok(bytes) = std::fs::read(folder.join(format!("{}-{}.apk", record.name, record.version))) else { continue };
+        let Ok(bytes) = std::fs::read(folder.join(format!("{}-{}.apk", record.name, record.version))) else {
+            continue;
+        };
         opened += 1;
         let checksum = record.checksum.unwrap();
         let open = |bytes: Vec<u8>| {
@@ -87,7 +95,7 @@ fn real_packages_open_and_altered_ones_do_not() {
         let ends = member_ends(&bytes);
         let mut codes = String::new();
         for (start, end) in [(0, ends[0]), (ends[0], ends[1]), (ends[1], ends[2])] {
-            for at in [start, start + 20, (start + end) / 2, end - 1] {
+            for at in [start, start + 20, usize::midpoint(start, end), end - 1] {
                 let mut altered = bytes.clone();
                 altered[at] ^= 0x10;
                 write!(codes, "{} ", open(altered).unwrap_err().code()).unwrap();
@@ -98,7 +106,10 @@ fn real_packages_open_and_altered_ones_do_not() {
         // The signature is not read, but a section that cannot be unpacked has no end.
         assert_eq!(lines[0], "apk/not-a-package apk/damaged apk/damaged apk/damaged ");
         // Nothing in the control section is looked at before its checksum; unpacking it comes first all the same.
-        assert!(lines[1].split_whitespace().all(|code| code == "apk/damaged" || code == "apk/checksum"), "{codes}");
+        assert!(
+            lines[1].split_whitespace().all(|code| code == "apk/damaged" || code == "apk/checksum"),
+            "{codes}"
+        );
         assert_eq!(lines[2], "apk/data-hash ".repeat(4));
     }
     assert_eq!(opened, 4);
@@ -135,11 +146,12 @@ fn broken_chains() {
     let other_ends = member_ends(&other.bytes);
     let hash = |bytes: &[u8]| assemble_types::Digest::of(bytes).hex();
     let info = |data: &[u8]| control_of(&format!("pkgname = a\npkgver = 1\ndatahash = {}\n", hash(data)));
-    let split = [&data[..], &gzip_member(&[0; 1024])].concat();
+    let split = [data, &gzip_member(&[0; 1024])].concat();
     let followed = [data, b"text"].concat();
     let cut = &data[..data.len() - 3];
     let damaged = [&data[..data.len() - 8], &[0; 8]].concat();
-    let twice = gzip_member(&tar_bytes(&[TarEntry::file(".PKGINFO", "x"), TarEntry::file(".PKGINFO", "x")], false));
+    let twice =
+        gzip_member(&tar_bytes(&[TarEntry::file(".PKGINFO", "x"), TarEntry::file(".PKGINFO", "x")], false));
     let folder = gzip_member(&tar_bytes(&[TarEntry::new(".PKGINFO", TarKind::Directory)], false));
     let nested = gzip_member(&tar_bytes(&[TarEntry::file("a/b", "x")], false));
     let large = gzip_member(&vec![0; (10 << 20) + 1]);
@@ -230,8 +242,10 @@ impl Spool for FullSpool {
 #[test]
 fn failures_of_the_host_are_told_from_those_of_the_package() {
     let apk = sample();
-    let expected =
-        assemble_apk::Expected { id: crate::kit::id("sample", "1.0-r0"), checksum: Checksum::parse(&apk.checksum).unwrap() };
+    let expected = assemble_apk::Expected {
+        id: crate::kit::id("sample", "1.0-r0"),
+        checksum: Checksum::parse(&apk.checksum).unwrap(),
+    };
     let blob = Blob::new(Arc::new(Failing), 100);
     let error = assemble_apk::open_package(&blob, &expected, &Limits::default(), &MemorySpool).unwrap_err();
     assert!(matches!(*error.problem, PackageProblem::Read(_)), "{error:?}");
@@ -239,7 +253,8 @@ fn failures_of_the_host_are_told_from_those_of_the_package() {
     assert_eq!(chain(&error), "sample-1.0-r0: the package file cannot be read: the medium is gone");
 
     let shorter = Blob::new(Arc::new(apk.bytes[..900].to_vec()), apk.bytes.len() as u64);
-    let error = assemble_apk::open_package(&shorter, &expected, &Limits::default(), &MemorySpool).unwrap_err();
+    let error =
+        assemble_apk::open_package(&shorter, &expected, &Limits::default(), &MemorySpool).unwrap_err();
     assert_eq!(error.kind(), Kind::Host, "{}", chain(&error));
 
     let blob = Blob::from_bytes(apk.bytes);
@@ -249,7 +264,11 @@ fn failures_of_the_host_are_told_from_those_of_the_package() {
 
 #[test]
 fn limits_hold() {
-    let apk = ApkBuilder::new("a", "1").file("f", vec![b'x'; 5000]).file("g", *b"x").xattr("user.x", &[b'v'; 3000]).build();
+    let apk = ApkBuilder::new("a", "1")
+        .file("f", vec![b'x'; 5000])
+        .file("g", *b"x")
+        .xattr("user.x", &[b'v'; 3000])
+        .build();
     let checksum = Checksum::parse(&apk.checksum).unwrap();
     let show = |limits: Limits| match open(apk.bytes.clone(), "a", "1", checksum, &limits) {
         Ok(_) => "opened".to_owned(),
@@ -280,9 +299,11 @@ fn limits_hold() {
 
 #[test]
 fn a_key_file_is_checked_when_it_is_read() {
-    let pem = std::fs::read(testdata("alpine/keys/alpine-devel@lists.alpinelinux.org-6165ee59.rsa.pub")).unwrap();
+    let pem =
+        std::fs::read(testdata("alpine/keys/alpine-devel@lists.alpinelinux.org-6165ee59.rsa.pub")).unwrap();
     let key = PublicKey::parse("k", &pem).unwrap();
-    let named = builtin_keys("dl-cdn.alpinelinux.org").into_iter().find(|k| k.name().contains("6165ee59")).unwrap();
+    let named =
+        builtin_keys("dl-cdn.alpinelinux.org").into_iter().find(|k| k.name().contains("6165ee59")).unwrap();
     assert_eq!(key.fingerprint(), named.fingerprint());
     assert_ne!(key, named);
 }

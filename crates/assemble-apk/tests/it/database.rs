@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use assemble_apk::{
-    Entry, EntryKind, Expected, InstalledPackage, Limits, Package, PackageInfo, Version, installed_db, open_package,
+    Entry, EntryKind, Expected, InstalledPackage, Limits, Package, PackageInfo, Version, installed_db,
+    open_package,
 };
 use assemble_testkit::ApkBuilder;
 use assemble_types::{Blob, MemorySpool};
@@ -24,16 +25,21 @@ fn open_file(path: &Path) -> Option<Package> {
     let ends = crate::kit::member_ends(&bytes);
     let (start, end) = if ends.len() == 3 { (ends[0], ends[1]) } else { (0, ends[0]) };
     let (name, version) = split_file_name(path.file_stem()?.to_str()?)?;
-    let expected =
-        Expected { id: crate::kit::id(name, version), checksum: assemble_apk::Checksum::of(&bytes[start..end]) };
+    let expected = Expected {
+        id: crate::kit::id(name, version),
+        checksum: assemble_apk::Checksum::of(&bytes[start..end]),
+    };
     open_package(&Blob::from_bytes(bytes), &expected, &Limits::default(), &MemorySpool).ok()
 }
 
 /// `name-version`, where the version begins behind the last dash that a digit follows, `-rN` aside.
 fn split_file_name(stem: &str) -> Option<(&str, &str)> {
-    stem.char_indices().filter(|(_, c)| *c == '-').map(|(at, _)| (&stem[..at], &stem[at + 1..])).find(|(_, version)| {
-        version.starts_with(|c: char| c.is_ascii_digit()) && Version::parse(version).is_ok_and(|v| v.is_valid())
-    })
+    stem.char_indices().filter(|(_, c)| *c == '-').map(|(at, _)| (&stem[..at], &stem[at + 1..])).find(
+        |(_, version)| {
+            version.starts_with(|c: char| c.is_ascii_digit())
+                && Version::parse(version).is_ok_and(|v| v.is_valid())
+        },
+    )
 }
 
 /// Every record that apko wrote in any case of the oracle is reproduced from its package, but where another package owns
@@ -51,14 +57,18 @@ fn records_are_those_of_apko() {
         let case = case.file_name().unwrap().to_str().unwrap().to_owned();
         for (arch, answer) in expected["archs"].as_object().into_iter().flatten() {
             let Some(text) = answer["files"]["usr/lib/apk/db/installed"].as_str() else { continue };
-            let folders = ["os", "alt", "tagged", "sha1", "unsigned", "broken"].map(|f| oracle.join("repo").join(f).join(arch));
-            let others = ["apko/packages", "alpine-3.19-iso", "alpine-3.19/main", "wolfi"].map(|f| real.join(f).join(arch));
+            let folders = ["os", "alt", "tagged", "sha1", "unsigned", "broken"]
+                .map(|f| oracle.join("repo").join(f).join(arch));
+            let others = ["apko/packages", "alpine-3.19-iso", "alpine-3.19/main", "wolfi"]
+                .map(|f| real.join(f).join(arch));
             for record in text.split_inclusive("\n\n") {
                 let field = |letter: &str| record.lines().find_map(|l| l.strip_prefix(letter)).unwrap();
                 let file = format!("{}-{}.apk", field("P:"), field("V:"));
                 let local = oracle.join(&case).join("repo").join(arch);
-                let candidates = folders.iter().chain(&others).chain([&local]).filter_map(|f| open_file(&f.join(&file)));
-                let Some(package) = candidates.into_iter().find(|p| p.checksum.to_string() == field("C:")) else {
+                let candidates =
+                    folders.iter().chain(&others).chain([&local]).filter_map(|f| open_file(&f.join(&file)));
+                let Some(package) = candidates.into_iter().find(|p| p.checksum.to_string() == field("C:"))
+                else {
                     panic!("{case}: {file} of {arch} is not in the kit");
                 };
                 let ours = written(&package);
@@ -108,9 +118,11 @@ fn owned<'a>(package: &'a Package, later: &[Package]) -> Vec<&'a Entry> {
 #[test]
 fn whole_databases_are_those_of_apko() {
     let Some(oracle) = kit("apko-oracle") else { return };
-    for (case, repository) in
-        [("001-minimal", "repo/os"), ("002-base-layout", "repo/os"), ("003-golden-apko", "../real/apko/packages")]
-    {
+    for (case, repository) in [
+        ("001-minimal", "repo/os"),
+        ("002-base-layout", "repo/os"),
+        ("003-golden-apko", "../real/apko/packages"),
+    ] {
         let expected = fs::read(oracle.join(case).join("expected.json")).unwrap();
         let expected: serde_json::Value = serde_json::from_slice(&expected).unwrap();
         for (arch, answer) in expected["archs"].as_object().unwrap() {
@@ -158,7 +170,11 @@ fn order_and_orphans() {
     )
     .unwrap();
     let text = written(&package);
-    let text: String = text.lines().filter(|l| !l.starts_with("C:") && !l.starts_with("S:")).map(|l| format!("{l}\n")).collect();
+    let text: String = text
+        .lines()
+        .filter(|l| !l.starts_with("C:") && !l.starts_with("S:"))
+        .map(|l| format!("{l}\n"))
+        .collect();
     expect![[r#"
         P:a
         V:1
@@ -201,7 +217,8 @@ fn order_and_orphans() {
 
 #[test]
 fn the_root_folder_has_no_place_for_a_mode() {
-    let root = |mode| open_built(&ApkBuilder::new("a", "1").dir("/").mode(mode).file("f", *b"").build()).unwrap();
+    let root =
+        |mode| open_built(&ApkBuilder::new("a", "1").dir("/").mode(mode).file("f", *b"").build()).unwrap();
     assert!(written(&root(0o755)).contains("\nF:\nR:f\n"));
     let package = root(0o700);
     let entries = package.entries.iter().collect();
@@ -217,7 +234,12 @@ fn databases_of_other_writers_are_read() {
     let text = "C:Q1kqFQHSGzXGq3k7gQTqb+GxbmnOw=\nP:musl\nV:1.2\nA:x86_64\nS:1\nI:667648\nT:the musl c library\nL:MIT\no:musl\n\
                 t:1699271358\np:so:libc.musl-x86_64.so.1=1 x\nr:libc\nq:1\nF:lib\nR:ld\na:0:0:755\nZ:Q1=\n\nP:b\nV:2\n";
     let records = installed_db::parse(text.as_bytes()).unwrap();
-    let shown: Vec<String> = records.iter().map(|r| format!("{} {} {} {} {} {:?}", r.name, r.version, r.arch, r.license, r.installed_size, r.provides)).collect();
+    let shown: Vec<String> = records
+        .iter()
+        .map(|r| {
+            format!("{} {} {} {} {} {:?}", r.name, r.version, r.arch, r.license, r.installed_size, r.provides)
+        })
+        .collect();
     assert_eq!(shown, [r#"musl 1.2 x86_64 MIT 667648 ["so:libc.musl-x86_64.so.1=1", "x"]"#, "b 2   0 []"]);
     assert_eq!(installed_db::parse(b"").unwrap(), []);
     let mut errors = String::new();

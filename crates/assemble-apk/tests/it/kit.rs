@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use assemble_apk::{
-    Checksum, Expected, Index, Keyring, Limits, Package, PackageError, PackageId, PackageName, PublicKey, Trust,
-    Version, open_package, read_index,
+    Checksum, Expected, Index, Keyring, Limits, Package, PackageError, PackageId, PackageName, PublicKey,
+    Trust, Version, open_package, read_index,
 };
 use assemble_testkit::{BuiltApk, TEST_KEY, TEST_KEY_NAME};
 use assemble_types::{Blob, MemorySpool};

@@ -7,11 +7,12 @@ use expect_test::expect;
 use crate::kit::{chain, open_built};
 
 /// The paths of a package, or why it is refused.
-fn result(builder: ApkBuilder) -> String {
+fn result(builder: &ApkBuilder) -> String {
     match open_built(&builder.build()) {
         Err(error) => format!("{} {}", assemble_types::Explain::code(&error), chain(&error)),
         Ok(package) => {
-            let paths: Vec<String> = package.entries.iter().map(|e| format!("{} {}", e.path, e.mtime)).collect();
+            let paths: Vec<String> =
+                package.entries.iter().map(|e| format!("{} {}", e.path, e.mtime)).collect();
             paths.join(", ")
         }
     }
@@ -26,15 +27,35 @@ fn names() {
     let long = "x".repeat(255);
     let mut text = String::new();
     for name in [
-        "usr/x", "/usr/x", "//usr//x", "usr/x/", "./usr/x", "usr/./x", "../x", "usr/../x", "..", "", "/", "a\nb", "a\x1b[31m", "a\x7f",
-        ".wh.x", "usr/.wh.x/y", "usr/.wh..wh..opq", "usr/.whx", "gr\u{f6}\u{df}e",
+        "usr/x",
+        "/usr/x",
+        "//usr//x",
+        "usr/x/",
+        "./usr/x",
+        "usr/./x",
+        "../x",
+        "usr/../x",
+        "..",
+        "",
+        "/",
+        "a\nb",
+        "a\x1b[31m",
+        "a\x7f",
+        ".wh.x",
+        "usr/.wh.x/y",
+        "usr/.wh..wh..opq",
+        "usr/.whx",
+        "gr\u{f6}\u{df}e",
     ] {
-        text.push_str(&format!("{name:?}: {}\n", result(file(name))));
+        text.push_str(&format!("{name:?}: {}\n", result(&file(name))));
     }
-    text.push_str(&format!("255: {}\n", result(file(&long)).replace(&long, "…")));
-    text.push_str(&format!("256: {}\n", result(file(&format!("{long}x"))).replace('x', "")));
-    text.push_str(&format!("4096: {}\n", result(file(&"ab/".repeat(1365).replacen('a', "aa", 1).replacen("b/", "b", 0)))));
-    text.push_str(&format!("5000: {}\n", result(file(&"ab/c".repeat(1250)))));
+    text.push_str(&format!("255: {}\n", result(&file(&long)).replace(&long, "…")));
+    text.push_str(&format!("256: {}\n", result(&file(&format!("{long}x"))).replace('x', "")));
+    text.push_str(&format!(
+        "4096: {}\n",
+        result(&file(&"ab/".repeat(1365).replacen('a', "aa", 1).replacen("b/", "b", 0)))
+    ));
+    text.push_str(&format!("5000: {}\n", result(&file(&"ab/c".repeat(1250)))));
     expect![[r#"
         "usr/x": /usr/x 0
         "/usr/x": /usr/x 0
@@ -71,28 +92,36 @@ fn hidden_files_at_the_top_are_left_out_until_something_else_comes() {
         .dir("usr")
         .file(".third", *b"t")
         .file("usr/.dot", *b"d");
-    assert_eq!(result(builder), "/usr 0, /.third 0, /usr/.dot 0");
-    assert_eq!(result(ApkBuilder::new("a", "1").dir(".hidden").file(".hidden/x", *b"")), "/.hidden/x 0");
-    assert_eq!(result(ApkBuilder::new("a", "1").file("..", *b"")), result(file("..")));
+    assert_eq!(result(&builder), "/usr 0, /.third 0, /usr/.dot 0");
+    assert_eq!(result(&ApkBuilder::new("a", "1").dir(".hidden").file(".hidden/x", *b"")), "/.hidden/x 0");
+    assert_eq!(result(&ApkBuilder::new("a", "1").file("..", *b"")), result(&file("..")));
 }
 
 #[test]
 fn of_a_name_listed_twice_the_last_wins() {
-    let package = open_built(&ApkBuilder::new("a", "1").file("x", *b"1").file("y", *b"2").file("//x", *b"3").build()).unwrap();
-    let shown: Vec<String> = package.entries.iter().map(|e| match &e.kind {
-        EntryKind::File(blob) => format!("{}={}", e.path, String::from_utf8(blob.read_to_vec(9).unwrap()).unwrap()),
-        other => format!("{other:?}"),
-    }).collect();
+    let package =
+        open_built(&ApkBuilder::new("a", "1").file("x", *b"1").file("y", *b"2").file("//x", *b"3").build())
+            .unwrap();
+    let shown: Vec<String> = package
+        .entries
+        .iter()
+        .map(|e| match &e.kind {
+            EntryKind::File(blob) => {
+                format!("{}={}", e.path, String::from_utf8(blob.read_to_vec(9).unwrap()).unwrap())
+            }
+            other => format!("{other:?}"),
+        })
+        .collect();
     assert_eq!(shown, ["/y=2", "/x=3"]);
     let folders = ApkBuilder::new("a", "1").dir("d").file("d/x", *b"1").dir("d/").mode(0o700).mtime(7);
-    assert_eq!(result(folders), "/d 7, /d/x 0");
+    assert_eq!(result(&folders), "/d 7, /d/x 0");
     let text = [
         ApkBuilder::new("a", "1").dir("d").file("d", *b"1"),
         ApkBuilder::new("a", "1").file("d", *b"1").dir("d/"),
         ApkBuilder::new("a", "1").dir("d").symlink("d", "/etc"),
     ]
     .into_iter()
-    .fold(String::new(), |text, builder| text + &result(builder) + "\n");
+    .fold(String::new(), |text, builder| text + &result(&builder) + "\n");
     expect![[r#"
         apk/clash a-1: /d is listed both as a folder and as something else
         apk/clash a-1: /d is listed both as a folder and as something else
@@ -121,7 +150,7 @@ fn kinds_and_links() {
         ("hard to nothing", ApkBuilder::new("a", "1").hardlink("y", "")),
         ("folder with slash", ApkBuilder::new("a", "1").dir("usr/")),
     ] {
-        text.push_str(&format!("{what}: {}\n", result(builder)));
+        text.push_str(&format!("{what}: {}\n", result(&builder)));
     }
     expect![[r#"
         char: apk/entry-kind a-1: /dev/x is a device, which a package cannot install
@@ -166,7 +195,11 @@ fn pax_records() {
         ("APK-TOOLS.checksum.SHA1", b"xyz"),
         ("SCHILY.xattr.", b"x"),
     ] {
-        text.push_str(&format!("{key}={:?}: {}\n", String::from_utf8_lossy(value), result(file("f").pax(key, value))));
+        text.push_str(&format!(
+            "{key}={:?}: {}\n",
+            String::from_utf8_lossy(value),
+            result(&file("f").pax(key, value))
+        ));
     }
     expect![[r#"
         path="usr/other": /usr/other 0

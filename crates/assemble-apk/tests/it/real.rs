@@ -20,7 +20,8 @@ fn all_packages_of_a_real_repository_open() {
         let packed = fs::read(folder.join(format!("{}-{}.apk", record.name, record.version))).unwrap();
         bytes += packed.len();
         let checksum = record.checksum.unwrap();
-        let package = open(packed, record.name.as_str(), record.version.as_str(), checksum, &Limits::default());
+        let package =
+            open(packed, record.name.as_str(), record.version.as_str(), checksum, &Limits::default());
         let package = package.unwrap_or_else(|error| panic!("{}", chain(&error)));
         entries += package.entries.len();
         assert_eq!((package.size, package.checksum), (record.size, checksum));
@@ -41,7 +42,10 @@ fn all_packages_of_a_real_repository_open() {
         }
         assert_eq!(info.depends, depends);
         assert_eq!(info.provides.len(), record.provides.len());
-        assert_eq!((info.installed_size, info.provider_priority), (record.installed_size, record.provider_priority));
+        assert_eq!(
+            (info.installed_size, info.provider_priority),
+            (record.installed_size, record.provider_priority)
+        );
     }
     println!("{entries} entries in {bytes} bytes");
     assert!(entries > 3000, "{entries}");
@@ -66,7 +70,12 @@ fn large_real_indexes() {
             assert!(record.checksum.is_some(), "{}", record.name);
             for constraint in record.depends.iter().chain(&record.install_if) {
                 let text = constraint.to_string();
-                assert_eq!(assemble_apk::Constraint::parse(&text).as_ref(), Ok(constraint), "{}", record.name);
+                assert_eq!(
+                    assemble_apk::Constraint::parse(&text).as_ref(),
+                    Ok(constraint),
+                    "{}",
+                    record.name
+                );
                 if !constraint.version.as_ref().is_none_or(assemble_apk::Version::is_valid) {
                     outside.push(text);
                 }
@@ -79,7 +88,8 @@ fn large_real_indexes() {
         assert!(outside.len() < 30, "{outside:?}");
         if part == "main" {
             let musl = index.records.iter().find(|r| r.name.as_str() == "musl").unwrap();
-            let provides: Vec<String> = musl.provides.iter().map(|p| p.clone().with_soname_rule().to_string()).collect();
+            let provides: Vec<String> =
+                musl.provides.iter().map(|p| p.clone().with_soname_rule().to_string()).collect();
             assert_eq!(provides, ["so:libc.musl-x86_64.so.1=0.1"]);
             assert!(index.records.iter().any(|r| !r.install_if.is_empty() && r.provides.len() > 20));
             assert!(index.records.iter().any(|r| r.depends.iter().any(|d| d.conflict)));
@@ -98,7 +108,7 @@ fn packages_of_many_builders() {
     let mut count = 0;
     for file in provenance.as_array().unwrap() {
         let path = file["dest"].as_str().unwrap();
-        if !std::path::Path::new(path).extension().is_some_and(|e| e == "apk") {
+        if std::path::Path::new(path).extension().is_none_or(|e| e != "apk") {
             continue;
         }
         let text = |key: &str| file[key].as_str().unwrap_or_default();
@@ -131,8 +141,8 @@ fn a_package_beside_an_index_of_other_packages() {
     let index = index(&folder, &keyring(&real.join("keys/alpine")));
     let record = index.records.iter().find(|r| r.name.as_str() == "alpine-baselayout").unwrap();
     let packed = fs::read(folder.join("alpine-baselayout-3.2.0-r23.apk")).unwrap();
-    let error =
-        open(packed, "alpine-baselayout", "3.2.0-r23", record.checksum.unwrap(), &Limits::default()).unwrap_err();
+    let error = open(packed, "alpine-baselayout", "3.2.0-r23", record.checksum.unwrap(), &Limits::default())
+        .unwrap_err();
     assert_eq!(error.code(), "apk/checksum");
     assert_eq!(error.kind().exit_code(), 5);
 }
@@ -151,7 +161,8 @@ fn version_3_is_told_apart() {
             } else if path.extension().is_some_and(|e| e == "apk") {
                 count += 1;
                 let checksum = Checksum::of(b"");
-                let error = open(fs::read(&path).unwrap(), "a", "1", checksum, &Limits::default()).unwrap_err();
+                let error =
+                    open(fs::read(&path).unwrap(), "a", "1", checksum, &Limits::default()).unwrap_err();
                 assert_eq!(error.code(), "apk/version-3", "{}", path.display());
             }
         }

@@ -4,8 +4,8 @@ use std::fs;
 
 use assemble_apk::{IndexError, Keyring, PublicKey, Trust, read_index};
 use assemble_testkit::{
-    ApkBuilder, OTHER_KEY, OTHER_KEY_NAME, RepositoryBuilder, SigningKey, TEST_KEY, TEST_KEY_NAME, TarEntry, gzip_member,
-    tar_bytes,
+    ApkBuilder, OTHER_KEY, OTHER_KEY_NAME, RepositoryBuilder, SigningKey, TEST_KEY, TEST_KEY_NAME, TarEntry,
+    gzip_member, tar_bytes,
 };
 use assemble_types::{Explain, Kind};
 use expect_test::expect;
@@ -18,7 +18,12 @@ fn repository() -> RepositoryBuilder {
 
 fn show(packed: &[u8], keyring: &Keyring, trust: Trust) -> String {
     match read_index(packed, keyring, trust) {
-        Ok(index) => format!("{} packages, {:?}, signed by {:?}", index.records.len(), index.description, index.signed_by),
+        Ok(index) => format!(
+            "{} packages, {:?}, signed by {:?}",
+            index.records.len(),
+            index.description,
+            index.signed_by
+        ),
         Err(error) => {
             assert_eq!(error.kind(), Kind::Integrity);
             assert!(!error.hints().is_empty());
@@ -46,8 +51,10 @@ fn signatures() {
     let (other, none) = (other_keyring(), Keyring::new());
     let other_over_body = sign(SigningKey::Other, "RSA256", body);
     let other_over_all = sign(SigningKey::Other, "RSA256", &signed);
-    let impostor: Keyring = [PublicKey::parse(TEST_KEY_NAME, OTHER_KEY.as_bytes()).unwrap()].into_iter().collect();
-    let without_ending: Keyring = [PublicKey::parse("testkit", TEST_KEY.as_bytes()).unwrap()].into_iter().collect();
+    let impostor: Keyring =
+        [PublicKey::parse(TEST_KEY_NAME, OTHER_KEY.as_bytes()).unwrap()].into_iter().collect();
+    let without_ending: Keyring =
+        [PublicKey::parse("testkit", TEST_KEY.as_bytes()).unwrap()].into_iter().collect();
     let mut altered = signed.clone();
     *altered.last_mut().unwrap() ^= 1;
     let both = member(&[
@@ -129,10 +136,22 @@ fn untrusted_indexes_are_read_if_that_is_asked_for() {
         ("cut", body[..body.len() - 9].to_vec(), test_keyring()),
         ("trailing", [body, b"x"].concat(), test_keyring()),
         ("empty member", gzip_member(&[]), test_keyring()),
-        ("two lists", gzip_member(&tar_bytes(&[TarEntry::file("APKINDEX", ""), TarEntry::file("APKINDEX", "")], true)), test_keyring()),
+        (
+            "two lists",
+            gzip_member(&tar_bytes(&[TarEntry::file("APKINDEX", ""), TarEntry::file("APKINDEX", "")], true)),
+            test_keyring(),
+        ),
         ("foreign entry", gzip_member(&tar_bytes(&[TarEntry::file("etc/passwd", "")], true)), test_keyring()),
         ("no list", gzip_member(&tar_bytes(&[TarEntry::file("DESCRIPTION", "d\n")], true)), test_keyring()),
-        ("in two members", [gzip_member(&tar_bytes(&[TarEntry::file("DESCRIPTION", "d\n")], false)), gzip_member(&tar_bytes(&[TarEntry::file("APKINDEX", "")], true))].concat(), test_keyring()),
+        (
+            "in two members",
+            [
+                gzip_member(&tar_bytes(&[TarEntry::file("DESCRIPTION", "d\n")], false)),
+                gzip_member(&tar_bytes(&[TarEntry::file("APKINDEX", "")], true)),
+            ]
+            .concat(),
+            test_keyring(),
+        ),
     ] {
         text.push_str(&format!("{what}: {}\n", show(&packed, &ring, Trust::AllowUntrusted)));
     }
@@ -157,10 +176,17 @@ fn an_index_cannot_fill_the_memory() {
     let bomb = gzip_member(&vec![0; (300 << 20) + 1]);
     let error = read_index(&bomb, &Keyring::new(), Trust::AllowUntrusted).unwrap_err();
     assert!(matches!(error, IndexError::TooLarge { limit: 314_572_800 }), "{error}");
-    let large = [member(&[TarEntry::file(".SIGN.RSA.a.rsa.pub", vec![0; 2 << 20])]), gzip_member(&[])].concat();
-    assert!(matches!(read_index(&large, &test_keyring(), Trust::Required), Err(IndexError::SignatureSize { .. })));
+    let large =
+        [member(&[TarEntry::file(".SIGN.RSA.a.rsa.pub", vec![0; 2 << 20])]), gzip_member(&[])].concat();
+    assert!(matches!(
+        read_index(&large, &test_keyring(), Trust::Required),
+        Err(IndexError::SignatureSize { .. })
+    ));
     let many = member(&[TarEntry::file(".SIGN.RSA.a.rsa.pub", *b"x")]).repeat(100);
-    assert!(matches!(read_index(&many, &test_keyring(), Trust::Required), Err(IndexError::SignatureSize { .. })));
+    assert!(matches!(
+        read_index(&many, &test_keyring(), Trust::Required),
+        Err(IndexError::SignatureSize { .. })
+    ));
 }
 
 /// Real indexes, and real ones with something wrong.
