@@ -98,7 +98,8 @@ mod tests {
                 BinarySources::PerPlatform(_) => unreachable!(),
             };
             assert_eq!(sources(&spec), path);
-            let bare = |spec: Spec| Spec { binary: None, places: Default::default(), ..spec };
+            let bare =
+                |spec: Spec| Spec { binary: None, places: std::collections::BTreeMap::default(), ..spec };
             assert_eq!(bare(spec), bare(spec_for_binary(path)));
         }
     }

@@ -133,7 +133,10 @@ pub(crate) fn read(source: &Source<'_>, mistakes: &mut Vec<Diagnostic>) -> Resul
                 return Err(());
             }
             Ok((Event::DocumentEnd, _)) => break,
-            Ok((event, span)) => reader.event(event, span.byte_range().unwrap_or(0..0))?,
+            Ok((event, span)) => {
+                let tag_range = span.tag_span().and_then(|tag| tag.byte_range());
+                reader.event(event, span.byte_range().unwrap_or(0..0), tag_range.as_ref())?;
+            }
         }
     }
     Ok(reader.root)
@@ -157,6 +160,8 @@ struct OpenMap {
     seen: BTreeMap<String, Range<usize>>,
     merged: Vec<Node>,
     key: Option<Key>,
+    /// A key of it was no text.
+    bad: bool,
 }
 
 enum Key {
@@ -176,24 +181,33 @@ struct Reader<'a, 's> {
 }
 
 impl Reader<'_, '_> {
-    fn event(&mut self, event: Event<'_>, range: Range<usize>) -> Result<(), ()> {
+    fn event(
+        &mut self,
+        event: Event<'_>,
+        range: Range<usize>,
+        tag_range: Option<&Range<usize>>,
+    ) -> Result<(), ()> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                self.tag(tag.as_deref(), &range);
+                let foreign = self.tag(tag.as_deref(), tag_range, &range);
                 if text.contains('\0') {
                     self.mistake("spec/value", "a text cannot hold a NUL character", &range, "");
                 }
                 let quoted =
                     style != ScalarStyle::Plain || tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
-                let node = Node::scalar_at(range, text.into_owned(), !quoted);
+                // A text that only lacks quotes is taken as meant, so that there is no second complaint about it.
+                let node = match foreign {
+                    Some(tag) => Node::scalar_at(range, tag, false),
+                    None => Node::scalar_at(range, text.into_owned(), !quoted),
+                };
                 self.done(node, anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.tag(tag.as_deref(), &range);
+                let _ = self.tag(tag.as_deref(), tag_range, &range);
                 self.enter(anchor, range.start, Items::List(Vec::new()))
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.tag(tag.as_deref(), &range);
+                let _ = self.tag(tag.as_deref(), tag_range, &range);
                 self.enter(anchor, range.start, Items::Map(OpenMap::default()))
             }
             Event::SequenceEnd | Event::MappingEnd => self.leave(range.end),
@@ -214,13 +228,15 @@ impl Reader<'_, '_> {
         self.mistakes.push(Diagnostic::new(code, message).at(self.source.span(range, label)));
     }
 
-    fn tag(&mut self, tag: Option<&Tag>, range: &Range<usize>) {
-        let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema() && tag.original() != "!") else { return };
-        let text = plain(&tag.original());
-        let diagnostic = Diagnostic::new("spec/yaml", format!("the YAML tag `{text}` means nothing here"))
-            .at(self.source.span(range, ""))
+    /// Complains about a tag of someone's own, and gives its text.
+    fn tag(&mut self, tag: Option<&Tag>, at: Option<&Range<usize>>, node: &Range<usize>) -> Option<String> {
+        let tag = tag.filter(|tag| !tag.is_yaml_core_schema() && tag.original() != "!")?.original();
+        let message = format!("the YAML tag `{}` means nothing here", plain(&tag));
+        let diagnostic = Diagnostic::new("spec/yaml", message)
+            .at(self.source.span(at.unwrap_or(node), ""))
             .help("if the text itself is meant, quote it: an unquoted `!` begins a tag");
         self.mistakes.push(diagnostic);
+        Some(tag)
     }
 
     fn count(&mut self, nodes: usize, range: &Range<usize>) -> Result<(), ()> {
@@ -251,6 +267,11 @@ impl Reader<'_, '_> {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let content = match open.items {
             Items::List(items) => Content::List(items),
+            // `{{ x }}`: what was complained about stands for the text that it was to become.
+            Items::Map(map) if map.bad && map.entries.is_empty() => {
+                let text = self.source.text().get(open.start..end).unwrap_or_default();
+                Content::Scalar(Scalar { text: text.to_owned(), plain: false })
+            }
             Items::Map(map) => Content::Map(self.merge(map)),
         };
         let (mut size, mut height) = (1, 0);
@@ -304,6 +325,7 @@ impl Reader<'_, '_> {
             None => {
                 let key = self.key(node);
                 if let Some(Open { items: Items::Map(map), .. }) = self.open.last_mut() {
+                    map.bad |= matches!(key, Key::Bad);
                     map.key = Some(key);
                 }
             }
@@ -382,7 +404,10 @@ fn too_deep(source: &Source<'_>, range: &Range<usize>) -> Diagnostic {
 
 /// Turns the parser's error into ours, with a cure for the ones that people meet.
 fn syntax(source: &Source<'_>, error: &ScanError) -> Diagnostic {
-    let start = error.marker().byte_offset().unwrap_or(0).min(source.text().len());
+    let mut start = error.marker().byte_offset().unwrap_or(0).min(source.text().len());
+    if matches!(error.kind(), ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation) {
+        start = source.text().get(..start).map_or(start, |before| before.trim_end_matches('\t').len());
+    }
     let here =
         start..start + source.text().get(start..).and_then(|t| t.chars().next()).map_or(0, char::len_utf8);
     let place = source.span(&here, "");
@@ -406,8 +431,20 @@ fn syntax(source: &Source<'_>, error: &ScanError) -> Diagnostic {
         .help(
             "quote a text that holds `: `; otherwise look at the indentation of this line and the one above",
         ),
-        ErrorKind::UnclosedQuotedScalar => make("a quote is opened and not closed"),
+        ErrorKind::UnclosedQuotedScalar
+        | ErrorKind::InvalidQuotedScalarIndent
+        | ErrorKind::DocumentIndicatorInQuotedScalar => {
+            let quote = source.text().get(..start).and_then(|before| before.rfind(['"', '\'']));
+            let range = quote.map_or(here, |at| at..at + 1);
+            Diagnostic::new("spec/yaml", "a quote is opened and not closed")
+                .at(source.span(&range, ""))
+                .help("close it, on the line where it is opened")
+        }
         ErrorKind::UnclosedFlowCollection { open } => make(&format!("a `{open}` is opened and not closed")),
+        ErrorKind::ExpectedBlockMappingKey | ErrorKind::InvalidIndentation => make(
+            "this line is indented unlike the ones around it",
+        )
+        .help("begin it in the column of the key that it belongs beside; `- ` begins an entry of a list"),
         kind => make(&format!("this is not YAML: {}", plain(&kind.to_string()))),
     }
 }

@@ -1,5 +1,9 @@
 //! Which keys there are, which are for later, and the words people bring from elsewhere.
 
+use crate::node::Entry;
+use crate::source::plain;
+use crate::yaml;
+
 /// A map of the spec, and what may stand in it.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -19,8 +23,8 @@ const NO_BASE: &str = "there is no base image: the contents are listed. `content
 const NAMED_BY_TAG: &str = "the name is not part of the content: give it with `--tag` when building";
 const RUN_NOTE: &str =
     "nothing runs while an image is put together: bring the result as a package, or with `contents.files`";
-const PORTS: &str = "write `ports`, such as `ports: [8080]`";
-const RUN_AS: &str = "write it below `accounts`:\naccounts:\n  run-as: 65532";
+const PORTS: &str = "write `ports: [{value|8080}]`";
+const RUN_AS: &str = "write it below `accounts`:\naccounts:\n  run-as: {value|65532}";
 const USERS_LATER: &str = "any number works with `accounts.run-as` without being declared";
 
 pub(crate) const TOP: Place = Place {
@@ -53,7 +57,7 @@ pub(crate) const TOP: Place = Place {
         (&["env", "envs", "env-vars", "variables", "vars"], "write `environment`, a map of names to values"),
         (&["user", "uid", "runas", "run-as-user", "userid", "username"], RUN_AS),
         (&["group", "gid"], "write it behind the user:\naccounts:\n  run-as: 65532:65532"),
-        (&["workdir", "working-dir", "working-directory", "cwd", "dir"], "write `work-dir`"),
+        (&["workdir", "working-dir", "working-directory", "cwd", "dir"], "write `work-dir: {value|/srv}`"),
         (&["expose", "exposes", "exposed-ports", "port", "publish"], PORTS),
         (&["copy", "add", "file", "assets"], FILES_EXAMPLE),
         (&["from", "base", "base-image", "parent", "scratch"], NO_BASE),
@@ -104,10 +108,10 @@ pub(crate) const TOP: Place = Place {
             &["ca", "cas", "ca-certificates", "certs", "cert"],
             "write `certificates`:\ncertificates:\n  additional:\n    - source: ./ca.pem",
         ),
-        (&["signal", "kill-signal"], "write `stop-signal`"),
+        (&["signal", "kill-signal"], "write `stop-signal: {value|SIGTERM}`"),
         (
             &["app", "bin", "executable", "program"],
-            "write it below `contents`:\ncontents:\n  binary: ./my-program",
+            "write it below `contents`:\ncontents:\n  binary: {value|./my-program}",
         ),
     ],
 };
@@ -229,7 +233,8 @@ fn bare(key: &str) -> String {
 }
 
 /// What to do about a key that does not exist at this place; nothing if there is no good guess.
-pub(crate) fn advice(place: &Place, key: &str) -> Option<String> {
+pub(crate) fn advice(place: &Place, entry: &Entry) -> Option<String> {
+    let key = entry.key.as_str();
     let bare_key = bare(key);
     let known = || place.keys.iter().chain(place.later.iter().map(|(name, _)| name));
     if let Some(same) = known().find(|name| bare(name) == bare_key) {
@@ -237,7 +242,7 @@ pub(crate) fn advice(place: &Place, key: &str) -> Option<String> {
     }
     if let Some((_, advice)) = place.words.iter().find(|(words, _)| words.iter().any(|w| bare(w) == bare_key))
     {
-        return Some((*advice).to_owned());
+        return Some(filled(advice, entry));
     }
     let exact =
         |other: &&&Place| other.path != place.path && other.keys.iter().any(|name| bare(name) == bare_key);
@@ -247,10 +252,20 @@ pub(crate) fn advice(place: &Place, key: &str) -> Option<String> {
         return Some(if other.path.is_empty() {
             format!("`{name}` belongs at the top level")
         } else {
-            format!("`{name}` belongs below `{}`:\n{}:\n  {name}: …", other.path, other.path)
+            let path = other.path;
+            filled(&format!("`{name}` belongs below `{path}`:\n{path}:\n  {name}: {{value|…}}"), entry)
         });
     }
     nearest(key, known().copied()).map(|near| format!("did you mean `{near}`?"))
+}
+
+/// Puts the entry's own value for `{value|example}`, if it is one text.
+fn filled(advice: &str, entry: &Entry) -> String {
+    let Some((head, rest)) = advice.split_once("{value|") else { return advice.to_owned() };
+    let Some((example, tail)) = rest.split_once('}') else { return advice.to_owned() };
+    let own = entry.value.scalar().filter(|scalar| !scalar.text.is_empty() && scalar.text.len() < 60);
+    let value = own.map_or_else(|| example.to_owned(), |scalar| yaml::number_or_text(&plain(&scalar.text)));
+    format!("{head}{value}{tail}")
 }
 
 /// The candidate that a few slips of the finger away could have been meant.

@@ -8,12 +8,16 @@ use assemble_types::SourceSpan;
 /// megabyte would be kept once for each of them.
 const LONGEST_SHOWN_LINE: usize = 400;
 
+const STEP: usize = 1024;
+
 /// The text of a spec and where its lines begin.
 #[derive(Debug)]
 pub(crate) struct Source<'a> {
     file: String,
     text: &'a str,
     starts: Vec<usize>,
+    /// How many characters begin before every [`STEP`]th byte: a spec may be one line of megabytes.
+    steps: Vec<usize>,
 }
 
 impl<'a> Source<'a> {
@@ -24,7 +28,16 @@ impl<'a> Source<'a> {
             b'\r' if bytes.get(at + 1) != Some(&b'\n') => Some(at + 1),
             _ => None,
         });
-        Self { file: plain(file), text, starts: std::iter::once(0).chain(breaks).collect() }
+        let counts = bytes.chunks(STEP).scan(0, |sum, chunk| {
+            *sum += characters(chunk);
+            Some(*sum)
+        });
+        Self {
+            file: plain(file),
+            text,
+            starts: std::iter::once(0).chain(breaks).collect(),
+            steps: std::iter::once(0).chain(counts).collect(),
+        }
     }
 
     pub(crate) fn text(&self) -> &'a str {
@@ -47,11 +60,17 @@ impl<'a> Source<'a> {
         SourceSpan {
             file: self.file.clone(),
             line: number(row + 1),
-            column: number(self.text[line_start..start].chars().count() + 1),
-            length: number(self.text[start..end].chars().count().max(1)),
+            column: number(self.before(start) - self.before(line_start) + 1),
+            length: number((self.before(end) - self.before(start)).max(1)),
             text: if line.len() <= LONGEST_SHOWN_LINE { shown_line(line) } else { String::new() },
             label: label.into(),
         }
+    }
+
+    /// How many characters begin before this byte.
+    fn before(&self, offset: usize) -> usize {
+        let step = offset / STEP;
+        self.steps[step] + characters(&self.text.as_bytes()[step * STEP..offset])
     }
 
     fn boundary(&self, offset: usize) -> usize {
@@ -61,6 +80,11 @@ impl<'a> Source<'a> {
         }
         offset
     }
+}
+
+/// Bytes that begin a character of UTF-8.
+fn characters(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
 fn number(n: usize) -> u32 {
@@ -148,6 +172,16 @@ mod tests {
             assert!(!plain(line).contains("hunter2"));
         }
         assert_eq!(shown_line("see https://h/a@b"), "see https://h/a@b");
+    }
+
+    #[test]
+    fn columns_are_counted_across_steps() {
+        let text = "é".repeat(3 * STEP);
+        let source = Source::new("f", &text);
+        for at in [0, 1, STEP / 2, STEP - 1, STEP, 2 * STEP + 7, 3 * STEP - 1] {
+            let span = source.span(&(2 * at..2 * at + 2), "");
+            assert_eq!((span.column as usize, span.length), (at + 1, 1));
+        }
     }
 
     #[test]

@@ -44,3 +44,12 @@ pub(crate) fn list<S: AsRef<str>>(items: &[S]) -> String {
     let items: Vec<String> = items.iter().map(|item| scalar(item.as_ref())).collect();
     format!("[{}]", items.join(", "))
 }
+
+/// A number may stand without quotes, for texts are taken as they are spelt.
+pub(crate) fn number_or_text(text: &str) -> String {
+    if !text.is_empty() && text.len() < 12 && text.bytes().all(|b| b.is_ascii_digit()) {
+        text.to_owned()
+    } else {
+        scalar(text)
+    }
+}

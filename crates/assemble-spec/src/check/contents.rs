@@ -100,6 +100,11 @@ fn binary(cx: &mut Cx<'_, '_>, entry: &Entry) -> Option<Binary> {
         }
         _ => BinarySources::One(program(cx, "contents.binary.source", &source.value, source)?),
     };
+    let name = match &sources {
+        BinarySources::One(source) => file_name(&source.value).map(plain),
+        BinarySources::PerPlatform(_) => None,
+    };
+    let name = name.as_deref().unwrap_or("app");
     let path = fields.get("path").and_then(|entry| {
         let path = cx.image_path("contents.binary.path", entry)?;
         let text = entry.value.scalar().map_or("", |scalar| scalar.text.as_str());
@@ -107,7 +112,7 @@ fn binary(cx: &mut Cx<'_, '_>, entry: &Entry) -> Option<Binary> {
             let diagnostic = cx
                 .wrong("spec/value", "`contents.binary.path` names a folder", &entry.value, "")
                 .help(format!(
-                    "write the whole path of the program, such as `{}/app`",
+                    "write the whole path of the program: `{}/{name}`",
                     plain(text.trim_end_matches('/'))
                 ));
             cx.report(diagnostic);

@@ -58,7 +58,7 @@ fn platforms(cx: &mut Cx<'_, '_>, spec: &Spec) {
     }
     for platform in spec.platforms.iter().filter(|platform| !sources.contains_key(&platform.value)) {
         let mut here = binary.span.clone();
-        here.label = "the programs are named here".to_owned();
+        here.label = "the programs are named here".into();
         let diagnostic = Diagnostic::new(
             "spec/missing",
             format!("`contents.binary` has no program for {}", platform.value),
@@ -96,8 +96,11 @@ fn targets(cx: &mut Cx<'_, '_>, spec: &Spec) {
     for (path, mut span) in wanted {
         if let Some(first) = taken.get(&path).filter(|first| **first != span) {
             let mut first = first.clone();
-            first.label = "first here".to_owned();
-            span.label = "again here".to_owned();
+            if (first.line, first.column) > (span.line, span.column) {
+                std::mem::swap(&mut first, &mut span);
+            }
+            first.label = "first here".into();
+            span.label = "again here".into();
             let diagnostic = Diagnostic::new("spec/conflict", format!("two things go to {path}"))
                 .at(span)
                 .at(first)

@@ -99,9 +99,13 @@ impl Cx<'_, '_> {
             };
             let what = if place.path.ends_with("[]") { "an entry of " } else { "" };
             let at = if range.is_empty() { &node.range } else { range };
+            let help = match place.path {
+                "" => format!("the smallest spec names a program:\n{SMALLEST}"),
+                _ => schema::listing(place),
+            };
             let diagnostic = self
                 .wrong_at("spec/type", format!("{what}{name} has to be a map, not {}", node.kind()), at, "")
-                .help(schema::listing(place));
+                .help(help);
             self.report(diagnostic);
             return None;
         };
@@ -122,7 +126,8 @@ impl Cx<'_, '_> {
 
     fn known(&mut self, place: &Place, entry: &Entry) {
         let key = entry.key.as_str();
-        if place.keys.contains(&key) {
+        // Advice takes time, and no more of it will be shown.
+        if place.keys.contains(&key) || self.mistakes.len() >= MOST_MISTAKES {
             return;
         }
         if let Some((_, advice)) = place.later.iter().find(|(name, _)| *name == key) {
@@ -136,10 +141,13 @@ impl Cx<'_, '_> {
         }
         let place_name = match place.path {
             "" => String::new(),
-            path => format!(" in `{path}`"),
+            path => match path.strip_suffix("[]") {
+                Some(list) => format!(" in an entry of `{list}`"),
+                None => format!(" in `{path}`"),
+            },
         };
         let message = format!("there is no key `{}`{place_name}", plain(key));
-        let help = schema::advice(place, key).unwrap_or_else(|| schema::listing(place));
+        let help = schema::advice(place, entry).unwrap_or_else(|| schema::listing(place));
         let diagnostic =
             self.wrong_at("spec/unknown-key", message, &entry.key_range, "unknown key").help(help);
         self.report(diagnostic);
@@ -174,7 +182,11 @@ impl Cx<'_, '_> {
             Content::Scalar(scalar) => {
                 let diagnostic = self
                     .wrong("spec/type", format!("`{name}` has to be a list"), &entry.value, "")
-                    .help(format!("write `{}: [{}]`", entry.key, crate::yaml::scalar(&plain(&scalar.text))));
+                    .help(format!(
+                        "write `{}: [{}]`",
+                        entry.key,
+                        crate::yaml::number_or_text(&plain(&scalar.text))
+                    ));
                 self.report(diagnostic);
             }
             Content::Map(_) => {
@@ -210,8 +222,17 @@ impl Cx<'_, '_> {
                     let message = format!("an entry of `{name}` has to be one text, not {}", node.kind());
                     let diagnostic = self.wrong("spec/type", message, node, "");
                     let diagnostic = match node.map() {
-                        // `- name: x` and `- a: b`, where the text itself holds `: `.
-                        Some([_]) => diagnostic.help("if the text holds `: `, quote it: '…'"),
+                        Some([Entry { key, value, .. }]) => match value.scalar() {
+                            Some(scalar)
+                                if matches!(key.as_str(), "name" | "package" | "url" | "path" | "port") =>
+                            {
+                                diagnostic.help(format!(
+                                    "write `- {}`",
+                                    crate::yaml::number_or_text(&plain(&scalar.text))
+                                ))
+                            }
+                            _ => diagnostic.help("if the text holds `: `, quote it: '…'"),
+                        },
                         _ => diagnostic,
                     };
                     self.report(diagnostic);

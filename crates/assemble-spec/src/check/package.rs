@@ -20,7 +20,7 @@ pub(super) fn parse(text: &str) -> Result<Constraint, Wrong> {
         };
         return wrong(format!("`{shown}` holds a space"), help);
     }
-    if text.ends_with(".apk") || text.starts_with("./") || text.starts_with("../") {
+    if text.strip_suffix(".apk").is_some() || text.starts_with("./") || text.starts_with("../") {
         return wrong(
             format!("`{shown}` is a file: a package is named without its version and ending"),
             "put the file into a repository folder with an index, and list that in `repositories`".to_owned(),

@@ -27,10 +27,11 @@ pub(super) fn check(cx: &mut Cx<'_, '_>, top: &Fields<'_>, spec: &mut Spec) {
         }
     }
     spec.work_dir = top.get("work-dir").and_then(|entry| work_dir(cx, entry));
+    let mut seen = std::collections::BTreeSet::new();
     for (node, text) in cx.texts("ports", *top, "ports") {
         match values::port(&text) {
-            Ok(port) if spec.ports.contains(&port) => {}
-            Ok(port) => spec.ports.push(port),
+            Ok(port) if seen.insert(port) => spec.ports.push(port),
+            Ok(_) => {}
             Err(wrong) => cx.report_wrong("spec/value", wrong, node),
         }
     }
@@ -122,7 +123,7 @@ fn command(cx: &mut Cx<'_, '_>, name: &str, entry: &Entry) -> (Option<Vec<String
             };
             let diagnostic = cx
                 .wrong("spec/value", message, &entry.value, "")
-                .help(format!("write the words as a list, where nothing needs quoting twice: `{name}: [/usr/bin/app, \"it's\"]`"));
+                .help(format!("write the words as a list, where nothing needs quoting twice: `{}: [/usr/bin/app, \"it's\"]`", name.split('.').next().unwrap_or(name)));
             cx.report(diagnostic);
             (None, None)
         }
@@ -216,7 +217,7 @@ fn archs(cx: &mut Cx<'_, '_>, top: &Fields<'_>, spec: &mut Spec) {
                 let span = cx.span(&node.range, "");
                 if let Some(first) = spec.platforms.iter().find(|platform| platform.value == value) {
                     let mut first = first.span.clone();
-                    first.label = "first here".to_owned();
+                    first.label = "first here".into();
                     let diagnostic = cx
                         .wrong("spec/conflict", format!("{value} is listed twice"), node, "again here")
                         .at(first);

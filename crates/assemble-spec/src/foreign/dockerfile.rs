@@ -109,7 +109,7 @@ fn apply(
         "COPY" | "ADD" => copy(stage, instruction, &rest, stages),
         "RUN" => run(stage, &rest),
         "HEALTHCHECK" => {
-            draft.note("HEALTHCHECK is no part of OCI images: set it where the image is deployed")
+            draft.note("HEALTHCHECK is no part of OCI images: set it where the image is deployed");
         }
         _ => {}
     }
@@ -231,7 +231,9 @@ fn run(stage: &mut Stage, rest: &str) {
     let script = json_words(rest).map_or_else(|| rest.to_owned(), |words| words.join(" "));
     let mut other = false;
     for part in script.split([';', '&', '|']).map(str::trim).filter(|part| !part.is_empty()) {
-        let words: Vec<&str> = part.split_whitespace().collect();
+        let words =
+            words::split(part).unwrap_or_else(|_| part.split_whitespace().map(str::to_owned).collect());
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let install = words.iter().position(|word| matches!(*word, "add" | "install"));
         match (words.first().copied(), install) {
             (Some("apk"), Some(at)) if words[at] == "add" => {
@@ -239,11 +241,10 @@ fn run(stage: &mut Stage, rest: &str) {
                     stage.draft.package(name);
                 }
             }
-            (Some("apk" | "rm"), _) => {}
             (Some("apt-get" | "apt" | "dnf" | "yum" | "microdnf"), Some(at)) => {
                 stage.foreign_packages.extend(arguments(&words[at + 1..]).map(str::to_owned));
             }
-            (Some("apt-get" | "apt" | "dnf" | "yum" | "microdnf"), _) => {}
+            (Some("apk" | "rm" | "apt-get" | "apt" | "dnf" | "yum" | "microdnf"), _) => {}
             _ => other = true,
         }
     }
@@ -353,10 +354,9 @@ fn base(stage: &mut Stage, needs_shell: bool) {
                 _ => version.splitn(3, '.').take(2).collect::<Vec<_>>().join("."),
             };
             let package = match (name, number.as_str()) {
-                ("nginx" | "redis", _) => name.to_owned(),
+                ("nginx" | "redis", _) | ("python" | "ruby" | "postgres", "") => name.to_owned(),
                 ("node", "") => "nodejs".to_owned(),
                 ("node", number) => format!("nodejs-{number}"),
-                (_, "") => name.to_owned(),
                 (name, number) => format!("{name}-{number}"),
             };
             draft.repositories.push(WOLFI.to_owned());

@@ -110,7 +110,7 @@ impl Draft {
         }
         one(&mut out, "stop-signal", self.stop_signal.as_ref().filter(|signal| fits::signal(signal)));
         if let Some(user) = self.run_as.as_ref().filter(|user| fits::user(user)) {
-            let _ = writeln!(out, "accounts:\n  run-as: {}", number_or_text(user));
+            let _ = writeln!(out, "accounts:\n  run-as: {}", yaml::number_or_text(user));
         }
         map(&mut out, "annotations", &self.annotations);
         out
@@ -185,15 +185,6 @@ fn map(out: &mut String, key: &str, pairs: &[(String, String)]) {
     }
     let _ = writeln!(out, "{key}:");
     for (name, value) in pairs {
-        let _ = writeln!(out, "  {}: {}", yaml::scalar(name), number_or_text(value));
-    }
-}
-
-/// A number may stand without quotes, for texts are taken as they are spelt.
-fn number_or_text(text: &str) -> String {
-    if !text.is_empty() && text.len() < 12 && text.bytes().all(|b| b.is_ascii_digit()) {
-        text.to_owned()
-    } else {
-        yaml::scalar(text)
+        let _ = writeln!(out, "  {}: {}", yaml::scalar(name), yaml::number_or_text(value));
     }
 }

@@ -128,9 +128,9 @@ vcs-url: ""
     assert!(matches!(&certificates[0].source, CertificateSource::File(file) if file.value == "./ca.pem"));
     assert!(matches!(&certificates[1].source, CertificateSource::Inline(pem) if pem.ends_with("-----\n")));
     let place = |path: &str| spec.span_of(path).map(ToString::to_string);
-    assert_eq!(place("entrypoint").as_deref(), Some("a.yaml:27:1"));
-    assert_eq!(place("accounts.run-as").as_deref(), Some("a.yaml:36:20"));
-    assert_eq!(place("environment.C").as_deref(), Some("a.yaml:29:29"));
+    assert_eq!(place("entrypoint").as_deref(), Some("a.yaml:26:1"));
+    assert_eq!(place("accounts.run-as").as_deref(), Some("a.yaml:35:20"));
+    assert_eq!(place("environment.C").as_deref(), Some("a.yaml:28:30"));
     assert_eq!(place("contents.binary").as_deref(), Some("a.yaml:10:11"));
     assert_eq!(place("nothing"), None);
 }

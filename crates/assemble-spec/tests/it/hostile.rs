@@ -24,7 +24,12 @@ fn alias_bomb() {
     {
         yaml += &format!("{name}: &{name} [{}]\n", vec![format!("*{of}"); 9].join(", "));
     }
-    soon_refused(&yaml, expect!["a.yaml:6:8 spec/too-large: the spec has more than 200000 values once its aliases are unfolded"]);
+    soon_refused(
+        &yaml,
+        expect![
+            "a.yaml:6:8 spec/too-large: the spec has more than 200000 values once its aliases are unfolded"
+        ],
+    );
 }
 
 #[test]
@@ -34,17 +39,34 @@ fn merge_bomb() {
         let of = if n == 1 { "a".to_owned() } else { format!("m{}", n - 1) };
         yaml += &format!("m{n}: &m{n} {{<<: *{of}, n: [*{of}, *{of}]}}\n");
     }
-    soon_refused(&yaml, expect!["a.yaml:14:26 spec/too-large: the spec has more than 200000 values once its aliases are unfolded"]);
+    soon_refused(
+        &yaml,
+        expect![
+            "a.yaml:14:26 spec/too-large: the spec has more than 200000 values once its aliases are unfolded"
+        ],
+    );
 }
 
 #[test]
 fn nesting() {
-    soon_refused(&"[".repeat(20_000), expect!["a.yaml:1:65 spec/too-large: lists and maps are nested more than 64 deep"]);
-    soon_refused(&"{a: ".repeat(20_000), expect!["a.yaml:1:257 spec/too-large: lists and maps are nested more than 64 deep"]);
-    soon_refused(&"- ".repeat(20_000), expect!["a.yaml:1:129 spec/too-large: lists and maps are nested more than 64 deep"]);
+    soon_refused(
+        &"[".repeat(20_000),
+        expect!["a.yaml:1:65 spec/too-large: lists and maps are nested more than 64 deep"],
+    );
+    soon_refused(
+        &"{a: ".repeat(20_000),
+        expect!["a.yaml:1:257 spec/too-large: lists and maps are nested more than 64 deep"],
+    );
+    soon_refused(
+        &"- ".repeat(20_000),
+        expect!["a.yaml:1:129 spec/too-large: lists and maps are nested more than 64 deep"],
+    );
     let deep: String = (0..20_000).map(|n| " ".repeat(n % 900) + "a:\n").collect();
     assert!(parse_spec("a.yaml", deep.as_bytes()).is_err());
-    soon_refused(&"? ".repeat(20_000), expect!["a.yaml:1:129 spec/too-large: lists and maps are nested more than 64 deep"]);
+    soon_refused(
+        &"? ".repeat(20_000),
+        expect!["a.yaml:1:129 spec/too-large: lists and maps are nested more than 64 deep"],
+    );
     let mut chain = String::from("a0: &a0 [x]\n");
     for n in 1..100 {
         chain += &format!("a{n}: &a{n} [*a{}]\n", n - 1);
@@ -54,7 +76,10 @@ fn nesting() {
 
 #[test]
 fn an_alias_of_itself() {
-    soon_refused("contents: &a\n  binary: *a\n", expect!["a.yaml:2:11 spec/yaml: an alias cannot stand inside what it refers to"]);
+    soon_refused(
+        "contents: &a\n  binary: *a\n",
+        expect!["a.yaml:2:11 spec/yaml: an alias cannot stand inside what it refers to"],
+    );
 }
 
 #[test]
@@ -72,6 +97,18 @@ fn a_large_spec_is_read() {
         yaml += &format!("    - package-{n}>=1.{n}-r0\n");
     }
     assert_eq!(parse_spec("a.yaml", yaml.as_bytes()).unwrap().packages.len(), 60_000);
+}
+
+#[test]
+fn a_large_spec_in_one_line() {
+    let packages: Vec<String> = (0..60_000).map(|n| format!("\"package-{n}\"")).collect();
+    let yaml =
+        format!("{{\"contents\": {{\"repositories\": [\"./r\"], \"packages\": [{}]}}}}", packages.join(","));
+    let start = Instant::now();
+    let spec = parse_spec("a.yaml", yaml.as_bytes()).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert_eq!(spec.packages.len(), 60_000);
+    assert_eq!(spec.packages[1].span.to_string(), "a.yaml:1:65");
 }
 
 #[test]
@@ -143,6 +180,7 @@ fn mutations_never_panic() {
         }
         if let Err(diagnostics) = parse_spec("a.yaml", &bytes) {
             places_are_sound(&diagnostics, &bytes);
+            crate::foreign::shown_spec_parses(&diagnostics);
         }
     }
 }

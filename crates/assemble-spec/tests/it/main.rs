@@ -1,5 +1,13 @@
 //! Specs as people write them, and what they are told.
 
+// `UPDATE_EXPECT=1` writes raw strings with hashes; helpers of tests may unwrap.
+#![allow(
+    clippy::needless_raw_string_hashes,
+    clippy::needless_pass_by_value,
+    clippy::format_push_string,
+    clippy::unwrap_used
+)]
+
 mod accepted;
 mod folders;
 mod foreign;

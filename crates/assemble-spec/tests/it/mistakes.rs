@@ -6,13 +6,16 @@ use crate::refused;
 
 #[test]
 fn nothing_at_all() {
-    refused("", expect![[r#"
+    refused(
+        "",
+        expect![[r#"
         error[spec/empty]: the spec is empty
          --> a.yaml:1:1
           help: the smallest spec names a program:
                 contents:
                   binary: ./my-program
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -101,7 +104,9 @@ fn a_list_instead_of_a_spec() {
              --> a.yaml:1:1
             1 | - contents
               | ^^^^^^^^^^
-              help: known here: `contents`, `entrypoint`, `cmd`, `environment`, `work-dir`, `ports`, `volumes`, `stop-signal`, `annotations`, `accounts`, `archs`, `certificates`, `format`
+              help: the smallest spec names a program:
+                    contents:
+                      binary: ./my-program
         "#]],
     );
 }
@@ -117,7 +122,9 @@ hello there
              --> a.yaml:1:1
             1 | hello there
               | ^^^^^^^^^^^
-              help: known here: `contents`, `entrypoint`, `cmd`, `environment`, `work-dir`, `ports`, `volumes`, `stop-signal`, `annotations`, `accounts`, `archs`, `certificates`, `format`
+              help: the smallest spec names a program:
+                    contents:
+                      binary: ./my-program
         "#]],
     );
 }
@@ -250,7 +257,7 @@ user: 1000
               | ^^^^ unknown key
               help: write it below `accounts`:
                     accounts:
-                      run-as: 65532
+                      run-as: 1000
         "#]],
     );
 }
@@ -275,7 +282,7 @@ working-dir: /srv
              --> a.yaml:4:1
             4 | working-dir: /srv
               | ^^^^^^^^^^^ unknown key
-              help: write `work-dir`
+              help: write `work-dir: /srv`
         "#]],
     );
 }
@@ -293,7 +300,7 @@ expose: 8080
              --> a.yaml:3:1
             3 | expose: 8080
               | ^^^^^^ unknown key
-              help: write `ports`, such as `ports: [8080]`
+              help: write `ports: [8080]`
         "#]],
     );
 }
@@ -457,7 +464,7 @@ binary: ./x
               | ^^^^^^ unknown key
               help: `binary` belongs below `contents`:
                     contents:
-                      binary: …
+                      binary: ./x
         "#]],
     );
 }
@@ -477,7 +484,7 @@ run-as: 1000
               | ^^^^^^ unknown key
               help: write it below `accounts`:
                     accounts:
-                      run-as: 65532
+                      run-as: 1000
         "#]],
     );
 }
@@ -530,25 +537,25 @@ contents:
       owner: 1
 ",
         expect![[r#"
-            error[spec/unknown-key]: there is no key `src` in `contents.files[]`
+            error[spec/unknown-key]: there is no key `src` in an entry of `contents.files`
              --> a.yaml:3:7
             3 |     - src: ./a
               |       ^^^ unknown key
               help: write `source`
 
-            error[spec/unknown-key]: there is no key `dest` in `contents.files[]`
+            error[spec/unknown-key]: there is no key `dest` in an entry of `contents.files`
              --> a.yaml:4:7
             4 |       dest: /b
               |       ^^^^ unknown key
               help: write `path`
 
-            error[spec/unknown-key]: there is no key `mode` in `contents.files[]`
+            error[spec/unknown-key]: there is no key `mode` in an entry of `contents.files`
              --> a.yaml:5:7
             5 |       mode: 0644
               |       ^^^^ unknown key
               help: write `permissions`
 
-            error[spec/unknown-key]: there is no key `owner` in `contents.files[]`
+            error[spec/unknown-key]: there is no key `owner` in an entry of `contents.files`
              --> a.yaml:6:7
             6 |       owner: 1
               |       ^^^^^ unknown key
@@ -743,9 +750,9 @@ contents:
 ",
         expect![[r#"
             error[spec/yaml]: a tab is used for indentation
-             --> a.yaml:2:2
+             --> a.yaml:2:1
             2 |  binary: ./x
-              |  ^
+              | ^
               help: use spaces: YAML forbids tabs there
         "#]],
     );
@@ -794,8 +801,11 @@ contents:
   binary: "./x
 "#[1..],
         expect![[r#"
-            error[spec/yaml]: this is not YAML: invalid indentation in multiline quoted scalar
-             --> a.yaml:3:1
+            error[spec/yaml]: a quote is opened and not closed
+             --> a.yaml:2:11
+            2 |   binary: "./x
+              |           ^
+              help: close it, on the line where it is opened
         "#]],
     );
 }
@@ -850,16 +860,10 @@ contents:
     - !foo
 ",
         expect![[r#"
-            error[spec/value]: an entry of `contents.packages` is empty
-             --> a.yaml:3:3
-            3 |   packages:
-              |   ^^^^^^^^
-              help: remove the line, or quote what begins with `#`
-
             error[spec/yaml]: the YAML tag `!foo` means nothing here
-             --> a.yaml:4:11
+             --> a.yaml:4:7
             4 |     - !foo
-              |           ^
+              |       ^^^^
               help: if the text itself is meant, quote it: an unquoted `!` begins a tag
         "#]],
     );
@@ -873,12 +877,6 @@ contents:
   binary: {{ .Binary }}
 ",
         expect![[r#"
-            error[spec/missing]: `contents.binary` names no `source`
-             --> a.yaml:2:3
-            2 |   binary: {{ .Binary }}
-              |   ^^^^^^
-              help: write `source: PATH`, relative to the spec's folder
-
             error[spec/yaml]: a key has to be one word, not a list or map
              --> a.yaml:2:12
             2 |   binary: {{ .Binary }}
@@ -897,10 +895,11 @@ contents:
  ports: [80]
 ",
         expect![[r#"
-            error[spec/yaml]: this is not YAML: while parsing a block mapping, did not find expected key
+            error[spec/yaml]: this line is indented unlike the ones around it
              --> a.yaml:3:2
             3 |  ports: [80]
               |  ^
+              help: begin it in the column of the key that it belongs beside; `- ` begins an entry of a list
         "#]],
     );
 }
@@ -1065,7 +1064,7 @@ contents:
              --> a.yaml:4:11
             4 |     path: /app/
               |           ^^^^^
-              help: write the whole path of the program, such as `/app/app`
+              help: write the whole path of the program: `/app/x`
         "#]],
     );
 }
@@ -1406,12 +1405,12 @@ contents:
 ",
         expect![[r#"
             error[spec/conflict]: two things go to /usr/bin/x
-             --> a.yaml:2:11
-            2 |   binary: ./x
-              |           ^^^ again here
-             ::: a.yaml:5:13
+             --> a.yaml:5:13
             5 |       path: /usr/bin/x
-              |             ---------- first here
+              |             ^^^^^^^^^^ again here
+             ::: a.yaml:2:11
+            2 |   binary: ./x
+              |           --- first here
               help: give one of them another `path`
 
             error[spec/conflict]: two things go to /usr/bin/x
@@ -1681,7 +1680,7 @@ contents:
              --> a.yaml:4:7
             4 |     - name: busybox
               |       ^^^^^^^^^^^^^
-              help: if the text holds `: `, quote it: '…'
+              help: write `- busybox`
         "#]],
     );
 }
@@ -1844,7 +1843,7 @@ cmd: a\
              --> a.yaml:4:12
             4 |   command: /x 'it
               |            ^^^^^^
-              help: write the words as a list, where nothing needs quoting twice: `entrypoint.command: [/usr/bin/app, "it's"]`
+              help: write the words as a list, where nothing needs quoting twice: `entrypoint: [/usr/bin/app, "it's"]`
 
             error[spec/value]: `cmd` ends in a backslash
              --> a.yaml:5:6
@@ -2014,7 +2013,7 @@ ports: 8080
              --> a.yaml:3:8
             3 | ports: 8080
               |        ^^^^
-              help: write `ports: ["8080"]`
+              help: write `ports: [8080]`
         "#]],
     );
 }
