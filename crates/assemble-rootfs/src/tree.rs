@@ -217,6 +217,9 @@ impl Tree {
     }
 
     /// Adds a node that no name refers to yet.
+    ///
+    /// # Panics
+    /// With 2^32 nodes, for which there is no memory.
     pub fn add(&mut self, node: Node) -> NodeId {
         let id = NodeId(u32::try_from(self.nodes.len()).expect("a tree holds fewer than 2^32 nodes"));
         self.nodes.push(node);
@@ -244,6 +247,7 @@ impl Tree {
     ///
     /// Links are followed as the kernel does: absolute ones from the image's root, relative ones from the folder that
     /// the link really lies in, `..` at the root stays at the root.
+    #[allow(clippy::missing_panics_doc, reason = "its parts were checked when they came into the tree")]
     pub fn resolve(&self, path: &ImagePath, follow_last: bool) -> Result<Resolved, TreeError> {
         let mut todo: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
         let mut trail: Vec<(NodeId, Vec<u8>)> = Vec::new();

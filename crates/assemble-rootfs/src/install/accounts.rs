@@ -4,7 +4,8 @@ use assemble_types::{ImagePath, Owner};
 
 use super::error::InstallError;
 use super::root::{Root, split};
-use super::text::{MAX_LINE, lines, shown, trim};
+use super::text::{MAX_LINE, lines, trim};
+use crate::shown::shown;
 
 const FOR: &str = "the accounts";
 const PASSWD: &[u8] = b"etc/passwd";

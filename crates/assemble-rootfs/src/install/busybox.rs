@@ -3,10 +3,10 @@
 use assemble_apk::Package;
 use assemble_types::ImagePath;
 
+use super::busybox_table;
 use super::error::InstallError;
 use super::root::{Root, split};
 use super::text::join_clean;
-use super::{busybox_table, id_of};
 use crate::tree::Body;
 
 const FOR: &str = "the links to busybox";
@@ -56,7 +56,7 @@ fn commands(root: &Root, package: &Package) -> Result<Vec<Vec<u8>>, InstallError
             .collect());
     }
     let version = basic_version(package.info.version.as_str())
-        .ok_or_else(|| InstallError::BusyboxVersion { package: id_of(package) })?;
+        .ok_or_else(|| InstallError::BusyboxVersion { package: package.id() })?;
     Ok(busybox_table::links(version).into_iter().map(String::into_bytes).collect())
 }
 

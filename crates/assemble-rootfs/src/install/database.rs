@@ -1,6 +1,6 @@
 //! The database of installed packages, their scripts and their triggers.
 
-use assemble_apk::Package;
+use assemble_apk::{InstalledPackage, Package, installed_db};
 use assemble_types::Timestamp;
 
 use super::InstallInput;
@@ -9,7 +9,7 @@ use super::root::Root;
 use super::skeleton::{INSTALLED, SCRIPTS, TRIGGERS};
 use super::text::MAX_LINE;
 use super::unpack::Placed;
-use super::{id_of, ustar};
+use super::ustar;
 
 const FOR: &str = "the database of installed packages";
 
@@ -21,15 +21,9 @@ pub(super) fn write(
     placed: &Placed<'_>,
 ) -> Result<usize, InstallError> {
     let packages: Vec<_> = input.packages.iter().enumerate().collect();
-    let records: Vec<_> = packages
-        .iter()
-        .map(|(i, package)| assemble_apk::installed_db::InstalledPackage {
-            package,
-            entries: placed.kept(*i),
-        })
-        .collect();
-    let text = assemble_apk::installed_db::write(&records)
-        .map_err(|source| InstallError::Database { source: Box::new(source) })?;
+    let records: Vec<_> =
+        packages.iter().map(|(i, package)| InstalledPackage { package, entries: placed.kept(*i) }).collect();
+    let text = installed_db::write(&records).map_err(|source| InstallError::Database { source })?;
     let readable = readable(&text);
     root.write(INSTALLED, text, 0o644, FOR)?;
     let time = input.source_date_epoch.unwrap_or_default();
@@ -49,7 +43,7 @@ fn readable(text: &[u8]) -> usize {
 fn scripts(packages: &[Package], time: Timestamp) -> Vec<u8> {
     let mut out = Vec::new();
     for package in packages {
-        let id = id_of(package);
+        let id = package.id();
         for entry in &package.control_entries {
             if entry.name == ".PKGINFO" || entry.mode.bits() & 0o555 != 0o555 {
                 continue;
@@ -79,7 +73,7 @@ pub(super) fn build_date_epoch(
     }
     for package in readable {
         let built = Timestamp::from_seconds(package.info.build_time)
-            .map_err(|source| InstallError::BuildTime { package: id_of(package), source })?;
+            .map_err(|source| InstallError::BuildTime { package: package.id(), source })?;
         newest = newest.max(built);
     }
     Ok(newest)

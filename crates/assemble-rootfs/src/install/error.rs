@@ -2,10 +2,10 @@
 
 use std::io;
 
-use assemble_apk::PackageId;
+use assemble_apk::{InstalledDbError, PackageId};
 use assemble_types::{Explain, ImagePath, ImagePathError, Kind, TimestampError};
 
-use super::text::shown;
+use crate::shown::shown;
 
 /// Why packages could not be installed.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +103,7 @@ pub enum InstallError {
         source: TimestampError,
     },
     /// A key's name would lead out of the folder of keys.
-    #[error("key `{}`: expected a plain file name", shown(.name.as_bytes()))]
+    #[error("key `{}`: expected a plain file name", shown(.name))]
     KeyName {
         /// The name.
         name: String,
@@ -193,7 +193,7 @@ pub enum InstallError {
     Database {
         /// The cause.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: InstalledDbError,
     },
 }
 
@@ -239,6 +239,7 @@ impl Explain for InstallError {
             | Self::LibraryMachine { .. } => Kind::Unsolvable,
             Self::KeyName { .. } => Kind::Spec,
             Self::Read { .. } => Kind::Host,
+            Self::Database { source } => source.kind(),
             _ => Kind::Integrity,
         }
     }
@@ -248,26 +249,25 @@ impl Explain for InstallError {
             Self::FileConflict { path, first, second } => vec![
                 format!(
                     "remove {} or {} from `contents.packages`, or the package that asks for it",
-                    shown(first.name.as_str().as_bytes()),
-                    shown(second.name.as_str().as_bytes())
+                    first.name, second.name
                 ),
                 format!(
                     "if {0} is meant to take {path} over, its package has to say so: `replaces = {1}` in its .PKGINFO, \
                      the bare name without a version",
-                    shown(second.name.as_str().as_bytes()),
-                    shown(first.name.as_str().as_bytes())
+                    second.name, first.name
                 ),
             ],
             Self::ClashesWithOurs { package, .. } | Self::NoChecksum { package, .. } => {
                 vec![format!(
                     "remove {} from `contents.packages`, or have it built anew without this file",
-                    package.name.as_str().escape_debug()
+                    package.name
                 )]
             }
             Self::LibraryMachine { .. } => {
                 vec!["leave out the package that brings /etc/ld.so.conf; without it no cache is made".into()]
             }
             Self::KeyName { .. } => vec!["give the key a file name without a slash".into()],
+            Self::Database { source } => source.hints(),
             Self::AccountsLine { path, .. } => {
                 vec![format!("mend {path} in the package that brings it")]
             }

@@ -112,7 +112,7 @@ fn collect(root: &Root, folder: &[u8], entries: &mut Vec<Entry>) -> Result<(), I
     let mut found: BTreeMap<&[u8], u32> = BTreeMap::new();
     for (name, child) in root.tree.names(id).filter(|(name, _)| stem(name).is_some()) {
         let path = [folder.as_slice(), b"/", name].concat();
-        let Some(library) = library(root, &path, child.node)? else { continue };
+        let Some(library) = library(root, &path, child.node) else { continue };
         let flags = match library.machine {
             62 => 0x0303,
             183 => 0x0A03,
@@ -138,15 +138,15 @@ fn collect(root: &Root, folder: &[u8], entries: &mut Vec<Entry>) -> Result<(), I
 }
 
 /// The file behind a name, if it is a shared object; links are followed.
-fn library(root: &Root, path: &[u8], id: NodeId) -> Result<Option<soname::Library>, InstallError> {
+fn library(root: &Root, path: &[u8], id: NodeId) -> Option<soname::Library> {
     let target = match root.tree.node(id).body {
         Body::Symlink(_) => root.look_up(path).unwrap_or_default(),
         _ => Some(id),
     };
-    Ok(target.and_then(|id| match &root.tree.node(id).body {
+    match &root.tree.node(target?).body {
         Body::File(blob) => soname::read(blob),
         _ => None,
-    }))
+    }
 }
 
 /// `libx` of `libx.so` and `libx.so.1`; nothing for what is no name of a library.

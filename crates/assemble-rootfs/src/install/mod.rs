@@ -25,7 +25,7 @@ mod text;
 mod unpack;
 mod ustar;
 
-use assemble_apk::{Package, PackageId};
+use assemble_apk::Package;
 use assemble_types::{Arch, Timestamp};
 
 pub use config::{ApkoAccounts, ApkoConfig, ApkoContents, ApkoEntrypoint};
@@ -98,10 +98,6 @@ pub fn install(input: &InstallInput<'_>) -> Result<Installed, InstallError> {
     let report = report::of(&root, input.packages, busybox, loader_cache)?;
     let run_as = Some(config.accounts.run_as).filter(|run_as| !run_as.is_empty());
     Ok(Installed { tree: root.tree, build_date_epoch: epoch, run_as, report })
-}
-
-fn id_of(package: &Package) -> PackageId {
-    PackageId { name: package.info.name.clone(), version: package.info.version.clone() }
 }
 
 fn index_of(index: usize) -> PackageIndex {

@@ -323,13 +323,17 @@ mod tests {
         for _ in 0..6000 {
             let mut items = input(&mut state);
             sort(&mut items, |a, b| a.0.cmp(&b.0));
-            items.iter().for_each(|(_, id)| hash.update(id.to_le_bytes()));
+            for (_, id) in items {
+                hash.update(id.to_le_bytes());
+            }
         }
         for n in (100..3000).step_by(37) {
             let values = adversary(n);
             let mut order: Vec<usize> = (0..n).collect();
             sort(&mut order, |&a, &b| (values[a] / 3).cmp(&(values[b] / 3)));
-            order.iter().for_each(|i| hash.update(u32::try_from(*i).unwrap().to_le_bytes()));
+            for i in order {
+                hash.update(u32::try_from(i).unwrap().to_le_bytes());
+            }
         }
         assert_eq!(data_encoding::HEXLOWER.encode(&hash.finalize()), FROM_GO);
     }

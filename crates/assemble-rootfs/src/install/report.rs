@@ -3,7 +3,6 @@
 use assemble_apk::{ControlEntry, Package, PackageId};
 
 use super::error::InstallError;
-use super::id_of;
 use super::root::Root;
 
 /// Scripts of one package that its package manager would have run now.
@@ -43,7 +42,7 @@ pub(super) fn of(
             let done = busybox == Some(index)
                 || (loader_cache && entries.iter().all(|entry| only_calls_ldconfig(&entry.content)));
             report.scripts_not_run.push(ScriptNotRun {
-                package: id_of(package),
+                package: package.id(),
                 scripts: entries.into_iter().filter_map(script).map(str::to_owned).collect(),
                 reproduced: done,
             });

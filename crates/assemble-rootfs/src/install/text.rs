@@ -1,10 +1,5 @@
 //! Small rules about text that several steps share.
 
-/// Text from outside, fit for a message.
-pub(super) fn shown(raw: &[u8]) -> String {
-    String::from_utf8_lossy(raw).escape_debug().to_string()
-}
-
 /// The longest line that apko's readers take, in bytes.
 pub(super) const MAX_LINE: usize = 65_535;
 

@@ -7,8 +7,8 @@ use assemble_types::{ImagePath, Owner};
 use sha1::{Digest as _, Sha1};
 
 use super::error::InstallError;
+use super::index_of;
 use super::root::{Root, split};
-use super::{id_of, index_of};
 use crate::tree::{Body, Meta, Node, NodeId, PackageIndex};
 
 /// Files that the installation itself makes and that a package may bring with the same bytes, such as keys.
@@ -37,7 +37,7 @@ impl<'a> Placed<'a> {
 pub(super) fn packages<'a>(root: &mut Root, packages: &'a [Package]) -> Result<Placed<'a>, InstallError> {
     let mut placed = Placed { entries: Vec::with_capacity(packages.len()), owners: BTreeMap::new() };
     for index in 0..packages.len() {
-        let mut unpacker = Unpacker { root, packages, index, name: id_of(&packages[index]).to_string() };
+        let mut unpacker = Unpacker { root, packages, index, name: packages[index].id().to_string() };
         let mut entries = Vec::new();
         for entry in packages[index].entries.iter().skip_while(|entry| is_metadata(entry)) {
             if unpacker.place(entry)? && matches!(entry.kind, EntryKind::File(_)) {
@@ -94,10 +94,7 @@ impl Unpacker<'_, '_> {
 
     fn leaf(&mut self, entry: &Entry, body: Body) -> Result<bool, InstallError> {
         let Some(checksum) = entry.checksum else {
-            return Err(InstallError::NoChecksum {
-                path: entry.path.clone(),
-                package: id_of(self.package()),
-            });
+            return Err(InstallError::NoChecksum { path: entry.path.clone(), package: self.package().id() });
         };
         let path = entry.path.as_bytes();
         let folder = self.root.parent(path, &self.name)?;
@@ -136,11 +133,7 @@ impl Unpacker<'_, '_> {
         if replaces || first.info.origin == second.info.origin {
             return Ok(true);
         }
-        Err(InstallError::FileConflict {
-            path: entry.path.clone(),
-            first: id_of(first),
-            second: id_of(second),
-        })
+        Err(InstallError::FileConflict { path: entry.path.clone(), first: first.id(), second: second.id() })
     }
 
     /// A package may bring a file that we made, if it is not empty and has the very same bytes.
@@ -155,7 +148,7 @@ impl Unpacker<'_, '_> {
                 return Ok(());
             }
         }
-        Err(InstallError::ClashesWithOurs { path: entry.path.clone(), package: id_of(self.package()) })
+        Err(InstallError::ClashesWithOurs { path: entry.path.clone(), package: self.package().id() })
     }
 
     fn hard_link(&mut self, entry: &Entry, target: &ImagePath, text: &[u8]) -> Result<(), InstallError> {
@@ -165,7 +158,7 @@ impl Unpacker<'_, '_> {
             return Err(InstallError::HardLinkTarget {
                 path: entry.path.clone(),
                 target: target.clone(),
-                package: id_of(self.package()),
+                package: self.package().id(),
             });
         };
         if self.root.tree.node(id).is_directory() {
@@ -187,7 +180,7 @@ impl Unpacker<'_, '_> {
         let Some(id) = self.root.look_up(entry.path.as_bytes())? else {
             return Err(InstallError::DanglingAttributes {
                 path: entry.path.clone(),
-                package: id_of(self.package()),
+                package: self.package().id(),
             });
         };
         let all = self.root.tree.node_mut(id).xattrs.get_or_insert_default();

@@ -1,5 +1,7 @@
 //! Installs the packages of the kit's cases and compares every entry with what apko made of them.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;

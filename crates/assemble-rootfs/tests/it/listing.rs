@@ -1,5 +1,7 @@
 //! Prints a tree as the listings of the kit print a layer, without what only a tar header has.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests")]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
