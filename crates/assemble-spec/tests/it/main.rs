@@ -5,6 +5,7 @@
     clippy::needless_raw_string_hashes,
     clippy::needless_pass_by_value,
     clippy::format_push_string,
+    clippy::format_collect,
     clippy::unwrap_used
 )]
 
