@@ -9,20 +9,37 @@ use crate::explain::shown;
 
 /// Who asked, from an entry of the world down: `alpine-base-3.19 -> busybox-1.36`. Empty means the world itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Chain(pub Vec<String>);
+pub struct Chain {
+    /// The entry of the world it begins with, as written, where that is known.
+    pub entry: Option<String>,
+    /// The packages, each needed by the one before.
+    pub packages: Vec<String>,
+}
 
 impl Chain {
     const SHOWN: usize = 8;
 
-    /// The entry of the world it begins with.
-    pub fn root(&self) -> Option<&str> {
-        self.0.first().map(String::as_str)
+    /// What to change in the world: the entry, or else the first package.
+    fn root(&self) -> Option<&str> {
+        self.entry.as_deref().or_else(|| self.packages.first().map(String::as_str))
+    }
+
+    /// Whether the world itself asks.
+    fn is_world(&self) -> bool {
+        self.packages.is_empty()
+    }
+
+    /// The chain without its last package: who needs that.
+    fn above(&self) -> Self {
+        let mut packages = self.packages.clone();
+        packages.pop();
+        Self { entry: self.entry.clone(), packages }
     }
 }
 
 impl fmt::Display for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all: Vec<_> = self.0.iter().map(|name| shown(name)).collect();
+        let all: Vec<_> = self.packages.iter().map(|name| shown(name)).collect();
         match all.len() {
             0 => write!(f, "the list of packages"),
             n if n <= Self::SHOWN => write!(f, "{}", all.join(" -> ")),
@@ -52,7 +69,8 @@ pub struct Conflict {
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let with_chain = |id: &PackageId, chain: &Chain| {
-            if chain.0.len() > 1 { format!("{id} (through {chain})") } else { id.to_string() }
+            let (id, above) = (shown(&id.to_string()), chain.above());
+            if above.is_world() { id } else { format!("{id} (needed by {above})") }
         };
         let left = with_chain(&self.left, &self.left_by);
         match &self.right {
@@ -93,15 +111,30 @@ pub struct Mismatch {
     pub found: Vec<PackageId>,
 }
 
+/// A package that is needed, but only a tagged repository has it and it is not asked for with that tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Untagged {
+    /// The package.
+    pub package: PackageId,
+    /// The tag of the repository that has it.
+    pub tag: String,
+    /// Who needs it, down to itself.
+    pub required_by: Chain,
+}
+
 /// Why there is no package set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unsolvable {
     /// No repository in use has a package of this name, or one that provides it.
     #[error("no package provides `{}`, required by {}", shown(&.0.wanted.to_string()), .0.required_by)]
     NoProvider(Box<Missing>),
+    /// Packages would come from a tagged repository without having been asked for from there, each by its name. Never empty.
+    #[error("{} is in a repository tagged @{} only; what comes from there has to be asked for by name{}",
+        first_name(.0), first_tag(.0), others(.0))]
+    Untagged(Vec<Untagged>),
     /// There are packages of this name, but none in this version.
     #[error(
-        "`{}`, required by {}: {} is there, {} was asked for",
+        "`{}`, required by {}: there is {}, but {} was asked for",
         shown(&.0.wanted.to_string()), .0.required_by, there(&.0.found), asked(&.0.wanted)
     )]
     VersionMismatch(Box<Mismatch>),
@@ -134,6 +167,23 @@ pub enum Unsolvable {
     },
 }
 
+fn first_name(list: &[Untagged]) -> String {
+    list.first()
+        .map(|one| format!("{} (needed by {})", shown(&one.package.to_string()), one.required_by.above()))
+        .unwrap_or_default()
+}
+
+fn first_tag(list: &[Untagged]) -> String {
+    list.first().map(|one| shown(&one.tag)).unwrap_or_default()
+}
+
+fn others(list: &[Untagged]) -> String {
+    match list.len() {
+        0 | 1 => String::new(),
+        n => format!(", and so have {} more", n - 1),
+    }
+}
+
 fn there(found: &[PackageId]) -> String {
     let names: Vec<_> = found.iter().take(3).map(|id| shown(&id.to_string())).collect();
     let more = found.len().saturating_sub(3);
@@ -152,6 +202,7 @@ impl Explain for Unsolvable {
     fn code(&self) -> &'static str {
         match self {
             Self::NoProvider(_) => "resolve/no-provider",
+            Self::Untagged(_) => "resolve/untagged",
             Self::VersionMismatch(_) => "resolve/version",
             Self::NotAVersion { .. } => "resolve/not-a-version",
             Self::Conflict(_) => "resolve/conflict",
@@ -167,6 +218,13 @@ impl Explain for Unsolvable {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::NoProvider(missing) => missing.hints(),
+            Self::Untagged(list) => {
+                let entries: Vec<_> = list
+                    .iter()
+                    .map(|one| format!("`{}@{}`", shown(one.package.name.as_str()), shown(&one.tag)))
+                    .collect();
+                vec![format!("add {} to contents.packages", entries.join(", "))]
+            }
             Self::VersionMismatch(mismatch) => mismatch.hints(),
             Self::Conflict(conflict) => conflict.hints(),
             Self::NotAVersion { .. } => {
@@ -185,7 +243,7 @@ impl Missing {
     fn hints(&self) -> Vec<String> {
         let name = shown(self.wanted.name.as_str());
         let wanted = shown(&Constraint { pin: None, ..self.wanted.clone() }.to_string());
-        let by_user = self.required_by.0.is_empty();
+        let by_user = self.required_by.is_world();
         let mut hints = Vec::new();
         for tag in &self.tagged {
             let place = if by_user { "write" } else { "add" };
@@ -211,7 +269,7 @@ impl Mismatch {
         let (name, version) = (shown(newest.name.as_str()), shown(newest.version.as_str()));
         let wanted = shown(self.wanted.name.as_str());
         let mut hints = Vec::new();
-        if self.required_by.0.is_empty() {
+        if self.required_by.is_world() {
             hints
                 .push(format!("write `{name}={version}` in contents.packages, or `{wanted}` for the newest"));
         } else {
@@ -236,7 +294,7 @@ fn leave_out(chains: &[&Chain]) -> Vec<String> {
     roots.dedup();
     match roots.as_slice() {
         [] => Vec::new(),
-        [one] => vec![format!("take {one} out of contents.packages, or ask for another version of it")],
-        all => vec![format!("take one of {} out of contents.packages", all.join(" and "))],
+        [one] => vec![format!("take `{one}` out of contents.packages, or ask for another version of it")],
+        all => vec![format!("take one of `{}` out of contents.packages", all.join("` and `"))],
     }
 }

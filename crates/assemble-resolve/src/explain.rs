@@ -46,8 +46,7 @@ pub(crate) fn nothing_for(
         let pin = universe.entry(*id).pin;
         pin.is_none() || pin == allowed
     };
-    let usable_holders: Vec<Id> =
-        universe.holders(wanted.name.as_str()).iter().copied().filter(usable).collect();
+    let usable_holders: Vec<Id> = universe.holders(wanted.name.as_str()).filter(usable).collect();
     if let Some(&id) = fitting.iter().find(|id| usable(id)) {
         return ruled_out(pass, wanted, id, required_by);
     }
@@ -70,16 +69,19 @@ pub(crate) fn nothing_for(
 /// The only candidates were taken out of play; the first of them says by what.
 fn ruled_out(pass: &Pass<'_, '_>, wanted: &Constraint, id: Id, required_by: Chain) -> Unsolvable {
     let mut chain = required_by.clone();
-    chain.0.push(pass.universe.package(id).to_string());
+    if chain.packages.is_empty() {
+        chain.entry = Some(wanted.to_string());
+    }
+    chain.packages.push(pass.universe.package(id).to_string());
     match pass.reason(id) {
         Some(Reason::Bound { by, constraint }) => {
             let whose = if by.is_some() { "the latter" } else { "the list of packages" };
             let verb = if constraint.conflict { "says" } else { "wants" };
             let rule = format!("{whose} {verb} {}", shown(&constraint.to_string()));
-            conflict(pass, (id, chain), *by, rule)
+            conflict(pass, (id, chain), by, rule)
         }
         Some(Reason::Provided { by, name }) => {
-            conflict(pass, (id, chain), Some(*by), format!("both provide {}", shown(name)))
+            conflict(pass, (id, chain), Some(by), format!("both provide {}", shown(name)))
         }
         Some(Reason::Tried) | None => Unsolvable::Unmet { wanted: wanted.clone(), required_by },
     }
@@ -101,7 +103,7 @@ fn newest_first(universe: &Universe<'_>, ids: &[Id]) -> Vec<PackageId> {
 fn near(universe: &Universe<'_>, name: &str) -> Vec<String> {
     let command = format!("cmd:{name}");
     let mut out: Vec<String> = Vec::new();
-    for &id in universe.holders(&command) {
+    for id in universe.holders(&command) {
         let package = shown(universe.record(id).name.as_str());
         if !out.contains(&package) && out.len() < PROPOSALS {
             out.push(package);
@@ -116,7 +118,11 @@ fn near(universe: &Universe<'_>, name: &str) -> Vec<String> {
         .collect();
     alike.sort_unstable();
     alike.dedup();
-    out.extend(alike.into_iter().map(|(_, other)| shown(other)));
-    out.truncate(PROPOSALS);
+    for (_, other) in alike {
+        let other = shown(other);
+        if other != name && !out.contains(&other) && out.len() < PROPOSALS {
+            out.push(other);
+        }
+    }
     out
 }

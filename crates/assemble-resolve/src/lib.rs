@@ -26,7 +26,7 @@ use std::sync::Arc;
 use assemble_apk::{Constraint, Index, Record};
 
 pub use check::{Violation, check};
-pub use error::{Chain, Conflict, Mismatch, Missing, Unsolvable};
+pub use error::{Chain, Conflict, Mismatch, Missing, Unsolvable, Untagged};
 
 /// A repository as the solver sees it.
 #[derive(Debug, Clone)]

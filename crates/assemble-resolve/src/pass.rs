@@ -11,14 +11,23 @@ use crate::explain;
 use crate::universe::{Id, Indifferent, Preference, Universe, ruled, ruled_constraint};
 
 /// Why a record is out of play.
-#[derive(Debug, Clone)]
-pub(crate) enum Reason {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reason<'a> {
     /// Somebody (nobody: the world) wants the name excluded or bounded: the constraint as written.
-    Bound { by: Option<Id>, constraint: Constraint },
+    Bound { by: Option<Id>, constraint: &'a Constraint },
     /// A chosen record provides what this one is or provides.
-    Provided { by: Id, name: String },
+    Provided { by: Id, name: &'a str },
     /// The search for another way took it out.
     Tried,
+}
+
+/// Who asked for a record first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asker {
+    Nobody,
+    /// The entry's place in the sorted world.
+    World(usize),
+    Package(Id),
 }
 
 /// What is being asked for, with everything about it that does not change during a resolution.
@@ -38,12 +47,13 @@ struct Wish<'a> {
 #[derive(Debug)]
 pub(crate) struct Pass<'u, 'a> {
     pub(crate) universe: &'u Universe<'a>,
-    excluded: Vec<Option<Reason>>,
+    excluded: Vec<Option<Reason<'a>>>,
     /// Records not even automatic installation may bring.
     barred: Vec<bool>,
     selected: HashMap<&'a str, Id>,
-    /// Who asked for a record first: a record, or the world.
-    asked_by: Vec<Option<Option<Id>>>,
+    asked_by: Vec<Asker>,
+    /// The world's entries as written, sorted.
+    entries: Vec<Rc<str>>,
     wishes: HashMap<Rc<str>, Rc<[Id]>>,
 }
 
@@ -129,15 +139,17 @@ impl<'u, 'a> Pass<'u, 'a> {
             excluded[*id as usize] = Some(Reason::Tried);
             barred[*id as usize] = true;
         }
-        let asked_by = vec![None; universe.len()];
-        Self { universe, excluded, barred, selected: HashMap::new(), asked_by, wishes: HashMap::new() }
+        let asked_by = vec![Asker::Nobody; universe.len()];
+        let (selected, wishes) = (HashMap::new(), HashMap::new());
+        Self { universe, excluded, barred, selected, asked_by, entries: Vec::new(), wishes }
     }
 
     /// The records in order of installation. `world` need not be sorted; exclusions in it hold for everything.
-    pub(crate) fn run(mut self, world: &'a [Constraint]) -> Result<Vec<Id>, Unsolvable> {
+    pub(crate) fn run(&mut self, world: &'a [Constraint]) -> Result<Vec<Id>, Unsolvable> {
         let mut entries: Vec<Wish<'a>> = world.iter().filter(|c| !c.conflict).map(|c| self.wish(c)).collect();
         entries.sort_by(|a, b| a.text.cmp(&b.text));
         entries.dedup_by(|a, b| a.text == b.text);
+        self.entries = entries.iter().map(|wish| Rc::clone(&wish.text)).collect();
         self.bar(world);
         self.constrain(world, None);
 
@@ -209,7 +221,9 @@ impl<'u, 'a> Pass<'u, 'a> {
         let pin = wish.constraint.pin.as_deref();
         let best = self.best(wish, pin, pin, None, &Indifferent);
         let id = best.ok_or_else(|| self.nothing_for(wish, pin, &[]))?;
-        self.asked_by[id as usize].get_or_insert(None);
+        if let Ok(at) = self.entries.binary_search(&wish.text) {
+            self.ask(id, Asker::World(at));
+        }
         Ok(id)
     }
 
@@ -241,12 +255,19 @@ impl<'u, 'a> Pass<'u, 'a> {
         })
     }
 
-    fn exclude(&mut self, id: Id, reason: impl FnOnce() -> Reason) {
-        self.excluded[id as usize].get_or_insert_with(reason);
+    fn ask(&mut self, id: Id, asker: Asker) {
+        let known = &mut self.asked_by[id as usize];
+        if *known == Asker::Nobody {
+            *known = asker;
+        }
+    }
+
+    fn exclude(&mut self, id: Id, reason: Reason<'a>) {
+        self.excluded[id as usize].get_or_insert(reason);
     }
 
     /// Takes out what these dependencies rule out: named conflicts, and holders of a bounded name outside the bound.
-    fn constrain(&mut self, list: &[Constraint], by: Option<Id>) {
+    fn constrain(&mut self, list: &'a [Constraint], by: Option<Id>) {
         for constraint in list {
             let bound = ruled_constraint(constraint);
             let name = constraint.name.as_str();
@@ -255,11 +276,11 @@ impl<'u, 'a> Pass<'u, 'a> {
             } else if bound.operator == Operator::Any {
                 continue;
             } else {
-                let holders = self.universe.holders(name).iter().copied();
+                let holders = self.universe.holders(name);
                 holders.filter(|id| !within(self.universe, *id, &bound)).collect()
             };
             for id in out {
-                self.exclude(id, || Reason::Bound { by, constraint: constraint.clone() });
+                self.exclude(id, Reason::Bound { by, constraint });
             }
         }
     }
@@ -269,14 +290,14 @@ impl<'u, 'a> Pass<'u, 'a> {
     fn exclude_rivals(&mut self, chosen: Id) {
         for provide in &self.universe.record(chosen).provides {
             let name = &provide.name;
-            for &rival in self.universe.holders(name.as_str()) {
+            for rival in self.universe.holders(name.as_str()) {
                 let record = self.universe.record(rival);
                 let virtual_too = || {
                     record.name != *name
                         && record.provides.iter().filter(|p| p.name == *name).all(|p| p.version.is_none())
                 };
                 if rival != chosen && !(provide.version.is_none() && virtual_too()) {
-                    self.exclude(rival, || Reason::Provided { by: chosen, name: name.to_string() });
+                    self.exclude(rival, Reason::Provided { by: chosen, name: name.as_str() });
                 }
             }
         }
@@ -323,7 +344,7 @@ impl<'u, 'a> Pass<'u, 'a> {
             all.into_iter().filter(|id| names.insert(self.universe.record(*id).name.as_str())).collect();
         let automatic = self.automatic(&needs, entry.constraint.pin.as_deref());
         for id in automatic {
-            self.asked_by[id as usize].get_or_insert(Some(package));
+            self.ask(id, Asker::Package(package));
             needs.push(id);
         }
         Ok((package, needs))
@@ -363,32 +384,29 @@ impl<'u, 'a> Pass<'u, 'a> {
         let mut on_path: HashSet<&str> = HashSet::from([self.universe.record(package).name.as_str()]);
         let mut stack = vec![self.enter(package)];
         while !stack.is_empty() {
-            match self.next_choice(&mut stack, pin, existing)? {
-                Some(best) => {
-                    self.exclude_rivals(best);
-                    let top = stack.len() - 1;
-                    let parent = stack[top].id;
-                    self.asked_by[best as usize].get_or_insert(Some(parent));
-                    self.pick(parent, &stack)?;
-                    if on_path.insert(self.universe.record(best).name.as_str()) {
-                        let frame = self.enter(best);
-                        stack.push(frame);
-                    } else {
-                        stack[top].chosen.push(list.len());
-                        list.push(best);
-                    }
+            if let Some(best) = self.next_choice(&mut stack, pin, existing)? {
+                self.exclude_rivals(best);
+                let top = stack.len() - 1;
+                let parent = stack[top].id;
+                self.ask(best, Asker::Package(parent));
+                self.pick(parent, &stack)?;
+                if on_path.insert(self.universe.record(best).name.as_str()) {
+                    let frame = self.enter(best);
+                    stack.push(frame);
+                } else {
+                    stack[top].chosen.push(list.len());
+                    list.push(best);
                 }
-                None => {
-                    let Some(done) = stack.pop() else { break };
-                    on_path.remove(self.universe.record(done.id).name.as_str());
-                    if let Some(parent) = stack.last_mut() {
-                        for at in done.chosen {
-                            existing.learn(self.universe, at, list[at]);
-                        }
-                        parent.chosen.push(list.len());
-                        list.push(done.id);
-                    }
+                continue;
+            }
+            let Some(done) = stack.pop() else { break };
+            on_path.remove(self.universe.record(done.id).name.as_str());
+            if let Some(parent) = stack.last_mut() {
+                for at in done.chosen {
+                    existing.learn(self.universe, at, list[at]);
                 }
+                parent.chosen.push(list.len());
+                list.push(done.id);
             }
         }
         Ok(list)
@@ -478,26 +496,32 @@ impl<'u, 'a> Pass<'u, 'a> {
     /// From the world to the package on top of the stack.
     fn chain(&self, stack: &[Frame<'a>]) -> Chain {
         let Some(first) = stack.first() else { return Chain::default() };
-        let mut names = self.chain_to(first.id).0;
-        names.extend(stack[1..].iter().map(|frame| self.universe.package(frame.id).to_string()));
-        Chain(names)
+        let mut chain = self.chain_to(first.id);
+        chain.packages.extend(stack[1..].iter().map(|frame| self.universe.package(frame.id).to_string()));
+        chain
     }
 
     /// From the world to a record, the way it was first asked for.
     pub(crate) fn chain_to(&self, id: Id) -> Chain {
-        let mut names = Vec::new();
-        let mut at = Some(id);
-        while let Some(id) = at {
-            names.push(self.universe.package(id).to_string());
-            // Who asks is asked for earlier, so this ends; the limit only guards against a mistake here.
-            at = self.asked_by[id as usize].flatten().filter(|_| names.len() < self.universe.len());
+        let mut packages = Vec::new();
+        let mut at = Asker::Package(id);
+        // Who asks was asked for earlier, so this ends; the limit only guards against a mistake here.
+        while let Asker::Package(id) = at
+            && packages.len() < self.universe.len()
+        {
+            packages.push(self.universe.package(id).to_string());
+            at = self.asked_by[id as usize];
         }
-        names.reverse();
-        Chain(names)
+        packages.reverse();
+        let entry = match at {
+            Asker::World(entry) => self.entries.get(entry).map(ToString::to_string),
+            Asker::Nobody | Asker::Package(_) => None,
+        };
+        Chain { entry, packages }
     }
 
-    pub(crate) fn reason(&self, id: Id) -> Option<&Reason> {
-        self.excluded[id as usize].as_ref()
+    pub(crate) fn reason(&self, id: Id) -> Option<Reason<'a>> {
+        self.excluded[id as usize]
     }
 
     fn nothing_for(&self, wish: &Wish<'a>, allowed: Option<&str>, stack: &[Frame<'a>]) -> Unsolvable {

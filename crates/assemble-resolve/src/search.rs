@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use assemble_apk::{Constraint, Operator};
 
 use crate::check::{Violation, check};
-use crate::error::{Chain, Conflict, Unsolvable};
+use crate::error::{Chain, Conflict, Unsolvable, Untagged};
 use crate::explain::shown;
 use crate::pass::Pass;
 use crate::universe::{Id, Universe};
@@ -58,14 +58,16 @@ enum Attempt {
 impl Search<'_, '_> {
     /// Two passes, as apko builds: the second one over the exact list that the first one found decides the order.
     fn attempt(&self, without: &[Id]) -> Attempt {
-        let first = match Pass::new(self.universe, without).run(self.world) {
+        let mut pass = Pass::new(self.universe, without);
+        let first = match pass.run(self.world) {
             Ok(list) => list,
             Err(error) => return Attempt::Fails(error),
         };
         let locked = lock(self.universe, self.world, &first);
         let mut exact = locked.clone();
         exact.extend(self.world.iter().filter(|c| c.conflict).cloned());
-        match Pass::new(self.universe, without).run(&exact) {
+        let second = Pass::new(self.universe, without).run(&exact);
+        match second {
             Ok(list) => {
                 let solution = self.solution(locked, &list);
                 match self.check(&solution).into_iter().next() {
@@ -73,14 +75,47 @@ impl Search<'_, '_> {
                     Some(violation) => Attempt::Breaks(violation),
                 }
             }
-            // The first list may want for what automatic installation brought in, which the second pass completes. But
-            // a list that holds what it excludes is why there is no second one.
+            // The first list may lack what automatic installation needs; the second pass completes that. But where it
+            // holds things that do not go together, that is why there is no second one.
             Err(error) => {
-                let clash = |violation: &Violation| matches!(violation, Violation::Excluded { .. });
+                let clash = |violation: &Violation| match violation {
+                    Violation::Unmet { holders, .. } => !holders.is_empty(),
+                    Violation::Excluded { .. } | Violation::Twice { .. } => true,
+                };
                 let violations = self.check(&self.solution(locked, &first));
-                violations.into_iter().find(clash).map_or(Attempt::Fails(error), Attempt::Breaks)
+                match violations.into_iter().find(clash) {
+                    Some(violation) => Attempt::Breaks(violation),
+                    None => Attempt::Fails(self.untagged(&pass, &first).unwrap_or(error)),
+                }
             }
         }
+    }
+
+    /// What the list has from tagged repositories without a tag of its own. The second pass cannot find that, as in apko,
+    /// which so makes sure that nothing comes from there unseen.
+    fn untagged(&self, pass: &Pass<'_, '_>, list: &[Id]) -> Option<Unsolvable> {
+        let universe = self.universe;
+        let elsewhere = |id: Id| {
+            let record = universe.record(id);
+            let same = |other: Id| {
+                let entry = universe.entry(other);
+                entry.pin.is_none()
+                    && entry.record.name == record.name
+                    && entry.record.version == record.version
+            };
+            universe.holders(record.name.as_str()).any(same)
+        };
+        let untagged = list.iter().filter_map(|&id| {
+            let tag = universe.entry(id).pin?;
+            let asked = pin_of(self.world, universe.record(id).name.as_str()).is_some();
+            (!asked && !elsewhere(id)).then(|| Untagged {
+                package: universe.package(id),
+                tag: tag.to_owned(),
+                required_by: pass.chain_to(id),
+            })
+        });
+        let untagged: Vec<_> = untagged.collect();
+        (!untagged.is_empty()).then_some(Unsolvable::Untagged(untagged))
     }
 
     fn solution(&self, locked: Vec<Constraint>, list: &[Id]) -> Solution {
@@ -113,20 +148,24 @@ impl Search<'_, '_> {
 
 /// Every package as `name=version`, with the tag that was typed for this name, sorted as text.
 fn lock(universe: &Universe<'_>, world: &[Constraint], list: &[Id]) -> Vec<Constraint> {
-    let pin_of = |name: &str| world.iter().find(|c| !c.conflict && c.name.as_str() == name)?.pin.clone();
     let exact = |id: &Id| {
         let record = universe.record(*id);
         Constraint {
             name: record.name.clone(),
             operator: Operator::Equal,
             version: Some(record.version.clone()),
-            pin: pin_of(record.name.as_str()),
+            pin: pin_of(world, record.name.as_str()).map(Into::into),
             conflict: false,
         }
     };
     let mut locked: Vec<Constraint> = list.iter().map(exact).collect();
     locked.sort_by_cached_key(ToString::to_string);
     locked
+}
+
+/// The tag that was typed for a name.
+fn pin_of<'w>(world: &'w [Constraint], name: &str) -> Option<&'w str> {
+    world.iter().find(|c| !c.conflict && c.pin.is_some() && c.name.as_str() == name)?.pin.as_deref()
 }
 
 /// Whom to do without, the most promising first.
@@ -139,7 +178,8 @@ fn culprits(violation: &Violation) -> Vec<Choice> {
 }
 
 fn describe(violation: &Violation) -> Unsolvable {
-    let alone = |package: &assemble_apk::PackageId| Chain(vec![package.to_string()]);
+    let alone =
+        |package: &assemble_apk::PackageId| Chain { entry: None, packages: vec![package.to_string()] };
     match violation {
         Violation::Excluded { package, constraint, excluded_package, .. } => {
             let whose = if package.is_some() { "the latter" } else { "the list of packages" };

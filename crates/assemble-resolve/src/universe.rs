@@ -23,7 +23,8 @@ pub(crate) struct Entry<'a> {
 #[derive(Debug)]
 pub(crate) struct Universe<'a> {
     entries: Vec<Entry<'a>>,
-    holders: HashMap<&'a str, Vec<Id>>,
+    named: HashMap<&'a str, Vec<Id>>,
+    providers: HashMap<&'a str, Vec<Id>>,
     install_if: HashMap<String, Vec<Id>>,
 }
 
@@ -68,29 +69,36 @@ impl<'a> Universe<'a> {
         }
         // More records than numbers would need more memory than there is: an index is at most some hundred megabytes.
         entries.truncate(Id::MAX as usize);
-        let mut universe = Self { entries, holders: HashMap::new(), install_if: HashMap::new() };
+        let (named, providers, install_if) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let mut universe = Self { entries, named, providers, install_if };
         universe.fill();
         universe
     }
 
     fn fill(&mut self) {
-        let mut providers: Vec<(&'a str, &'a str, Id)> = Vec::new();
+        let mut shared: Vec<&'a str> = Vec::new();
         for (id, entry) in (0..).zip(&self.entries) {
             let record = entry.record;
-            self.holders.entry(record.name.as_str()).or_default().push(id);
+            self.named.entry(record.name.as_str()).or_default().push(id);
+            for name in record.provides.iter().map(|p| &p.name).filter(|name| **name != record.name) {
+                let providers = self.providers.entry(name.as_str()).or_default();
+                if providers.last() != Some(&id) {
+                    providers.push(id);
+                    if providers.len() == 2 {
+                        shared.push(name.as_str());
+                    }
+                }
+            }
             for condition in &record.install_if {
                 let waiting = self.install_if.entry(condition.to_string()).or_default();
                 if waiting.last() != Some(&id) {
                     waiting.push(id);
                 }
             }
-            let provides = record.provides.iter().filter(|p| p.name != record.name);
-            providers.extend(provides.map(|p| (p.name.as_str(), record.name.as_str(), id)));
         }
-        providers.sort_unstable();
-        providers.dedup();
-        for (name, _, id) in providers {
-            self.holders.entry(name).or_default().push(id);
+        for name in shared {
+            let providers = self.providers.entry(name).or_default();
+            providers.sort_by_key(|id| (&self.entries[*id as usize].record.name, *id));
         }
     }
 
@@ -115,9 +123,11 @@ impl<'a> Universe<'a> {
         PackageId { name: record.name.clone(), version: record.version.clone() }
     }
 
-    /// Records of this name in order, then records that provide it, by their names.
-    pub(crate) fn holders(&self, name: &str) -> &[Id] {
-        self.holders.get(name).map_or(&[], Vec::as_slice)
+    /// Records of this name as listed, then records that provide it, in byte order of their names.
+    pub(crate) fn holders(&self, name: &str) -> impl Iterator<Item = Id> + '_ {
+        let named = self.named.get(name).map_or(&[][..], Vec::as_slice);
+        let providers = self.providers.get(name).map_or(&[][..], Vec::as_slice);
+        named.iter().chain(providers).copied()
     }
 
     /// The names of all records; one may come more than once.
@@ -135,7 +145,7 @@ impl<'a> Universe<'a> {
     pub(crate) fn candidates(&self, bound: &Constraint) -> Vec<Id> {
         let holders = self.holders(bound.name.as_str());
         if bound.operator == Operator::Any {
-            return holders.to_vec();
+            return holders.collect();
         }
         if !bound.version.as_ref().is_some_and(Version::is_valid) {
             return Vec::new();
@@ -149,7 +159,7 @@ impl<'a> Universe<'a> {
                         .iter()
                         .any(|p| ruled(p).version.as_ref().is_some_and(|v| bound.satisfied_by(v))))
         };
-        holders.iter().copied().filter(fits).collect()
+        holders.filter(fits).collect()
     }
 
     /// Whether `a` is to be preferred over `b` for the name that is asked for: the first difference decides.

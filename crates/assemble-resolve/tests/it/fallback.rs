@@ -62,3 +62,17 @@ fn the_search_is_bounded() {
     text += "last 1\n";
     assert!(solved(&wanted, &[repository("r", &text)]).is_err());
 }
+
+#[test]
+fn an_earlier_choice_gives_way_to_a_later_bound() {
+    let soft = "
+        soft 1 d:left d:right
+        left 1 d:base
+        right 1 d:base<2
+        base 2
+        base 1
+    ";
+    let repositories = [repository("r", soft)];
+    assert_eq!(once("soft", &repositories).unwrap(), "base=2 left=1 right=1 soft=1");
+    assert_eq!(solved("soft", &repositories).unwrap(), "base=1 left=1 right=1 soft=1");
+}

@@ -29,12 +29,12 @@ fn json(path: &Path) -> Value {
 struct Indexes(BTreeMap<PathBuf, Option<Arc<Index>>>);
 
 impl Indexes {
-    fn read(&mut self, path: PathBuf) -> Option<Arc<Index>> {
-        let read = |path: &PathBuf| {
+    fn read(&mut self, path: &Path) -> Option<Arc<Index>> {
+        let read = || {
             let packed = std::fs::read(path).ok()?;
             read_index(&packed, &Keyring::default(), Trust::AllowUntrusted).ok().map(Arc::new)
         };
-        self.0.entry(path.clone()).or_insert_with(|| read(&path)).clone()
+        self.0.entry(path.to_owned()).or_insert_with(read).clone()
     }
 
     /// The repositories of a case, named as apko was given them.
@@ -44,14 +44,15 @@ impl Indexes {
             let path = repository["path"].as_str()?;
             let file = kit.join(path).join(case["arch"].as_str()?).join("APKINDEX.tar.gz");
             let pin = repository["tag"].as_str().map(Into::into);
-            Some(Repository { name: format!("./{path}"), pin, index: self.read(file)? })
+            Some(Repository { name: format!("./{path}"), pin, index: self.read(&file)? })
         })
         .collect()
     }
 }
 
-/// What of apko's 289 answers the first pass gives, order and all. Not to sink.
-const EQUAL: usize = 0;
+/// How many of apko's 289 answers the first pass gives, order and all, refusals included. Not to sink. Of the other ten, eight
+/// are exclusions asked for (`!name`), one is about a key, and one has an operator that apko reads as "any version".
+const EQUAL: usize = 279;
 
 #[test]
 fn apko_answers() {
@@ -116,4 +117,92 @@ fn apko_answers() {
     eprintln!("first pass: {count:?}\nsolved: {solved:?}");
     let equal = count.get("equal").unwrap_or(&0) + count.get("both refuse").unwrap_or(&0);
     assert!(equal >= EQUAL, "{equal} answers are apko's; they were {EQUAL}");
+}
+
+/// The list of a key in a simple YAML file.
+fn yaml_list(text: &str, key: &str) -> Vec<String> {
+    let mut lines = text.lines().skip_while(|line| line.trim() != format!("{key}:"));
+    lines.next();
+    let items = lines.map_while(|line| line.trim().strip_prefix("- "));
+    items.map(|item| item.trim_matches('"').to_owned()).collect()
+}
+
+/// The world and the repositories of a case; nothing if it needs more than that to be understood.
+fn simple_case(
+    kit: &Path,
+    folder: &Path,
+    arch: &str,
+    indexes: &mut Indexes,
+) -> Option<(Vec<Constraint>, Vec<Repository>)> {
+    let text = std::fs::read_to_string(folder.join("apko.yaml")).ok()?;
+    let odd = ["_repositories:", "include:", "baseimage:", "runtime_", "service-bundle", "&", "<<"];
+    if odd.iter().any(|word| text.contains(word)) {
+        return None;
+    }
+    let world: Option<Vec<_>> =
+        yaml_list(&text, "packages").iter().map(|text| Constraint::parse(text).ok()).collect();
+    let repositories: Option<Vec<_>> = yaml_list(&text, "repositories")
+        .into_iter()
+        .map(|line| {
+            let (pin, name) = match line.strip_prefix('@').and_then(|line| line.split_once(' ')) {
+                Some((pin, name)) => (Some(pin.into()), name.to_owned()),
+                None => (None, line),
+            };
+            let path = name.strip_prefix("http://127.0.0.1:18080/kit/")?;
+            let index = indexes.read(&kit.join(path).join(arch).join("APKINDEX.tar.gz"))?;
+            Some(Repository { name, pin, index })
+        })
+        .collect();
+    Some((world?, repositories?))
+        .filter(|(world, repositories)| !world.is_empty() && !repositories.is_empty())
+}
+
+/// Whole builds of apko: what is locked and in which order it is installed.
+#[test]
+fn apko_builds() {
+    let Some(kit) = kit() else { return };
+    let mut indexes = Indexes::default();
+    let mut compared = 0;
+    let mut folders: Vec<_> =
+        std::fs::read_dir(kit.join("apko-oracle")).unwrap().map(|e| e.unwrap().path()).collect();
+    folders.sort();
+    for folder in folders.iter().filter(|folder| folder.join("expected.json").exists()) {
+        let name = folder.file_name().unwrap().to_string_lossy();
+        let expected = json(&folder.join("expected.json"));
+        let command = expected["command"].to_string();
+        let odd = ["\"-r\"", "\"-b\"", "\"-p\"", "--lockfile", "--package"];
+        if expected["exit"] != "accepted" || odd.iter().any(|option| command.contains(option)) {
+            continue;
+        }
+        for (arch, locked) in expected["lock"]["packages"].as_object().into_iter().flatten() {
+            let Some((world, repositories)) = simple_case(&kit, folder, arch, &mut indexes) else { continue };
+            let solution = solve(&world, &repositories);
+            // Architectures that have to agree: each is solved alone here.
+            if name == "039-archs-unify" {
+                continue;
+            }
+            // Accepted by apko, though one package excludes the other.
+            if name == "060-conflict-late" {
+                assert!(solution.is_err());
+                continue;
+            }
+            let solution = solution.unwrap_or_else(|error| panic!("{name}: {error}"));
+            // The lock file has no tags.
+            let ours: Vec<_> =
+                solution.locked.iter().map(|c| c.to_string().split('@').next().unwrap().to_owned()).collect();
+            let theirs: Vec<_> =
+                locked.as_array().unwrap().iter().map(|v| v.as_str().unwrap().to_owned()).collect();
+            let (mut sorted, mut expected_sorted) = (ours.clone(), theirs.clone());
+            sorted.sort();
+            expected_sorted.sort();
+            assert_eq!(sorted, expected_sorted, "{name} {arch}");
+            let Some(installed) = expected["archs"][arch]["installed"].as_array() else { continue };
+            let text = |v: &Value, i: usize| v[i].as_str().unwrap().to_owned();
+            let theirs: Vec<_> = installed.iter().map(|v| format!("{}={}", text(v, 0), text(v, 1))).collect();
+            assert_eq!(names(&solution.packages, &repositories), theirs, "{name} {arch}");
+            compared += 1;
+        }
+    }
+    eprintln!("{compared} orders of installation are apko's");
+    assert!(compared >= 77, "{compared}");
 }

@@ -1,5 +1,8 @@
 //! The solver against tables, against its own check, and against answers of apko.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests fail and speak as tests do")]
+#![allow(clippy::format_push_string, clippy::format_collect, reason = "clearer, and tests need not be fast")]
+
 mod errors;
 mod fallback;
 mod invariants;
