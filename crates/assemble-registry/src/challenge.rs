@@ -113,6 +113,7 @@ fn take_value(text: &str) -> (String, &str) {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "the tables want it so")]
     fn bearer(realm: &str, service: Option<&str>, scopes: &[&str]) -> Option<Challenge> {
         Some(Challenge::Bearer(BearerChallenge {
             realm: realm.into(),

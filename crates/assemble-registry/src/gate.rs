@@ -86,3 +86,55 @@ fn keep<R, E>(
     results[at] = Some(result.map_err(Some)?);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// The most tasks of twenty that were running at one moment.
+    async fn most(gate: &Arc<Gate>) -> usize {
+        let running = Arc::new(AtomicUsize::new(0));
+        let task = |_| {
+            let running = Arc::clone(&running);
+            async move {
+                let now = running.fetch_add(1, Ordering::SeqCst) + 1;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok::<_, ()>(now)
+            }
+        };
+        each(gate, (0..20).collect(), task).await.unwrap().into_iter().max().unwrap()
+    }
+
+    #[test]
+    fn complaints_make_it_narrower_but_never_shut() {
+        let http = assemble_fetch::Http::new(assemble_fetch::HttpOptions::default()).unwrap();
+        let gate = Arc::new(Gate::new(3));
+        http.block_on(async {
+            assert_eq!(most(&gate).await, 3);
+            for _ in 0..10 {
+                gate.shrink();
+            }
+            // The permits that are out come back and are kept.
+            let _ = most(&gate).await;
+            assert_eq!(most(&gate).await, 1);
+        });
+    }
+
+    #[test]
+    fn results_keep_their_order_and_the_first_failure_ends_all() {
+        let http = assemble_fetch::Http::new(assemble_fetch::HttpOptions::default()).unwrap();
+        let gate = Arc::new(Gate::new(4));
+        http.block_on(async {
+            let slow_first = |n: u64| async move {
+                tokio::time::sleep(Duration::from_millis(20 - n)).await;
+                Ok::<_, ()>(n)
+            };
+            assert_eq!(each(&gate, (0..10).collect(), slow_first).await, Ok((0..10).collect()));
+            let fails = |n: u64| async move { if n == 3 { Err(n) } else { Ok(n) } };
+            assert_eq!(each(&gate, (0..10).collect(), fails).await, Err(Some(3)));
+        });
+    }
+}

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use assemble_fetch::next_transfer_id;
 use assemble_types::{Blob, Event, Observer, TransferId};
 use futures_core::Stream;
 use reqwest::Body;
@@ -127,12 +128,9 @@ pub(crate) struct Transfer {
     id: TransferId,
 }
 
-/// Numbers of transfers; the high bit keeps them apart from those of other libraries.
-static NEXT: AtomicU64 = AtomicU64::new(1 << 63);
-
 impl Transfer {
     pub(crate) fn start(observer: &Arc<dyn Observer>, label: String, total: u64) -> Self {
-        let id = TransferId(NEXT.fetch_add(1, Ordering::Relaxed));
+        let id = next_transfer_id();
         observer.event(Event::TransferStarted { id, label, total });
         Self { observer: Arc::clone(observer), id }
     }

@@ -38,8 +38,8 @@ pub struct RegistryOptions {
 }
 
 /// Talks to registries. Tokens are kept for its lifetime, so share one. Its functions block; none may be called from
-/// inside a future.
-#[derive(Debug)]
+/// inside a future. A clone talks over the same connections.
+#[derive(Debug, Clone)]
 pub struct Registry {
     client: Arc<Client>,
 }

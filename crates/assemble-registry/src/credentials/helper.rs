@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use crate::text::clean;
 /// How long a helper may take: some ask the user.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes of its output that are read.
-const OUTPUT_LIMIT: u64 = 64 * 1024;
+const OUTPUT_LIMIT: usize = 64 * 1024;
 
 /// Why a credential helper gave nothing.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +46,7 @@ pub enum HelperError {
         seconds: u64,
     },
     /// It failed.
-    #[error("{program} failed ({status}): {said}")]
+    #[error("{program} failed ({status}){}", if .said.is_empty() { String::new() } else { format!(": {said}") })]
     Failed {
         /// The program.
         program: String,
@@ -173,21 +174,40 @@ fn run(
         let _ = child.wait();
         return Err(HelperError::Hang { program: program_of(suffix), seconds: patience.as_secs() });
     };
-    // A grandchild may keep the pipes open for ever; what has come by then is enough.
-    let rest = |from: Receiver<Vec<u8>>| from.recv_timeout(Duration::from_secs(2)).unwrap_or_default();
-    Ok(Output { status, out: rest(out), err: rest(err) })
+    Ok(Output { status, out: out.take(), err: err.take() })
 }
 
-fn drain(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = channel();
-    if let Some(pipe) = pipe {
+/// Collects a pipe's bytes on a thread.
+struct Drain {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    end: Receiver<()>,
+}
+
+fn drain(pipe: Option<impl Read + Send + 'static>) -> Drain {
+    let (sender, end) = channel();
+    let bytes = Arc::new(Mutex::new(Vec::new()));
+    if let Some(mut pipe) = pipe {
+        let bytes = Arc::clone(&bytes);
         thread::spawn(move || {
-            let mut bytes = Vec::new();
-            let _ = pipe.take(OUTPUT_LIMIT).read_to_end(&mut bytes);
-            let _ = sender.send(bytes);
+            let mut chunk = [0; 4096];
+            while let Ok(n @ 1..) = pipe.read(&mut chunk) {
+                let mut bytes = bytes.lock().unwrap_or_else(PoisonError::into_inner);
+                // What is too much is read all the same: the helper must not die of it.
+                let room = OUTPUT_LIMIT.saturating_sub(bytes.len()).min(n);
+                bytes.extend_from_slice(&chunk[..room]);
+            }
+            let _ = sender.send(());
         });
     }
-    receiver
+    Drain { bytes, end }
+}
+
+impl Drain {
+    /// What has come. A grandchild may keep the pipe open for ever, so the end is not waited for much.
+    fn take(self) -> Vec<u8> {
+        let _ = self.end.recv_timeout(Duration::from_millis(500));
+        std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 fn wait(child: &mut Child, deadline: Instant) -> std::io::Result<Option<ExitStatus>> {

@@ -16,6 +16,7 @@ fn auth(pair: &str) -> String {
     BASE64.encode(pair.as_bytes())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the tables want it so")]
 fn pair(user: &str, password: &str) -> Option<Credential> {
     Some(Credential::Basic { user: user.into(), password: Secret::new(password) })
 }
@@ -94,7 +95,7 @@ fn broken_sources_are_named_without_their_contents() {
         r#"{"auths":{"r.io":{"auth":"hunter2!"}}}"#.to_owned(),
         format!(r#"{{"auths":{{"r.io":{{"auth":"{}"}}}}}}"#, auth("hunter2")),
         r#"{"auths":"hunter2"}"#.to_owned(),
-        r#"hunter2"#.to_owned(),
+        "hunter2".to_owned(),
         r#"{"auths":{"r.io":{"auth":7}}}"#.to_owned(),
     ] {
         let found = from_text(&text, "r.io", "a");
@@ -201,15 +202,12 @@ fn helpers_good_and_bad() {
             "echo hunter2; echo 'is locked' >&2; exit 3",
             Err(format!("{name} failed (exit status: 3): is locked")),
         ),
-        ("kill -9 $$", Err(format!("{name} failed (signal: 9 (SIGKILL)): "))),
+        ("kill -9 $$", Err(format!("{name} failed (signal: 9 (SIGKILL))"))),
         ("echo hunter2", Err(format!("{name} printed something that is no credentials"))),
         ("yes | head -c 1000000", Err(format!("{name} printed something that is no credentials"))),
-        // It neither reads its input nor ends its grandchild.
-        (r#"sleep 30 & echo '{"Username":"u","Secret":"p"}'; exec >&- 2>&-"#, Ok(pair("u", "p"))),
+        // It does not read its input, and its grandchild keeps the pipe.
+        (r#"sleep 3 & echo '{"Username":"u","Secret":"p"}'"#, Ok(pair("u", "p"))),
     ] {
-        if script.starts_with("sleep") {
-            continue;
-        }
         assert_eq!(get(script, long), want, "{script}");
     }
 }
