@@ -16,10 +16,12 @@ mod problem;
 mod script;
 mod walk;
 
+use std::collections::BTreeSet;
+
 use assemble_types::{Blob, ImagePath, Mode, Owner, Platform};
 
 use crate::shown::shown;
-use crate::tree::{Body, Meta, Part, Tree};
+use crate::tree::{Body, Meta, NodeId, Part, Tree};
 use elf::{Elf, ElfType};
 use format::Format;
 use libraries::{Libc, Missing, Search, same_cpu};
@@ -32,8 +34,10 @@ pub use problem::{Searched, ShebangFault, StartProblem, StartUser};
 
 /// The PATH that runtimes set where the image has none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// How many interpreters in a row the kernel follows.
-const MAX_INTERPRETERS: u32 = 5;
+/// How many scripts in a row the kernel follows (`exec_binprm`).
+const MAX_SCRIPTS: u32 = 5;
+/// How many times `env` may start another script of `env` before it is taken for a circle.
+const MAX_ENV: u32 = 16;
 
 /// How the image is to be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,9 +84,9 @@ pub fn check_start(tree: &Tree, request: &StartRequest) -> Vec<StartProblem> {
             }
         }
     }
-    let mut check = Check { walker, request, problems: Vec::new() };
+    let mut check = Check { walker, request, problems: Vec::new(), checked: BTreeSet::new() };
     match check.command(command) {
-        Ok(found) => check.program(&found, 0),
+        Ok(found) => check.program(&found, Depth::default()),
         Err(fault) => {
             let problem = check.explain(command, field, fault);
             check.problems.push(problem);
@@ -123,10 +127,21 @@ enum Fault {
     NotAFile(Found, &'static str),
 }
 
+/// How far a program is from the image's own command.
+#[derive(Debug, Clone, Copy, Default)]
+struct Depth {
+    /// Scripts that the kernel has gone through in this execve.
+    scripts: u32,
+    /// Times that `env` has called execve anew.
+    env: u32,
+}
+
 struct Check<'t> {
     walker: Walker<'t>,
     request: &'t StartRequest,
     problems: Vec<StartProblem>,
+    /// Programs that were looked at: `env` and what it runs are often one.
+    checked: BTreeSet<NodeId>,
 }
 
 impl<'t> Check<'t> {
@@ -210,8 +225,8 @@ impl<'t> Check<'t> {
         }
     }
 
-    /// Checks a file that the user may run. `depth` counts the interpreters on the way to it.
-    fn program(&mut self, found: &Found, depth: u32) {
+    /// Checks a file that the user may run.
+    fn program(&mut self, found: &Found, depth: Depth) {
         let Body::File(blob) = &self.walker.tree.node(found.node).body else { return };
         let head = match format::head(blob) {
             Ok(head) => head,
@@ -232,7 +247,7 @@ impl<'t> Check<'t> {
         self.problems.push(problem);
     }
 
-    fn script(&mut self, found: &Found, head: &[u8], depth: u32) {
+    fn script(&mut self, found: &Found, head: &[u8], depth: Depth) {
         let script = found.path.clone();
         let Meta { mode, owner, .. } = self.walker.tree.node(found.node).meta;
         if !self.walker.user.may(Right::Read, &self.walker.tree.node(found.node).meta, false) {
@@ -240,7 +255,7 @@ impl<'t> Check<'t> {
             self.problems.push(StartProblem::NotReadable { script: script.clone(), mode, owner, user });
         }
         let bad = |fault| StartProblem::BadShebang { script: script.clone(), fault };
-        if depth >= MAX_INTERPRETERS {
+        if depth.scripts >= MAX_SCRIPTS || depth.env > MAX_ENV {
             return self.problems.push(bad(ShebangFault::TooDeep));
         }
         let line = match script::parse(head) {
@@ -257,13 +272,15 @@ impl<'t> Check<'t> {
             }
             Err(fault) => return self.no_interpreter(&script, &line.interpreter, fault),
         };
-        self.program(&interpreter, depth + 1);
+        self.program(&interpreter, Depth { scripts: depth.scripts + 1, ..depth });
         if line.interpreter.rsplit(|b| *b == b'/').next() == Some(b"env") {
             match script::env(argument) {
                 script::Env::Runs(name) if ends_wrongly(&name) => {
                     self.problems.push(bad(ShebangFault::CarriageReturn));
                 }
-                script::Env::Runs(name) => self.env_target(&script, &name, depth),
+                script::Env::Runs(name) => {
+                    self.env_target(&script, &name, Depth { scripts: 0, env: depth.env + 1 });
+                }
                 script::Env::Unsplit => {
                     let words = shown(argument.unwrap_or_default());
                     self.problems.push(bad(ShebangFault::Unsplit { words }));
@@ -274,10 +291,10 @@ impl<'t> Check<'t> {
     }
 
     /// Checks the program that `env` will run. Unlike runc, it takes relative folders of PATH.
-    fn env_target(&mut self, script: &ImagePath, name: &[u8], depth: u32) {
+    fn env_target(&mut self, script: &ImagePath, name: &[u8], depth: Depth) {
         if name.contains(&b'/') {
             return match self.executable(name) {
-                Ok(found) => self.program(&found, depth + 1),
+                Ok(found) => self.program(&found, depth),
                 Err(fault) => self.no_interpreter(script, name, fault),
             };
         }
@@ -285,7 +302,7 @@ impl<'t> Check<'t> {
         for folder in self.path().split(':') {
             let folder = if folder.is_empty() { "." } else { folder };
             match self.executable(&[folder.as_bytes(), b"/", name].concat()) {
-                Ok(found) => return self.program(&found, depth + 1),
+                Ok(found) => return self.program(&found, depth),
                 Err(fault @ (Fault::NotExecutable(_) | Fault::Miss(Miss::NoSearch(_)))) => {
                     closest.get_or_insert(fault);
                 }
@@ -331,6 +348,9 @@ impl<'t> Check<'t> {
     }
 
     fn elf(&mut self, found: &Found, blob: &Blob) {
+        if !self.checked.insert(found.node) {
+            return;
+        }
         let Some(elf) = self.read_elf(found, blob) else { return };
         let no_program = |what| StartProblem::NotAProgram { file: found.path.clone(), what };
         if elf.kind == ElfType::Other {

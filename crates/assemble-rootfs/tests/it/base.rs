@@ -114,6 +114,9 @@ fn certificates_and_zones_come_with_their_versions() {
     assert_eq!(report.certificate_file, Some(path("etc/ssl/certs/ca-certificates.crt")));
     let bundle = content(&tree, "etc/ssl/cert.pem");
     assert_eq!(bundle.matches("BEGIN").count(), webpki_root_certs::TLS_SERVER_ROOT_CERTS.len());
+    let der = |block: &str| data_encoding::BASE64.decode(block.replace('\n', "").as_bytes()).unwrap();
+    let blocks = bundle.split("-----").skip(2).step_by(4).map(der).collect::<Vec<_>>();
+    assert!(blocks.is_sorted() && blocks.len() == webpki_root_certs::TLS_SERVER_ROOT_CERTS.len());
     let listing = listing(&tree);
     for line in [
         "0644 0:0 /usr/share/zoneinfo/America/New_York file\n",

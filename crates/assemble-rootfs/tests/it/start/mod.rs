@@ -154,3 +154,9 @@ pub(super) const MUSL_TREE: &str = "f 0755 0:0 /lib/ld-musl-x86_64.so.1 {ld}\n";
 pub(super) fn with(base: &str, more: &str) -> String {
     format!("{base}\n{more}")
 }
+
+/// Scripts that are each other's interpreters, `/s0` first; the last one has this line.
+pub(super) fn chain(last: &str, count: usize) -> String {
+    let line = |n: usize| if n + 1 == count { last.to_owned() } else { format!("/s{}", n + 1) };
+    (0..count).map(|n| format!("f 0755 0:0 /s{n} #!{}\\n\n", line(n))).collect()
+}

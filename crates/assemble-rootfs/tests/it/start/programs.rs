@@ -7,7 +7,7 @@ use assemble_testkit::FakeElf;
 use assemble_types::{Arch, Blob};
 use expect_test::expect;
 
-use super::{GLIBC, GLIBC_TREE, check, content, render, request, with};
+use super::{GLIBC, GLIBC_TREE, chain, check, content, render, request, with};
 use crate::trees::tree_with;
 
 #[test]
@@ -157,6 +157,8 @@ fn scripts_that_do_not_start() {
         "f 0755 0:0 /app #!/usr/bin/env node\\r\\n\nf 0755 0:0 /usr/bin/env {static}",
         "f 0755 0:0 /app #!/usr/bin/env node -x\\n\nf 0755 0:0 /usr/bin/env {static}",
         "f 0755 0:0 /app #!/usr/bin/env -S node -x\\n\nf 0755 0:0 /usr/bin/env {static}\nf 0755 0:0 /bin/node {arm64}",
+        "f 0755 0:0 /app #!/usr/bin/env app\\n\nl /bin/app -> /app\nf 0755 0:0 /usr/bin/env {static}",
+        "f 0755 0:0 /app #!/usr/bin/env sh\\n\nl /bin/sh -> /busybox\nl /usr/bin/env -> /busybox\nf 0755 0:0 /busybox {arm64}",
         "f 0755 0:0 /app #!/bin\\n\nd 0755 0:0 /bin",
         "f 0755 0:0 /app #!/bin/x\\n\nf 0755 0:0 /bin/x words",
         "f 0755 0:0 /app #!/bin/x\\n\nf 0755 0:0 /bin/x {musl}",
@@ -166,6 +168,8 @@ fn scripts_that_do_not_start() {
             text += &render(&problem);
         }
     }
+    let deep = chain("/bin/sh", 6) + "f 0755 0:0 /bin/sh {static}";
+    text += &render(&check_start(&tree_with(&deep, content), &request("/s0"))[0]);
     expect![[r#"
         f 0755 0:0 /app #!/bin/sh\n
         start/no-interpreter: the script /app needs `/bin/sh`, which is not in the image
@@ -200,6 +204,15 @@ fn scripts_that_do_not_start() {
           Rust: `rustup target add x86_64-unknown-linux-musl`, then `cargo build --release --target x86_64-unknown-linux-musl`
           C: `x86_64-linux-gnu-gcc -static -o app app.c`
           or make the image for it: `--platform linux/arm64`
+        f 0755 0:0 /app #!/usr/bin/env app\n | l /bin/app -> /app | f 0755 0:0 /usr/bin/env {static}
+        start/bad-shebang: the first line of the script /app leads through more interpreters than the kernel follows
+          let app name a program, not another script
+        f 0755 0:0 /app #!/usr/bin/env sh\n | l /bin/sh -> /busybox | l /usr/bin/env -> /busybox | f 0755 0:0 /busybox {arm64}
+        start/wrong-cpu: /busybox is built for linux/arm64, the image is for linux/amd64
+          Go: `CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go build`
+          Rust: `rustup target add x86_64-unknown-linux-musl`, then `cargo build --release --target x86_64-unknown-linux-musl`
+          C: `x86_64-linux-gnu-gcc -static -o app app.c`
+          or make the image for it: `--platform linux/arm64`
         f 0755 0:0 /app #!/bin\n | d 0755 0:0 /bin
         start/not-a-program: /bin is a folder, not a program
           name the program in it, such as `entrypoint: /bin/NAME`
@@ -212,6 +225,8 @@ fn scripts_that_do_not_start() {
           build it static, in Rust: `RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --target x86_64-unknown-linux-musl`
           build it static, in C: `gcc -static -o app app.c`
           or give the image the loader: the package `musl` of Alpine
+        start/bad-shebang: the first line of the script /s5 leads through more interpreters than the kernel follows
+          let s5 name a program, not another script
     "#]].assert_eq(&text);
 }
 

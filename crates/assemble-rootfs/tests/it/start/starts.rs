@@ -1,6 +1,6 @@
 //! What starts.
 
-use super::{GLIBC_TREE, HELLO, MUSL_TREE, starts, with};
+use super::{GLIBC_TREE, HELLO, MUSL_TREE, chain, starts, with};
 
 #[test]
 fn what_starts() {
@@ -87,4 +87,7 @@ fn scripts_that_start() {
     starts(&sh("f 0755 0:0 /app #!/usr/bin/env -S PATH=/x y\\n"), "/app");
     starts(&sh("f 0755 0:0 /app #!/x\\n\nf 0755 0:0 /x #!/bin/sh\\n"), "/app");
     starts(&sh("f 0755 0:0 /app #!bin/sh\\n"), "/app DIR=/");
+    // As many scripts in a row as the kernel follows, and more where env begins anew.
+    starts(&sh(&chain("/bin/sh", 5)), "/s0");
+    starts(&sh(&(chain("/usr/bin/env app", 5) + "f 0755 0:0 /bin/app #!/bin/sh\\n")), "/s0");
 }
