@@ -77,8 +77,9 @@ fn show(problem: &Problem<'_>, colour: bool) -> String {
     let message = printable(&problem.message);
     let title = Level::ERROR.primary_title(message).id(problem.code);
     let mut group = Group::with_title(title);
-    let shown: Vec<(String, String, usize, std::ops::Range<usize>, String)> =
-        problem.spans.iter().map(place).collect();
+    // A spec that was never written, as for a bare binary, has no lines to show.
+    let written = problem.spans.iter().filter(|span| span.line > 0 && !span.text.is_empty());
+    let shown: Vec<Place> = written.map(place).collect();
     for (number, (path, text, line, range, label)) in shown.iter().enumerate() {
         let kind = if number == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
         let annotation = kind.span(range.clone());
@@ -100,7 +101,9 @@ fn show(problem: &Problem<'_>, colour: bool) -> String {
 }
 
 /// File, line text, line number, byte range in the line, label.
-fn place(span: &SourceSpan) -> (String, String, usize, std::ops::Range<usize>, String) {
+type Place = (String, String, usize, std::ops::Range<usize>, String);
+
+fn place(span: &SourceSpan) -> Place {
     let text = printable(&span.text);
     let skip = (span.column as usize).saturating_sub(1);
     let at = |characters: usize| text.char_indices().nth(characters).map_or(text.len(), |(byte, _)| byte);

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod build;
+mod ci_page;
 mod configs;
 mod contract;
 mod messages;

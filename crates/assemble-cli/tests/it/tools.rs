@@ -155,7 +155,10 @@ impl Registry {
 
 /// An OCI layout unpacked by umoci, ready for runc.
 pub(crate) fn unpack(layout: &Path, tag: &str, bundle: &Path) {
-    run(Command::new("umoci").args(["unpack", "--image"]).arg(format!("{}:{tag}", layout.display())).arg(bundle));
+    run(Command::new("umoci")
+        .args(["unpack", "--image"])
+        .arg(format!("{}:{tag}", layout.display()))
+        .arg(bundle));
     let file = bundle.join("config.json");
     let text = std::fs::read_to_string(&file).unwrap();
     let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -23,23 +23,28 @@ pub(super) fn explain(a: &[u8], b: &[u8]) -> Option<ElfDifference> {
     if !(a.starts_with(b"\x7fELF") && b.starts_with(b"\x7fELF")) {
         return None;
     }
-    let mut found =
-        ElfDifference { facts: vec!["the programs were compiled differently".into()], hints: Vec::new() };
+    let mut facts = Vec::new();
     let (paths_a, paths_b) = (build_paths(a), build_paths(b));
     let only = |x: &BTreeSet<String>, y: &BTreeSet<String>| x.difference(y).next().cloned();
     match (only(&paths_a, &paths_b), only(&paths_b, &paths_a)) {
-        (Some(a), Some(b)) => found.facts.push(format!("embedded build path: {a} here, {b} there")),
+        (Some(a), Some(b)) => facts.push(format!("embedded build path: {a} here, {b} there")),
         (Some(a), None) | (None, Some(a)) => {
-            found.facts.push(format!("embedded build path: {a} in only one of them"))
+            facts.push(format!("embedded build path: {a} in only one of them"))
         }
         (None, None) => {}
     }
-    let ids = (build_id(a), build_id(b));
-    if let (Some(a), Some(b)) = &ids
+    if let (Some(a), Some(b)) = (build_id(a), build_id(b))
         && a != b
     {
-        found.facts.push(format!("build ID: {a} here, {b} there"));
+        facts.push(format!("build ID: {a} here, {b} there"));
     }
+    if facts.is_empty() {
+        // No compiler did that: somebody changed the file.
+        facts.push("both are programs with the same build paths and build ID: changed after linking".into());
+        return Some(ElfDifference { facts, hints: Vec::new() });
+    }
+    facts.insert(0, "the programs were compiled differently".into());
+    let mut found = ElfDifference { facts, hints: Vec::new() };
     if is_go(a) || is_go(b) {
         found.hints.push(
             "Go: build with `go build -trimpath -buildvcs=false -ldflags=-buildid=`, and the same toolchain"
@@ -130,5 +135,9 @@ mod tests {
             explain(&elf("/home/x/main.go", 1, "Go build ID: \"a\""), &elf("/y/z/main.go", 1, "")).unwrap();
         assert!(go.hints[0].contains("-trimpath"));
         assert_eq!(explain(b"text", &a), None);
+        let mut patched = a.clone();
+        patched.push(b'x');
+        let found = explain(&a, &patched).unwrap();
+        assert!(found.facts[0].contains("changed after linking") && found.hints.is_empty(), "{found:?}");
     }
 }

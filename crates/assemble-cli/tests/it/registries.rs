@@ -1,0 +1,126 @@
+//! Pushing to Debian's registry, reading with skopeo.
+
+use std::fs;
+use std::process::Command;
+
+use crate::sandbox::Sandbox;
+use crate::tools::{Registry, have, run};
+
+#[test]
+fn a_push_sends_what_is_missing_and_nothing_twice() {
+    let test = "a_push_sends_what_is_missing_and_nothing_twice";
+    let Some(registry) = Registry::start(test, None) else { return };
+    let s = Sandbox::new().with_hello();
+    let name = format!("{}/team/hello:1.0", registry.host);
+    let pushed = s.ok(["build", "./hello", "--push", "-t", &name, "--image-refs", "refs.txt"]);
+    let digest = s.ok(["build", "./hello"]);
+    assert_eq!(pushed, format!("{}/team/hello@{digest}", registry.host));
+    assert_eq!(s.read("refs.txt"), format!("{pushed}\n").as_bytes());
+    let (posts, puts) = (registry.requests("POST").len(), registry.requests("PUT").len());
+    assert_eq!(s.ok(["build", "./hello", "--push", "-t", &name]), pushed);
+    assert_eq!(
+        (registry.requests("POST").len(), registry.requests("PUT").len()),
+        (posts, puts),
+        "a second push sends nothing"
+    );
+    // A changed binary sends its layer and the configuration.
+    let mut bytes = s.read("hello");
+    bytes.push(0);
+    s.write("hello", bytes);
+    let document = s.json(["build", "./hello", "--push", "-t", &name, "--json"]);
+    assert_eq!(document["pushed"][0]["blobs_sent"], 2, "{document}");
+    // From a layout, into another repository.
+    s.ok(["build", "./hello"]);
+    let document = s.json(["push", "hello.oci", &format!("{}/other/hello:1.0", registry.host), "--json"]);
+    assert_eq!(document["digest"], s.ok(["build", "./hello"]));
+    let remote = s.json(["inspect", &name, "--json"]);
+    assert_eq!(remote["digest"], document["digest"]);
+    assert!(s.ok(["inspect", &name, "--cat", "/etc/passwd"]).contains("nonroot"));
+}
+
+#[test]
+fn skopeo_reads_layouts_archives_and_registries() {
+    let test = "skopeo_reads_layouts_archives_and_registries";
+    if !have("skopeo", test) {
+        return;
+    }
+    let Some(registry) = Registry::start(test, None) else { return };
+    let s = Sandbox::new().with_hello();
+    let digest = s.ok(["build", "./hello", "-t", "hello:1.0"]);
+    s.ok(["build", "./hello", "-t", "hello:1.0", "-o", "hello.tar"]);
+    s.ok(["build", "./hello", "-t", "hello:1.0", "-o", "oci-archive:oci.tar"]);
+    s.ok(["build", "./hello", "-t", "hello:1.0", "-o", "docker-archive:docker.tar"]);
+    s.ok(["push", "hello.oci", &format!("{}/team/hello:1.0", registry.host)]);
+    let skopeo = |args: &[&str]| {
+        let mut command = Command::new("skopeo");
+        command.args(args).current_dir(s.root()).env("HOME", s.path("home")).env_remove("REGISTRY_AUTH_FILE");
+        run(&mut command)
+    };
+    for place in ["oci:hello.oci:1.0", "oci-archive:hello.tar:1.0", "oci-archive:oci.tar:1.0"] {
+        assert_eq!(skopeo(&["inspect", "--format", "{{.Digest}}", place]), digest, "{place}");
+    }
+    let remote = format!("docker://{}/team/hello:1.0", registry.host);
+    assert_eq!(skopeo(&["inspect", "--tls-verify=false", "--format", "{{.Digest}}", &remote]), digest);
+    for (number, place) in
+        ["oci:hello.oci:1.0", "docker-archive:hello.tar", "docker-archive:docker.tar"].iter().enumerate()
+    {
+        skopeo(&["copy", place, &format!("oci:copy{number}:x")]);
+    }
+    skopeo(&["copy", "--src-tls-verify=false", "--preserve-digests", &remote, "oci:pulled:x"]);
+    assert_eq!(s.json(["inspect", "pulled", "--json"])["digest"], digest.as_str());
+}
+
+/// bcrypt of `secret`, made once with `htpasswd -nbB ci secret`; worth nothing.
+const ACCOUNTS: &str = "ci:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC\n";
+
+#[test]
+fn a_password_is_asked_for_stored_and_used() {
+    let test = "a_password_is_asked_for_stored_and_used";
+    if !have("python3", test) {
+        return;
+    }
+    let Some(accounts) = bcrypt_account("ci", "secret", test) else { return };
+    let Some(registry) = Registry::start(test, Some(&accounts)) else { return };
+    let s = Sandbox::new().with_hello();
+    let name = format!("{}/team/hello:1.0", registry.host);
+    let ran = s.run(["build", "./hello", "--push", "-t", &name]);
+    assert_eq!(ran.code, 7, "{}", ran.stderr);
+    assert!(ran.stderr.contains("assemble login"), "{}", ran.stderr);
+    let login = |password: &str| {
+        fs::write(s.path("password"), password).unwrap();
+        let mut command = s.command(["login", &registry.host, "-u", "ci", "--password-stdin"]);
+        command.stdin(fs::File::open(s.path("password")).unwrap());
+        crate::sandbox::finish(&mut command, s.root())
+    };
+    let wrong = login("hunter2");
+    assert_eq!(wrong.code, 7, "{}", wrong.stderr);
+    assert!(!wrong.stderr.contains("hunter2"));
+    let right = login("secret\n");
+    assert_eq!(right.code, 0, "{}", right.stderr);
+    assert!(s.path("home/.docker/config.json").is_file(), "where docker looks for it");
+    assert!(s.ok(["build", "./hello", "--push", "-t", &name]).contains("@sha256:"));
+    // docker's file, made by somebody else.
+    let file = fs::read_to_string(s.path("home/.docker/config.json")).unwrap();
+    let s = Sandbox::new().with_hello().variable("DOCKER_AUTH_CONFIG", file);
+    assert!(s.ok(["build", "./hello", "--push", "-t", &name]).contains("@sha256:"));
+}
+
+/// An htpasswd line, made by perl's `crypt`, or the fixed one where perl cannot do bcrypt.
+fn bcrypt_account(user: &str, password: &str, test: &str) -> Option<String> {
+    let script = "print crypt($ARGV[0], '$2y$05$abcdefghijklmnopqrstuu')";
+    let output = Command::new("perl").args(["-e", script, password]).output().ok()?;
+    let hash = String::from_utf8_lossy(&output.stdout).into_owned();
+    if hash.starts_with("$2y$") {
+        return Some(format!("{user}:{hash}\n"));
+    }
+    crate::tools::skipped(test, "perl makes no bcrypt; a fixed account is used");
+    Some(ACCOUNTS.to_owned())
+}
+
+#[test]
+fn registries_that_do_not_answer() {
+    let s = Sandbox::new().with_hello();
+    let ran = s.run(["build", "./hello", "--push", "-t", "127.0.0.1:1/team/hello:1.0"]);
+    assert_eq!(ran.code, 6, "{}", ran.stderr);
+    assert!(ran.stderr.contains("127.0.0.1:1"), "{}", ran.stderr);
+}

@@ -1,0 +1,130 @@
+//! `verify` finds what must not be there, and nothing else.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::sandbox::{Sandbox, finish, workspace};
+use crate::tools::Registry;
+
+#[test]
+fn an_image_is_identical_to_what_its_spec_builds() {
+    let s = Sandbox::new().with_hello();
+    s.write("spec.yaml", "contents:\n  binary: hello\n");
+    let digest = s.ok(["build", "spec.yaml"]);
+    s.ok(["build", "spec.yaml", "-o", "spec.tar"]);
+    for args in [
+        vec!["verify", "spec.yaml"],
+        vec!["verify", "spec.oci", "--spec", "spec.yaml"],
+        vec!["verify", "spec.tar", "--spec", "spec.yaml", "--digest", &digest],
+    ] {
+        let ran = s.run(&args);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        assert_eq!(ran.stdout.trim(), digest);
+        assert_eq!(ran.stderr.lines().next(), Some("signatures were not checked"));
+        assert!(ran.stderr.contains("identical"));
+    }
+    if let Some(registry) = Registry::start("an_image_is_identical_to_what_its_spec_builds", None) {
+        let name = format!("{}/spec:1", registry.host);
+        s.ok(["push", "spec.oci", &name]);
+        assert_eq!(s.run(["verify", &name, "--spec", "spec.yaml"]).code, 0);
+    }
+    let wrong = format!("sha256:{}", "0".repeat(64));
+    assert_eq!(s.run(["verify", "spec.yaml", "--digest", &wrong]).code, 8);
+}
+
+#[test]
+fn the_first_differing_entry_and_field_are_named() {
+    let s = Sandbox::new().with_hello();
+    s.write("site/index.html", "one");
+    s.write("spec.yaml", "contents:\n  binary: hello\n  files: [{source: site, path: /srv}]\n");
+    s.ok(["build", "spec.yaml"]);
+    s.write("site/index.html", "two");
+    let ran = s.run(["verify", "spec.oci", "--spec", "spec.yaml"]);
+    assert_eq!(ran.code, 8, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("/srv/index.html") && ran.stderr.contains("content at byte 0"),
+        "{}",
+        ran.stderr
+    );
+    s.write("site/index.html", "one");
+    s.write(
+        "spec.yaml",
+        "contents:\n  binary: hello\n  files: [{source: site, path: /srv, permissions: 0600}]\n",
+    );
+    let ran = s.run(["verify", "spec.oci", "--spec", "spec.yaml", "--json"]);
+    assert_eq!(ran.code, 8);
+    let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(document["result"], "different");
+    assert_eq!(document["error"]["kind"], "mismatch");
+    let differences = document["differences"].to_string();
+    assert!(differences.contains("/srv/index.html") && differences.contains("mode"), "{differences}");
+    s.write(
+        "spec.yaml",
+        "contents:\n  binary: hello\n  files: [{source: site, path: /srv}]\nenvironment: {A: b}\n",
+    );
+    let ran = s.run(["verify", "spec.oci", "--spec", "spec.yaml"]);
+    assert!(ran.code == 8 && ran.stderr.contains("config.Env"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_binary_compiled_elsewhere_is_recognised() {
+    let s = Sandbox::new().with_hello();
+    s.write("spec.yaml", "contents:\n  binary: hello\n");
+    let with_path = |path: &str| {
+        let mut bytes = std::fs::read(crate::sandbox::hello()).unwrap();
+        bytes.extend_from_slice(b"\0");
+        bytes.extend_from_slice(path.as_bytes());
+        bytes.extend_from_slice(b"\0");
+        s.write("hello", bytes);
+    };
+    with_path("/home/ann/app/src/main.rs");
+    s.ok(["build", "spec.yaml"]);
+    with_path("/builds/ci/app/src/main.rs");
+    let ran = s.run(["verify", "spec.oci", "--spec", "spec.yaml"]);
+    assert_eq!(ran.code, 8, "{}", ran.stderr);
+    for words in
+        ["/usr/bin/hello", "compiled differently", "/home/ann/app/src/main.rs", "--remap-path-prefix"]
+    {
+        assert!(ran.stderr.contains(words), "`{words}` is missing in {}", ran.stderr);
+    }
+}
+
+/// A build of the binary with the planted faults compiled in, in a target folder of its own.
+fn faulty() -> &'static PathBuf {
+    static FAULTY: OnceLock<PathBuf> = OnceLock::new();
+    FAULTY.get_or_init(|| {
+        let target = workspace().join("target/planted-faults");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo)
+            .args(["build", "--quiet", "--package", "assemble-cli", "--features", "planted-faults"])
+            .env("CARGO_TARGET_DIR", &target)
+            .current_dir(workspace())
+            .status()
+            .unwrap();
+        assert!(status.success(), "the test build does not compile");
+        target.join("debug/assemble")
+    })
+}
+
+#[test]
+fn every_planted_fault_is_found() {
+    let s = Sandbox::new().with_hello();
+    s.write("site/a.txt", "a");
+    s.write("site/b.txt", "b");
+    s.write("spec.yaml", "contents:\n  binary: hello\n  files: [{source: site, path: /srv}]\n");
+    let run = |fault: &str| {
+        let mut command = Command::new(faulty());
+        command.args(["verify", "spec.yaml"]).current_dir(s.root()).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", s.path("home"));
+        command.env("ASSEMBLE_CACHE", s.path("cache")).env("ASSEMBLE_PLANT", fault);
+        finish(&mut command, s.root())
+    };
+    let none = run("none");
+    assert_eq!(none.code, 0, "{}", none.stderr);
+    for (fault, words) in [("clock", "mtime"), ("umask", "mode"), ("threads", "order"), ("map", "order")] {
+        let ran = run(fault);
+        assert_eq!(ran.code, 8, "{fault}: {}", ran.stderr);
+        assert!(ran.stderr.contains(words), "{fault}: `{words}` is missing in {}", ran.stderr);
+    }
+}
