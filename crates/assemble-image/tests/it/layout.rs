@@ -36,7 +36,8 @@ fn other_names_stay_and_the_same_name_is_replaced() {
         b9c6bda3359b v2 docker.io/library/app:v2
         39703ae7e66b docker.io/library/other:v2 docker.io/library/other:v2
         39703ae7e66b v3 docker.io/library/app:v3
-    "#]].assert_eq(&summary(&two));
+    "#]]
+    .assert_eq(&summary(&two));
     assert_eq!(layout_index(Some(&two), &new, &[name("app:v1")]).unwrap(), two, "again changes nothing");
     let other = layout_index(Some(&two), &old, &[name("other:v2")]).unwrap();
     expect![[r#"
@@ -44,7 +45,8 @@ fn other_names_stay_and_the_same_name_is_replaced() {
         b9c6bda3359b v2 docker.io/library/app:v2
         b9c6bda3359b docker.io/library/other:v2 docker.io/library/other:v2
         39703ae7e66b v3 docker.io/library/app:v3
-    "#]].assert_eq(&summary(&other));
+    "#]]
+    .assert_eq(&summary(&other));
 }
 
 #[test]

@@ -67,54 +67,82 @@ fn every_fault_is_found() {
 
     let mut gone = good();
     gone.0.remove(&layer("base").0.digest);
-    check(&gone, &descriptor, &expect![[r#"
+    check(
+        &gone,
+        &descriptor,
+        &expect![[r#"
         sha256:b0aadfbef5bc0fbdbf919e9fe732f0684207d0f0beb09e7d2c58c2d172f07ea4: is not there
-    "#]]);
+    "#]],
+    );
 
     let mut altered = good();
     altered.0.insert(layer("base").0.digest, b"[bose]".to_vec());
     altered.0.insert(layer("binary").0.digest, b"[binary".to_vec());
-    check(&altered, &descriptor, &expect![[r#"
+    check(
+        &altered,
+        &descriptor,
+        &expect![[r#"
         sha256:b0aadfbef5bc0fbdbf919e9fe732f0684207d0f0beb09e7d2c58c2d172f07ea4: expected sha256:b0aadfbef5bc0fbdbf919e9fe732f0684207d0f0beb09e7d2c58c2d172f07ea4, the bytes have sha256:cbd2310e99affaf06df500251430423d0ffe4a35786002f190f82291090bfdc3
         sha256:d6e608e44bb49d90bae96adc6718b2218aebfa318d30957d3378ed48d1046be4: has 7 bytes, its descriptor says 8
-    "#]]);
+    "#]],
+    );
 
     let mut config = good();
     let mut bytes = image.config().to_vec();
     bytes[20] ^= 1;
     config.0.insert(image.config_digest(), bytes);
-    check(&config, &descriptor, &expect![[r#"
+    check(
+        &config,
+        &descriptor,
+        &expect![[r#"
         sha256:53accd82b63928e1ecab57941766cea0af23dcdda0d3a12824dd742696b39466: its bytes have the digest sha256:013cf8ff8f98ab9199045fd5838aae20dfa715acf85797e079db5edf7570773c
-    "#]]);
+    "#]],
+    );
 
     let mut wrong = layer("base").0;
     wrong.diff_id = Digest::of(b"other");
     let lying = Image::new(vec![wrong, layer("binary").0], ImageOptions::clone(image.options()));
-    check(&Blobs::of(Built::Image(&lying)), &lying.descriptor(), &expect![[r#"
+    check(
+        &Blobs::of(Built::Image(&lying)),
+        &lying.descriptor(),
+        &expect![[r#"
         sha256:b0aadfbef5bc0fbdbf919e9fe732f0684207d0f0beb09e7d2c58c2d172f07ea4: unpacks to sha256:cae662172fd450bb0cd710a769079c05bfc5d8e35efa6576edc7d0377afdd4a2, the config says sha256:d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa
-    "#]]);
+    "#]],
+    );
 
     let mut listed = descriptor.clone();
     listed.platform = full_image(Arch::S390x).descriptor().platform;
     listed.media_type = media_type::DOCKER_MANIFEST.into();
-    check(&good(), &listed, &expect![[r#"
+    check(
+        &good(),
+        &listed,
+        &expect![[r#"
         sha256:39703ae7e66bf6ae8e53110436d67e521bd9382612fcc40cd171c7db0f26a33a: calls itself application/vnd.oci.image.manifest.v1+json, its descriptor says application/vnd.docker.distribution.manifest.v2+json
         sha256:39703ae7e66bf6ae8e53110436d67e521bd9382612fcc40cd171c7db0f26a33a: is listed for linux/s390x, its config says linux/amd64
-    "#]]);
+    "#]],
+    );
 
     let mut blobs = good();
     let text = String::from_utf8(image.manifest().to_vec()).unwrap();
     let start = text.find("\"layers\":[").unwrap();
     let end = start + text[start..].find(']').unwrap();
     let fewer = blobs.add(media_type::MANIFEST, &format!("{}\"layers\":[{}", &text[..start], &text[end..]));
-    check(&blobs, &fewer, &expect![[r#"
+    check(
+        &blobs,
+        &fewer,
+        &expect![[r#"
         sha256:f54e40d04aa823e68efad1412ab089c916e7ec89b66d23ccb3b42f1104a55436: has 0 layers, its config has 2 diff_ids
-    "#]]);
+    "#]],
+    );
 
     let odd = blobs.add("text/plain", "hello");
-    check(&blobs, &odd, &expect![[r#"
+    check(
+        &blobs,
+        &odd,
+        &expect![[r#"
         sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824: has media type `text/plain`, which is no image
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
