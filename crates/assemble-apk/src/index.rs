@@ -263,8 +263,9 @@ pub fn read_index(packed: &[u8], keyring: &Keyring, trust: Trust) -> Result<Inde
         Trust::Required => Some(checked?),
         Trust::AllowUntrusted => checked.ok(),
     };
-    let (list, description) = unpack(body)?;
-    Ok(Index { records: parse_records(&list)?, description, signed_by })
+    let plain = unpack(body)?;
+    let (list, description) = read_archive(&plain)?;
+    Ok(Index { records: parse_records(list)?, description, signed_by })
 }
 
 /// An unpacked signature part, and the raw bytes behind it.
@@ -324,7 +325,7 @@ fn parse_signatures<'a>(plain: &[u8], message: &'a [u8]) -> Result<Vec<Signature
         if signatures.len() == MAX_SIGNATURES {
             return Err(IndexError::SignatureSize { limit: MAX_SIGNATURE });
         }
-        let bytes = walker.content_to_vec(MAX_SIGNATURE).map_err(IndexError::Archive)?;
+        let bytes = walker.content_to_vec().map_err(IndexError::Archive)?;
         signatures.push(Signature { entry, key, hash, bytes, message });
     }
     Ok(signatures)
@@ -359,8 +360,8 @@ fn verify(signatures: &[Signature<'_>], body: &[u8], keyring: &Keyring) -> Resul
     }
 }
 
-/// Unpacks all gzip members and takes `APKINDEX` and `DESCRIPTION` out of the archive they make.
-fn unpack(body: &[u8]) -> Result<(Vec<u8>, String), IndexError> {
+/// Unpacks all gzip members: together they are one archive.
+fn unpack(body: &[u8]) -> Result<Vec<u8>, IndexError> {
     let mut plain = Vec::new();
     let mut rest = body;
     while !rest.is_empty() {
@@ -378,8 +379,13 @@ fn unpack(body: &[u8]) -> Result<(Vec<u8>, String), IndexError> {
         }
         rest = decoder.into_inner();
     }
+    Ok(plain)
+}
+
+/// Finds `APKINDEX` and `DESCRIPTION` in the archive.
+fn read_archive(plain: &[u8]) -> Result<(&[u8], String), IndexError> {
     let (mut list, mut description) = (None, None);
-    let mut walker = Walker::new(plain.as_slice(), WALK);
+    let mut walker = Walker::new(plain, WALK);
     while let Some(item) = walker.next().map_err(IndexError::Archive)? {
         let place = match item.name.as_slice() {
             b"APKINDEX" => &mut list,
@@ -388,11 +394,14 @@ fn unpack(body: &[u8]) -> Result<(Vec<u8>, String), IndexError> {
             name if name.starts_with(b".SIGN.") => continue,
             _ => return Err(IndexError::Entry { name: String::from_utf8_lossy(&item.name).into_owned() }),
         };
-        let content = walker.content_to_vec(MAX_INDEX).map_err(IndexError::Archive)?;
+        // Walking over the content proves that it is there; it is not copied.
+        walker.content(&mut |_| {}).map_err(IndexError::Archive)?;
+        let bounds = usize::try_from(item.content.start).ok().zip(usize::try_from(item.content.end).ok());
+        let content = bounds.and_then(|(start, end)| plain.get(start..end)).unwrap_or_default();
         if item.kind != ItemKind::File || place.replace(content).is_some() {
             return Err(IndexError::Entry { name: String::from_utf8_lossy(&item.name).into_owned() });
         }
     }
-    let description = String::from_utf8_lossy(&description.unwrap_or_default()).trim_end().to_owned();
+    let description = String::from_utf8_lossy(description.unwrap_or_default()).trim_end().to_owned();
     Ok((list.ok_or(IndexError::NoList)?, description))
 }

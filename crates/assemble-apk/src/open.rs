@@ -112,7 +112,7 @@ fn read_control(plain: &[u8], limits: &Limits) -> Result<(PackageInfo, Vec<Contr
         if !is_plain {
             return Err(PackageProblem::ControlEntry { name });
         }
-        let content = walker.content_to_vec(limits.control).map_err(archive)?;
+        let content = walker.content_to_vec().map_err(archive)?;
         if name == ".PKGINFO" {
             infos.push(content);
         } else {

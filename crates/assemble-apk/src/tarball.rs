@@ -18,9 +18,9 @@ const MAX_OCTAL_SIZE: u64 = 0o777_7777_7777;
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// The archive ends in the middle of something.
-    #[error("the archive ends in the middle of `{}`", shown(name))]
+    #[error("the archive ends in the middle of {}", if name.is_empty() { "its first header".into() } else { format!("`{}`", shown(name)) })]
     Cut {
-        /// The entry, or what was being read.
+        /// The entry, or the one before the header that was being read; empty at the first header.
         name: String,
     },
     /// A block that is no header.
@@ -214,13 +214,9 @@ impl<R: BufRead> Walker<R> {
         self.exactly(left, use_bytes)
     }
 
-    /// The whole content of the entry that was returned last, of which at most `limit` bytes are kept in memory.
-    pub(crate) fn content_to_vec(&mut self, limit: u64) -> Result<Vec<u8>, ArchiveError> {
-        let (size, at) = (self.content_left, self.at);
-        if size > limit {
-            return Err(ArchiveError::ExtensionSize { at, size, limit });
-        }
-        // The claim may be more than there is, so memory grows with what comes.
+    /// The whole content of the entry that was returned last. For inputs that are bounded themselves: the claimed size
+    /// may be more than there is, so memory grows with what comes.
+    pub(crate) fn content_to_vec(&mut self) -> Result<Vec<u8>, ArchiveError> {
         let mut bytes = Vec::new();
         self.content(&mut |chunk| bytes.extend_from_slice(chunk))?;
         Ok(bytes)
@@ -315,7 +311,7 @@ impl<R: BufRead> Walker<R> {
             return Ok(());
         }
         extensions.seen = Some(at);
-        let mut bytes = self.content_to_vec(limit)?;
+        let mut bytes = self.content_to_vec()?;
         let twice = if kind == b'x' {
             let parsed = pax::parse(&bytes).map_err(|source| ArchiveError::Pax { at, source })?;
             extensions.pax.replace(parsed).is_some()
@@ -440,3 +436,7 @@ pub(crate) fn read_limited(input: &mut dyn Read, limit: u64) -> io::Result<Optio
     input.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }
+
+#[cfg(test)]
+#[path = "tarball_tests.rs"]
+mod tests;

@@ -203,9 +203,9 @@ fn broken_chains() {
         cut, hashed: apk/damaged a-1: the data section is damaged or cut short: unexpected end of file
         bad sum, hashed: apk/damaged a-1: the data section is damaged or cut short: corrupt gzip stream does not have a matching checksum
         not gzip, hashed: apk/damaged a-1: the data section is damaged or cut short: unexpected end of file
-        not tar, hashed: apk/archive a-1: the data section is no sound archive: the archive ends in the middle of ``
+        not tar, hashed: apk/archive a-1: the data section is no sound archive: the archive ends in the middle of its first header
         no datahash: apk/info a-1: .PKGINFO cannot be used: `datahash` is missing
-        control is no tar: apk/archive a-1: the control section is no sound archive: the archive ends in the middle of ``
+        control is no tar: apk/archive a-1: the control section is no sound archive: the archive ends in the middle of its first header
         two infos: apk/info a-1: the control section has 2 entries `.PKGINFO`; one is needed
         info is a folder: apk/info a-1: the control section holds `.PKGINFO`, which is no plain file with a plain name
         control has folders: apk/info a-1: the control section holds `a/b`, which is no plain file with a plain name
