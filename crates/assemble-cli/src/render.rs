@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::fmt::Write as _;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use assemble::{Cause, Error};
 use assemble_types::{Explain as _, SourceSpan};
 
@@ -30,7 +30,7 @@ struct Problem<'a> {
 pub(crate) fn error(error: &Error, colour: bool) -> String {
     if let Cause::Spec(diagnostics) = error.cause() {
         let mut out = String::new();
-        for diagnostic in diagnostics.iter() {
+        for diagnostic in diagnostics {
             let problem = Problem {
                 code: diagnostic.code,
                 message: diagnostic.message.clone(),
@@ -87,6 +87,17 @@ fn show(problem: &Problem<'_>, colour: bool) -> String {
         group = group.element(
             Snippet::source(text.as_str()).line_start(*line).path(path.as_str()).annotation(annotation),
         );
+    }
+    // A line too long to be shown is still a place.
+    let origins: Vec<(String, &SourceSpan)> = problem
+        .spans
+        .iter()
+        .filter(|span| span.line > 0 && span.text.is_empty())
+        .map(|span| (printable(&span.file), span))
+        .collect();
+    for (path, span) in &origins {
+        group = group
+            .element(Origin::path(path.as_str()).line(span.line as usize).char_column(span.column as usize));
     }
     for note in &problem.notes {
         group = group.element(Level::NOTE.message(printable(note)));

@@ -1,6 +1,7 @@
 //! The summary at the end of a build, on standard error.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use assemble::{Built, BuiltImage, Published};
@@ -36,7 +37,7 @@ fn row(out: &mut String, name: &str, value: &str) {
 /// What was built, and what to run next.
 pub(crate) fn build(built: &Built, published: &Published, took: Duration) -> String {
     let mut out = String::new();
-    let names: Vec<String> = built.names.iter().map(|name| name.familiar()).collect();
+    let names: Vec<String> = built.names.iter().map(assemble::Reference::familiar).collect();
     let _ = writeln!(out, "built {}", names.join(", "));
     if built.images.len() > 1 {
         row(&mut out, "index", &built.set.digest().to_string());
@@ -121,7 +122,7 @@ fn next_steps(built: &Built, published: &Published) -> Vec<String> {
         return vec![format!("docker run --rm {}", push.reference)];
     }
     match published.written.first() {
-        Some(place) if place.ends_with(".tar") => vec![format!("docker load -i {place}")],
+        Some(place) if Path::new(place).is_file() => vec![format!("docker load -i {place}")],
         Some(place) => vec![
             format!("assemble inspect {place}"),
             format!("assemble push {place} REGISTRY/{}", built.names[0].familiar()),

@@ -30,6 +30,11 @@ impl Timestamp {
         }
     }
 
+    /// Parses whole seconds since the epoch and nothing else, as `SOURCE_DATE_EPOCH` is specified.
+    pub fn parse_seconds(text: &str) -> Result<Self, TimestampError> {
+        text.parse().map_err(|_| TimestampError(text.to_owned())).and_then(Self::from_seconds)
+    }
+
     /// Seconds since the epoch.
     pub fn seconds(self) -> i64 {
         self.0

@@ -29,7 +29,7 @@ impl BlobSource for Hashed {
 pub(crate) fn open(
     place: &str,
     manifest: &[u8],
-    members: BTreeMap<String, Blob>,
+    members: &BTreeMap<String, Blob>,
     name: Option<&str>,
 ) -> Result<StoredImage> {
     let list: Value = serde_json::from_slice(manifest).map_err(|e| not_an_image(place, &e.to_string()))?;

@@ -152,7 +152,7 @@ impl ImageSet {
         let image: StoredImage = if path.is_dir() {
             open_layout(path, name)?
         } else if path.is_file() {
-            open_archive(path, open_file(path)?, name)?
+            open_archive(path, &open_file(path)?, name)?
         } else {
             return Ok(None);
         };

@@ -1,6 +1,6 @@
 //! The file system of an image as a container sees it, from its layers (OCI image spec, layer, "Applying Changesets").
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use assemble_layer::{EntryKind, read_file, read_layer};
 use assemble_rootfs::{Body, Meta, Node, NodeId, Part, Tree};
@@ -36,7 +36,7 @@ impl Merged {
     fn apply(&mut self, number: usize, layer: &Blob) -> Result<()> {
         let mut reader = read_layer(layer)?;
         // Names of this very layer are not touched by its own whiteouts.
-        let mut fresh: BTreeMap<ImagePath, ()> = BTreeMap::new();
+        let mut fresh: BTreeSet<ImagePath> = BTreeSet::new();
         while let Some(entry) = reader.next_entry()? {
             let Some(name) = entry.path.file_name().map(<[u8]>::to_vec) else { continue };
             let parent = entry.path.parent().unwrap_or_default();
@@ -57,7 +57,7 @@ impl Merged {
             if entry.kind == EntryKind::Directory && is_directory {
                 continue;
             }
-            let id = match self.node(&entry.kind, &entry.link, meta) {
+            let id = match self.node(entry.kind, &entry.link, meta) {
                 Some(Made::New(node)) => self.tree.add(node),
                 Some(Made::Known(id)) => id,
                 None => continue,
@@ -80,12 +80,12 @@ impl Merged {
                 place: format!("layer {}", number + 1),
                 why: e.to_string(),
             })?;
-            fresh.insert(entry.path, ());
+            fresh.insert(entry.path);
         }
         Ok(())
     }
 
-    fn node(&self, kind: &EntryKind, link: &[u8], meta: Meta) -> Option<Made> {
+    fn node(&self, kind: EntryKind, link: &[u8], meta: Meta) -> Option<Made> {
         Some(match kind {
             EntryKind::Directory => Made::New(Node::directory(meta)),
             EntryKind::Symlink => Made::New(Node::new(meta, Body::Symlink(link.into()))),
@@ -95,13 +95,13 @@ impl Merged {
         })
     }
 
-    fn clear(&mut self, folder: &ImagePath, keep: &BTreeMap<ImagePath, ()>) {
+    fn clear(&mut self, folder: &ImagePath, keep: &BTreeSet<ImagePath>) {
         let below: Vec<ImagePath> = self
             .tree
             .entries()
             .into_iter()
             .map(|entry| entry.path)
-            .filter(|path| path.parent().as_ref() == Some(folder) && !keep.contains_key(path))
+            .filter(|path| path.parent().as_ref() == Some(folder) && !keep.contains(path))
             .collect();
         for path in below {
             self.tree.remove(&path);

@@ -40,7 +40,7 @@ impl Output {
             (Self::DockerArchive, path)
         } else if Path::new(text).extension().is_some_and(|e| e.eq_ignore_ascii_case("tar")) {
             (Self::Hybrid, text)
-        } else if text.ends_with(".tar.gz") || text.ends_with(".tgz") {
+        } else if [".tar.gz", ".tgz"].iter().any(|end| text.ends_with(end)) {
             return Err(unknown().hint("layers are compressed already: name it .tar"));
         } else {
             (Self::Layout, text)

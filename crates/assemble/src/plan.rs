@@ -172,7 +172,7 @@ impl<'a> Plan<'a> {
         let blob = open_file(&self.file.path(&source.value))
             .doing(|| "reading contents.binary".into())
             .map_err(|e| e.at(&source.span))?;
-        let mode = binary.permissions.unwrap_or_else(|| faults::umask(Mode::EXECUTABLE));
+        let mode = binary.permissions.unwrap_or(Mode::EXECUTABLE);
         let path = binary_path(binary, &source.value)?;
         Ok(Some(Placement { path, kind: PlacementKind::File(blob), mode, owner: Owner::ROOT }))
     }

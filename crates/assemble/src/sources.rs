@@ -186,10 +186,9 @@ impl Sources<'_> {
         });
         let mut packages = Vec::with_capacity(total);
         for slot in slots {
-            match slot.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
-                Some(result) => packages.push(result?),
-                // Left out because a later one failed first; its error is met further on.
-                None => {}
+            // A slot stays empty where a later package failed first; that error is met further on.
+            if let Some(result) = slot.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+                packages.push(result?);
             }
         }
         if packages.len() == total {
@@ -213,7 +212,7 @@ impl Sources<'_> {
             );
         };
         let location = input.location.join(&format!("{}/{}-{}.apk", arch.apk(), record.name, record.version));
-        let key = ContentKey::new(&checksum.to_string(), record.size);
+        let key = ContentKey::new(checksum.to_string(), record.size);
         let expected = Expected { id, checksum };
         let label = format!("{}-{}", record.name, record.version);
         let fetch = || self.fetcher.content(&location, &key, &label);

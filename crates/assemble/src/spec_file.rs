@@ -20,7 +20,7 @@ pub struct SpecFile {
     pub spec: Spec,
     /// What the user named, for messages.
     pub shown: String,
-    /// The folder that the spec's relative paths start from.
+    /// The folder that the spec's relative paths start from; empty for the working directory.
     pub directory: PathBuf,
     /// File name without extension, made fit for an image's name.
     pub name: String,
@@ -37,13 +37,10 @@ impl SpecFile {
         if !named_yaml && looks_like_a_program(&bytes) {
             // The path is taken as typed, from the working directory.
             let spec = assemble_spec::spec_for_binary(&shown);
-            return Ok(Self { spec, shown, directory: PathBuf::from("."), name: image_name(path) });
+            return Ok(Self { spec, shown, directory: PathBuf::new(), name: image_name(path) });
         }
         let spec = assemble_spec::parse_spec(&shown, &bytes)?;
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-            _ => PathBuf::from("."),
-        };
+        let directory = path.parent().map(Path::to_owned).unwrap_or_default();
         Ok(Self { spec, shown, directory, name: image_name(path) })
     }
 

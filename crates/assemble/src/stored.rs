@@ -73,9 +73,9 @@ pub(crate) fn open_layout(path: &Path, name: Option<&str>) -> Result<StoredImage
 }
 
 /// Finds an image in an archive.
-pub(crate) fn open_archive(path: &Path, blob: Blob, name: Option<&str>) -> Result<StoredImage> {
+pub(crate) fn open_archive(path: &Path, blob: &Blob, name: Option<&str>) -> Result<StoredImage> {
     let place = path.display().to_string();
-    let members = members(&blob).map_err(|error| not_an_image(&place, &error.to_string()))?;
+    let members = members(blob).map_err(|error| not_an_image(&place, &error.to_string()))?;
     if let Some(index) = members.get("index.json") {
         let bytes = index.read_to_vec(MAX_MANIFEST).map_err(OwnError::io(path, "cannot be read"))?;
         let top = pick(&bytes, name, &place)?;
@@ -83,7 +83,7 @@ pub(crate) fn open_archive(path: &Path, blob: Blob, name: Option<&str>) -> Resul
     }
     if let Some(manifest) = members.get("manifest.json") {
         let bytes = manifest.read_to_vec(MAX_MANIFEST).map_err(OwnError::io(path, "cannot be read"))?;
-        return crate::docker_archive::open(&place, &bytes, members, name);
+        return crate::docker_archive::open(&place, &bytes, &members, name);
     }
     Err(not_an_image(&place, "the archive has neither `index.json` nor `manifest.json`"))
 }

@@ -30,6 +30,7 @@ pub(crate) fn source_date_epoch(value: Option<&str>) -> Result<Option<Timestamp>
 
 /// The committer time of `HEAD` in the checkout that `directory` lies in.
 pub(crate) fn commit_time(directory: &Path) -> Result<Timestamp> {
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     let output = Command::new("git")
         .arg("-C")
         .arg(directory)

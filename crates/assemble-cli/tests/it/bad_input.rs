@@ -29,7 +29,7 @@ fn files_that_cannot_be_used() {
     s.write("spec.yaml", "contents:\n  binary: .\n");
     refused(&s, &["build", "spec.yaml"], 3, &["spec.yaml:2:11"]);
     s.write("spec.yaml", "contents:\n  binary: hello\n  files: [{source: missing, path: /x}]\n");
-    refused(&s, &["build", "spec.yaml"], 3, &["spec.yaml:3:19", "missing"]);
+    refused(&s, &["build", "spec.yaml"], 3, &["spec.yaml:3:20", "missing"]);
     assert!(!s.path("spec.oci").exists(), "nothing is left under the final name");
 }
 

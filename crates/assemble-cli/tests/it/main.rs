@@ -1,5 +1,11 @@
 //! The binary from outside: what a user types, and what real registries, clients and runtimes make of the result.
-#![allow(clippy::print_stderr, clippy::unwrap_used, reason = "tests")]
+#![allow(
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::needless_raw_string_hashes,
+    clippy::format_push_string,
+    reason = "tests"
+)]
 
 mod bad_input;
 mod build;
@@ -7,6 +13,7 @@ mod ci_page;
 mod configs;
 mod contract;
 mod messages;
+mod oracle;
 mod registries;
 mod reproducible;
 mod runtimes;

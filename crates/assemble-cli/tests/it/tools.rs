@@ -1,6 +1,5 @@
 //! Real programs that judge our images. A test that needs one that is not here says so and passes.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -60,16 +59,6 @@ impl Running {
 
     pub(crate) fn pid(&self) -> u32 {
         self.0.id()
-    }
-
-    /// The first line of standard error that holds a text.
-    pub(crate) fn line_with(&mut self, text: &str) -> Option<String> {
-        let stderr = self.0.stderr.take()?;
-        let mut lines = BufReader::new(stderr).lines();
-        let found = lines.by_ref().map_while(Result::ok).find(|line| line.contains(text));
-        // The rest is read away, so that the process never waits for us.
-        std::thread::spawn(move || lines.for_each(drop));
-        found
     }
 }
 

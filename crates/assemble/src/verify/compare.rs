@@ -173,7 +173,7 @@ fn without_layers(config: &Value) -> Value {
 
 fn compare_annotations(a: &Value, b: &Value, place: &str, out: &mut Comparison) {
     json_difference(&a["annotations"], &b["annotations"], &format!("{place} annotations"), &mut |what| {
-        out.differ(what)
+        out.differ(what);
     });
 }
 

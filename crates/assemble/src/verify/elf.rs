@@ -29,7 +29,7 @@ pub(super) fn explain(a: &[u8], b: &[u8]) -> Option<ElfDifference> {
     match (only(&paths_a, &paths_b), only(&paths_b, &paths_a)) {
         (Some(a), Some(b)) => facts.push(format!("embedded build path: {a} here, {b} there")),
         (Some(a), None) | (None, Some(a)) => {
-            facts.push(format!("embedded build path: {a} in only one of them"))
+            facts.push(format!("embedded build path: {a} in only one of them"));
         }
         (None, None) => {}
     }
@@ -76,7 +76,7 @@ fn build_id(bytes: &[u8]) -> Option<String> {
     let at =
         bytes.windows(BUILD_ID_NOTE.len()).position(|window| window == BUILD_ID_NOTE)? + BUILD_ID_NOTE.len();
     let id = bytes.get(at..at + 20)?;
-    Some(id.iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(data_encoding::HEXLOWER.encode(id))
 }
 
 /// Texts that look like absolute paths of a build machine: source files and folders.
