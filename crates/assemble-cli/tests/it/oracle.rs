@@ -19,6 +19,16 @@ fn kit() -> Option<PathBuf> {
     place.join("apko-oracle").is_dir().then_some(place)
 }
 
+/// apko was given annotations on its command line; here they are part of the spec.
+fn annotations(command: &serde_json::Value) -> String {
+    let words: Vec<&str> = command.as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    let pairs =
+        words.windows(2).filter(|pair| pair[0] == "--annotations").flat_map(|pair| pair[1].split(','));
+    let lines: String =
+        pairs.map(|pair| pair.split_once(':').unwrap()).map(|(k, v)| format!("  {k}: {v}\n")).collect();
+    if lines.is_empty() { lines } else { format!("annotations:\n{lines}") }
+}
+
 #[test]
 fn the_first_cases_have_apkos_diff_ids() {
     let test = "the_first_cases_have_apkos_diff_ids";
@@ -39,7 +49,8 @@ fn the_first_cases_have_apkos_diff_ids() {
         let expected: serde_json::Value =
             serde_json::from_slice(&fs::read(folder.join("expected.json")).unwrap()).unwrap();
         let s = Sandbox::new();
-        fs::copy(folder.join("apko.yaml"), s.path("apko.yaml")).unwrap();
+        let spec = fs::read_to_string(folder.join("apko.yaml")).unwrap();
+        s.write("apko.yaml", spec + &annotations(&expected["command"]));
         let built = s.json(["build", "apko.yaml", "-o", "-", "--start-check", "off", "--json"]);
         for image in built["images"].as_array().unwrap() {
             let arch = match image["platform"].as_str().unwrap() {
