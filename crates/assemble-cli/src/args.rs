@@ -304,11 +304,18 @@ pub(crate) fn run() -> ExitCode {
         Err(error) => {
             // Help and version are answers, not mistakes; clap knows which stream each belongs to.
             let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(Kind::Usage.exit_code())
-            } else {
-                ExitCode::SUCCESS
-            };
+            if !error.use_stderr() {
+                return ExitCode::SUCCESS;
+            }
+            // Whoever asked for JSON reads JSON, whatever else was wrong with the line.
+            if std::env::args_os().any(|argument| argument == "--json") {
+                let message = error.render().to_string();
+                let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
+                let kind = Kind::Usage.name();
+                let document = crate::json::failure_document("usage/arguments", kind, first, &[], &[], None);
+                crate::output::answer(&document);
+            }
+            return ExitCode::from(Kind::Usage.exit_code());
         }
     };
     commands::run(cli.command)

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use assemble::{
-    BuildOptions, Created, CredentialSources, Env, FetchOptions, Fetcher, Http, HttpOptions, PlainHttp,
-    Reference, Registry, RegistryOptions, Result, StartCheck, Trust,
+    BuildOptions, Created, Credential, CredentialSources, Env, FetchOptions, Fetcher, Http, HttpOptions,
+    PlainHttp, Reference, Registry, RegistryOptions, Result, StartCheck, Trust,
 };
 use assemble_types::Observer;
 
@@ -80,7 +80,8 @@ pub(crate) fn env(
         offline: network.offline,
         http: Arc::clone(http),
         observer: Arc::clone(observer),
-    })?;
+    })?
+    .with_credentials(repository_credentials());
     Ok(Env {
         fetcher: Arc::new(fetcher),
         observer: Arc::clone(observer),
@@ -101,6 +102,53 @@ pub(crate) fn registry(network: &NetworkArgs, http: &Arc<Http>, observer: &Arc<d
     })
 }
 
+/// Passwords of package repositories: `HTTP_AUTH` in apko's form, then netrc.
+fn repository_credentials() -> Vec<Credential> {
+    let mut credentials = Vec::new();
+    if let Some(text) = variable("HTTP_AUTH") {
+        credentials.extend(http_auth(&text));
+    }
+    let netrc = path_variable("NETRC").or_else(|| path_variable("HOME").map(|home| home.join(".netrc")));
+    if let Some(text) = netrc.and_then(|path| std::fs::read_to_string(path).ok()) {
+        credentials.extend(netrc_entries(&text));
+    }
+    credentials
+}
+
+/// `basic:HOST:USER:PASSWORD`; a host with a port cannot be said in this form.
+fn http_auth(text: &str) -> Option<Credential> {
+    let mut fields = text.splitn(4, ':');
+    match (fields.next()?, fields.next()?, fields.next()?, fields.next()?) {
+        ("basic", host, user, password) => {
+            Some(Credential { host: host.into(), user: user.into(), password: password.into() })
+        }
+        _ => None,
+    }
+}
+
+/// The `machine` entries of a netrc file; `default` would send a password to any host and is not taken.
+fn netrc_entries(text: &str) -> Vec<Credential> {
+    let mut words =
+        text.lines().map(|line| line.split('#').next().unwrap_or_default()).flat_map(str::split_whitespace);
+    let mut found: Vec<Credential> = Vec::new();
+    let mut in_machine = false;
+    while let Some(word) = words.next() {
+        let mut value = || words.next().unwrap_or_default().to_owned();
+        match (word, found.last_mut()) {
+            ("machine", _) => {
+                in_machine = true;
+                found.push(Credential { host: value(), user: String::new(), password: String::new() });
+            }
+            ("default" | "macdef", _) => in_machine = false,
+            ("login", Some(entry)) if in_machine => entry.user = value(),
+            ("password", Some(entry)) if in_machine => entry.password = value(),
+            _ => {}
+        }
+    }
+    found.retain(|entry| !entry.host.is_empty() && !entry.password.is_empty());
+    found
+}
+
 fn credentials() -> CredentialSources {
     let home = path_variable("HOME");
     CredentialSources {
@@ -114,5 +162,24 @@ fn credentials() -> CredentialSources {
         github_actor: variable("GITHUB_ACTOR"),
         helper_path: std::env::var_os("PATH"),
         ..CredentialSources::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(credentials: impl IntoIterator<Item = Credential>) -> Vec<String> {
+        credentials.into_iter().map(|c| format!("{} {} {}", c.host, c.user, c.password)).collect()
+    }
+
+    #[test]
+    fn passwords_of_repositories_are_for_their_host_only() {
+        assert_eq!(shown(http_auth("basic:apk.example.org:ci:a:b")), ["apk.example.org ci a:b"]);
+        assert!(http_auth("bearer:apk.example.org:ci:a").is_none());
+        assert!(http_auth("basic:apk.example.org").is_none());
+        let text = "# mine\nmachine a.example login u password p\nmachine b.example\n  login v\n  password q\n\
+                    default login x password y\nmachine c.example login only\n";
+        assert_eq!(shown(netrc_entries(text)), ["a.example u p", "b.example v q"]);
     }
 }

@@ -2,8 +2,8 @@
 
 use assemble_image::{History, Image, ImageOptions, LayerDescriptor, media_type};
 use assemble_layer::{AccountNames, CODEC, Layer, pack as pack_layer};
-use assemble_rootfs::{Part, Tree};
-use assemble_types::{Platform, Timestamp};
+use assemble_rootfs::{Body, Part, Tree, TreeEntry};
+use assemble_types::{Event, Platform, Timestamp};
 
 use crate::build::Env;
 use crate::contents::InstalledFacts;
@@ -11,6 +11,16 @@ use crate::error::{Doing, Result};
 use crate::faults;
 use crate::plan::Plan;
 use crate::start::StartReport;
+
+/// Bytes of content from which packing takes long enough to be announced.
+const WORTH_SAYING: u64 = 64 * 1024 * 1024;
+
+fn content_size(entry: &TreeEntry<'_>) -> u64 {
+    match &entry.node.body {
+        Body::File(blob) => blob.len(),
+        _ => 0,
+    }
+}
 
 /// What a part is called in the image's history and in reports.
 pub fn part_name(part: Part) -> &'static str {
@@ -30,6 +40,14 @@ pub(crate) fn pack(tree: &Tree, env: &Env) -> Result<Vec<(Part, Layer)>> {
         let mut entries = tree.layer(part);
         if entries.is_empty() {
             continue;
+        }
+        let content: u64 = entries.iter().map(content_size).sum();
+        if content >= WORTH_SAYING {
+            env.observer.event(Event::Stage(format!(
+                "packing the {} ({} MB)",
+                part_name(part),
+                content / 1_000_000
+            )));
         }
         faults::reorder(&mut entries, env.threads.get());
         // Names in headers are apko's way; our own layers must not change with the packages' accounts.

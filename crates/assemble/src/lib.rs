@@ -33,7 +33,9 @@ mod time;
 mod verify;
 
 pub use assemble_apk::Trust;
-pub use assemble_fetch::{Counters, FetchOptions, Fetcher, Http, HttpError, HttpOptions, platform_cache_dir};
+pub use assemble_fetch::{
+    Counters, Credential, FetchOptions, Fetcher, Http, HttpError, HttpOptions, platform_cache_dir,
+};
 pub use assemble_image::{Image, ImageError, Reference, media_type::LAYER_GZIP as LAYER_MEDIA_TYPE};
 pub use assemble_layer::{CODEC, Layer};
 pub use assemble_registry::{CredentialSources, PlainHttp, PushReport, Registry, RegistryOptions};

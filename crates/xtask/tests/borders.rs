@@ -153,3 +153,46 @@ fn a_wrong_arrow_would_be_found() {
     assert_eq!(chain(&graph, "a", "reqwest").as_deref(), Some("a -> b -> reqwest"));
     assert_eq!(chain(&graph, "b", "a"), None);
 }
+
+/// What the stages may not name: clocks, the environment, files, sockets, the number of cores. Hash maps are for looking
+/// up; that nobody walks through one is a lint.
+const IMPURE_NAMES: [&str; 7] = [
+    "std::fs",
+    "std::env",
+    "std::net",
+    "std::process",
+    "SystemTime",
+    "Instant::now",
+    "available_parallelism",
+];
+
+#[test]
+fn the_stages_name_nothing_that_varies() {
+    let crates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut wrong = Vec::new();
+    let mut read = 0;
+    for stage in PURE {
+        let mut folders = vec![crates.join(stage).join("src")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).expect("a crate has sources") {
+                let path = entry.expect("a folder can be listed").path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                read += 1;
+                let text = std::fs::read_to_string(&path).expect("sources are text");
+                // Tests may look at what they like.
+                let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+                let lines = code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+                for (number, line) in lines {
+                    if let Some(name) = IMPURE_NAMES.iter().find(|name| line.contains(**name)) {
+                        wrong.push(format!("{}:{}: {name}", path.display(), number + 1));
+                    }
+                }
+            }
+        }
+    }
+    assert!(read > 50, "only {read} files were read");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

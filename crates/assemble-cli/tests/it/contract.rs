@@ -53,6 +53,9 @@ fn help_and_version_are_answers() {
     }
     assert_eq!(s.run(["build", "--nonsense"]).code, 2);
     assert_eq!(s.run(["frobnicate"]).code, 2);
+    let ran = s.run(["build", "--json", "--nonsense"]);
+    let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((ran.code, document["error"]["kind"].as_str()), (2, Some("usage")));
 }
 
 #[test]

@@ -24,9 +24,12 @@ fn annotations(command: &serde_json::Value) -> String {
     let words: Vec<&str> = command.as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
     let pairs =
         words.windows(2).filter(|pair| pair[0] == "--annotations").flat_map(|pair| pair[1].split(','));
-    let lines: String =
-        pairs.map(|pair| pair.split_once(':').unwrap()).map(|(k, v)| format!("  {k}: {v}\n")).collect();
-    if lines.is_empty() { lines } else { format!("annotations:\n{lines}") }
+    let mut text = String::new();
+    for (key, value) in pairs.map(|pair| pair.split_once(':').unwrap()) {
+        text += if text.is_empty() { "annotations:\n" } else { "" };
+        text += &format!("  {key}: {value}\n");
+    }
+    text
 }
 
 #[test]
