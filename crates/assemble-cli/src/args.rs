@@ -166,10 +166,10 @@ pub(crate) struct BuildArgs {
     #[arg(value_name = "SPEC|BINARY")]
     pub(crate) spec: Option<PathBuf>,
     /// DIR (an OCI layout), NAME.tar, oci:DIR, oci-archive:FILE, docker-archive:FILE, or - for none
-    /// [default: ./<spec name>.oci, or none with --push or --load]
+    /// [default: ./NAME.oci after the spec, or none with --push or --load]
     #[arg(short, long, value_name = "OUT", help_heading = "Output")]
     pub(crate) output: Option<String>,
-    /// Name of the image [default: <spec name>:latest]
+    /// Name of the image [default: the spec's name, latest]
     #[arg(short, long, value_name = "NAME", help_heading = "Output")]
     pub(crate) tag: Vec<String>,
     /// Upload the image under its names
