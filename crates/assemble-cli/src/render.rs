@@ -103,7 +103,7 @@ fn show(problem: &Problem<'_>, colour: bool) -> String {
         group = group.element(Level::NOTE.message(printable(note)));
     }
     for help in &problem.help {
-        group = group.element(Level::HELP.message(printable(help)));
+        group = group.element(Level::HELP.message(printable(help.trim_end())));
     }
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut out = renderer.render(&[group]).clone();

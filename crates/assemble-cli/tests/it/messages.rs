@@ -134,7 +134,6 @@ fn a_dockerfile_given_as_a_spec() {
                   ports: [8080]
                   accounts:
                     run-as: 65532
-          
     "#]]
     .assert_eq(&s.run(["build", "Dockerfile"]).shown());
 }
