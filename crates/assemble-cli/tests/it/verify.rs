@@ -90,20 +90,19 @@ fn a_binary_compiled_elsewhere_is_recognised() {
     }
 }
 
-/// A build of the binary with the planted faults compiled in, in a target folder of its own.
+/// A build with the planted faults compiled in, beside the real one.
 fn faulty() -> &'static PathBuf {
     static FAULTY: OnceLock<PathBuf> = OnceLock::new();
     FAULTY.get_or_init(|| {
-        let target = workspace().join("target/planted-faults");
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let status = Command::new(cargo)
             .args(["build", "--quiet", "--package", "assemble-cli", "--features", "planted-faults"])
-            .env("CARGO_TARGET_DIR", &target)
+            .args(["--bin", "assemble-planted"])
             .current_dir(workspace())
             .status()
             .unwrap();
         assert!(status.success(), "the test build does not compile");
-        target.join("debug/assemble")
+        std::path::Path::new(env!("CARGO_BIN_EXE_assemble")).with_file_name("assemble-planted")
     })
 }
 
