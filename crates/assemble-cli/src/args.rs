@@ -104,6 +104,13 @@ pub(crate) struct NetworkArgs {
     /// Where downloads are kept [default: $ASSEMBLE_CACHE, else the platform's cache folder]
     #[arg(long, value_name = "DIR", help_heading = "Network")]
     pub(crate) cache_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+}
+
+/// How registries and mirrors are spoken to.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct RegistryArgs {
     /// Trust these certificate authorities, too (PEM)
     #[arg(long, value_name = "FILE", help_heading = "Network")]
     pub(crate) ca_file: Vec<PathBuf>,
@@ -125,13 +132,13 @@ impl NetworkArgs {
                 out.extend(["--cache-dir".into(), absolute(&dir)]);
             }
         }
-        for file in &self.ca_file {
+        for file in &self.registry.ca_file {
             out.extend(["--ca-file".into(), absolute(file)]);
         }
-        for host in &self.plain_http {
+        for host in &self.registry.plain_http {
             out.push(format!("--plain-http={host}").into());
         }
-        if self.insecure_skip_tls_verify {
+        if self.registry.insecure_skip_tls_verify {
             out.push("--insecure-skip-tls-verify".into());
         }
         out
@@ -158,18 +165,18 @@ pub(crate) struct ReportArgs {
 #[command(after_help = "Examples:\n  \
     assemble build                               takes ./assemble.yaml\n  \
     assemble build hello.yaml                    writes ./hello.oci\n  \
-    assemble build ./hello -o - --load           hands the image to docker or podman only\n  \
+    assemble build ./hello --load                hands the image to docker or podman only\n  \
     assemble build hello.yaml -o hello.tar -t team/hello:1.0\n  \
     assemble build hello.yaml --push -t localhost:5000/team/hello:1.0")]
 pub(crate) struct BuildArgs {
     /// A spec, or a static binary [default: assemble.yaml]
     #[arg(value_name = "SPEC|BINARY")]
     pub(crate) spec: Option<PathBuf>,
-    /// DIR (an OCI layout), NAME.tar, oci:DIR, oci-archive:FILE, docker-archive:FILE, or - for none
+    /// DIR (an OCI layout), NAME.tar, oci:DIR, oci-archive:FILE, docker-archive:FILE, or `none`
     /// [default: ./NAME.oci after the spec, or none with --push or --load]
     #[arg(short, long, value_name = "OUT", help_heading = "Output")]
     pub(crate) output: Option<String>,
-    /// Name of the image [default: the spec's name, latest]
+    /// Name of the image; may be given several times [default: the spec's name, latest]
     #[arg(short, long, value_name = "NAME", help_heading = "Output")]
     pub(crate) tag: Vec<String>,
     /// Upload the image under its names
@@ -242,7 +249,7 @@ pub(crate) struct PushArgs {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) digest_file: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) network: NetworkArgs,
+    pub(crate) registry: RegistryArgs,
     #[command(flatten)]
     pub(crate) report: ReportArgs,
 }
@@ -292,7 +299,7 @@ pub(crate) struct LoginArgs {
     #[arg(long, required = true)]
     pub(crate) password_stdin: bool,
     #[command(flatten)]
-    pub(crate) network: NetworkArgs,
+    pub(crate) registry: RegistryArgs,
     #[command(flatten)]
     pub(crate) report: ReportArgs,
 }
@@ -313,7 +320,7 @@ pub(crate) fn run() -> ExitCode {
                 let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
                 let kind = Kind::Usage.name();
                 let document = crate::json::failure_document("usage/arguments", kind, first, &[], &[], None);
-                crate::output::answer(&document);
+                let _ = crate::output::answer(&document);
             }
             return ExitCode::from(Kind::Usage.exit_code());
         }

@@ -217,6 +217,8 @@ pub(crate) fn inspect(inspection: &Inspection, files: bool) -> String {
             "environment": inspection.environment,
             "ports": inspection.ports,
             "work_dir": inspection.work_dir,
+            "volumes": inspection.volumes,
+            "stop_signal": inspection.stop_signal,
             "created": inspection.created,
             "annotations": inspection.annotations,
             "layers": inspection.layers.iter().map(|layer| json!({

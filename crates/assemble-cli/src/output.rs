@@ -9,14 +9,15 @@ use assemble_types::Explain as _;
 use crate::render;
 use crate::terminal;
 
-/// Prints one line or document. A reader that went away is no error of ours.
-pub(crate) fn answer(text: &str) {
+/// Prints one line or document. A reader that went away is no error of ours; a disk that is full is one, since
+/// whoever reads the file would take half an answer for a whole one.
+pub(crate) fn answer(text: &str) -> Result<(), std::io::Error> {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes());
-    if !text.ends_with('\n') {
-        let _ = out.write_all(b"\n");
+    let end: &[u8] = if text.ends_with('\n') { b"" } else { b"\n" };
+    match out.write_all(text.as_bytes()).and_then(|()| out.write_all(end)).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
-    let _ = out.flush();
 }
 
 /// Prints text for people.
@@ -32,7 +33,8 @@ pub(crate) fn tell(text: &str) {
 pub(crate) fn failure(error: &Error, json: bool, what: Option<&serde_json::Value>) -> ExitCode {
     if json {
         let causes = crate::json::causes(error);
-        answer(&crate::json::failure_document(
+        // The failure itself decides the exit code, whether it could be told or not.
+        let _ = answer(&crate::json::failure_document(
             error.code(),
             error.kind().name(),
             &error.to_string(),

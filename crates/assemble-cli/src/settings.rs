@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use assemble::{
     BuildOptions, Created, Credential, CredentialSources, Env, FetchOptions, Fetcher, Http, HttpOptions,
-    PlainHttp, Reference, Registry, RegistryOptions, Result, StartCheck, Trust,
+    Load, PlainHttp, Reference, Registry, RegistryOptions, Result, StartCheck, Trust,
 };
 use assemble_types::Observer;
 
-use crate::args::{CreatedArg, InputArgs, NetworkArgs, StartCheckArg};
+use crate::args::{CreatedArg, InputArgs, NetworkArgs, RegistryArgs, StartCheckArg};
 
 /// Blobs that are sent at once.
 const PARALLEL_UPLOADS: usize = 6;
@@ -50,7 +50,7 @@ pub(crate) fn build_options(input: &InputArgs, tags: &[String]) -> Result<BuildO
 }
 
 /// HTTP as the arguments want it; no socket is opened yet.
-pub(crate) fn http(network: &NetworkArgs) -> Result<Arc<Http>> {
+pub(crate) fn http(network: &RegistryArgs) -> Result<Arc<Http>> {
     let options = HttpOptions {
         ca_files: network.ca_file.clone(),
         insecure_skip_tls_verify: network.insecure_skip_tls_verify,
@@ -89,8 +89,27 @@ pub(crate) fn env(
     })
 }
 
+/// Whether, and to whom, an image is handed.
+pub(crate) fn load(wanted: bool) -> Load {
+    match wanted {
+        false => Load::No,
+        // Whoever names a daemon means that daemon.
+        true if variable("DOCKER_HOST").is_some() => Load::Docker,
+        true => Load::Any,
+    }
+}
+
+/// The registry client, unless no connection may be opened.
+pub(crate) fn registry_unless_offline(
+    network: &NetworkArgs,
+    http: &Arc<Http>,
+    observer: &Arc<dyn Observer>,
+) -> Option<Registry> {
+    (!network.offline).then(|| registry(&network.registry, http, observer))
+}
+
 /// The registry client.
-pub(crate) fn registry(network: &NetworkArgs, http: &Arc<Http>, observer: &Arc<dyn Observer>) -> Registry {
+pub(crate) fn registry(network: &RegistryArgs, http: &Arc<Http>, observer: &Arc<dyn Observer>) -> Registry {
     let all = network.plain_http.iter().any(|host| host == "*");
     let hosts: BTreeSet<String> = network.plain_http.iter().filter(|host| *host != "*").cloned().collect();
     Registry::new(RegistryOptions {

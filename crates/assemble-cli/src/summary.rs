@@ -51,7 +51,7 @@ pub(crate) fn build(built: &Built, published: &Published, took: Duration) -> Str
         row(&mut out, "written to", place);
     }
     for name in &published.loaded {
-        row(&mut out, "loaded as", name);
+        row(&mut out, "loaded as", &format!("{name} ({})", published.runtime.as_deref().unwrap_or_default()));
     }
     for push in &published.pushed {
         let sent = if push.blobs_sent == 0 {

@@ -48,7 +48,7 @@ pub use http::{
     GiveUp, Http, HttpError, HttpOptions, ProxySettings, RetryDecision, RetryPolicy, is_transient_status,
     jitter_seed, retry_delay,
 };
-pub use local::{LocalEntry, LocalKind, open_file, read_tree};
+pub use local::{LocalEntry, LocalKind, is_excluded, open_file, read_tree};
 pub use location::{Location, LocationError};
 pub use platform_dir::platform_cache_dir;
 pub use spool::spool_in;

@@ -105,6 +105,34 @@ pub enum OwnError {
     /// The output's place is taken by the wrong kind of thing.
     #[error("{0} is no folder, so no image layout can be written there")]
     NotAFolder(String),
+    /// The output would be packed into the next image.
+    #[error("the output {output} lies in {source_folder}, which goes into the image")]
+    OutputInSource {
+        /// The output.
+        output: String,
+        /// The folder of `contents.files`.
+        source_folder: String,
+        /// What to exclude.
+        pattern: String,
+    },
+    /// An image where a spec is meant.
+    #[error("{0} is an image already, not a spec")]
+    SpecIsImage(String),
+    /// A file that is neither a program nor anything else that can be packed alone.
+    #[error("{0} is no program")]
+    NotAProgram(String),
+    /// A file that must not be overwritten.
+    #[error("{0} exists already; it is left as it is")]
+    SpecExists(String),
+    /// `verify` of an image without its spec.
+    #[error("{0} is an image; what it should be compared with is missing")]
+    VerifyWithoutSpec(String),
+    /// A text that is no file here, and names no registry either.
+    #[error("{0} is no file or folder here")]
+    NoImageHere(String),
+    /// A registry is needed, and no connection may be opened.
+    #[error("{0} lies in a registry, and --offline opens no connection")]
+    OfflineRegistry(String),
     /// The output is not written in a way we know.
     #[error("`{0}` is no output we know")]
     UnknownOutput(String),
@@ -158,6 +186,32 @@ pub enum OwnError {
     NoRuntime {
         /// What each said.
         tried: Vec<String>,
+    },
+    /// A folder where a file is meant.
+    #[error("{path} is a folder of the image")]
+    IsFolder {
+        /// The path in the image.
+        path: String,
+    },
+    /// The image is not for that platform.
+    #[error("{place} is not for {platform}")]
+    NoSuchPlatform {
+        /// The image.
+        place: String,
+        /// What was asked for.
+        platform: String,
+        /// What is there.
+        known: Vec<String>,
+    },
+    /// Another digest than the user expected.
+    #[error("{target} has {found}, and {expected} was expected")]
+    OtherDigest {
+        /// What was verified.
+        target: String,
+        /// Its digest.
+        found: String,
+        /// The user's.
+        expected: String,
     },
     /// The index lists no checksum, so nothing can be checked against it.
     #[error("{package}: the index of {repository} lists no checksum for it")]
@@ -246,6 +300,13 @@ impl Explain for OwnError {
         match self {
             Self::Io { .. } => "host/io",
             Self::NotALayout(_) | Self::NotAFolder(_) => "output/not-a-layout",
+            Self::OutputInSource { .. } => "output/in-source",
+            Self::SpecIsImage(_) => "spec/is-image",
+            Self::NotAProgram(_) => "init/no-program",
+            Self::SpecExists(_) => "init/exists",
+            Self::VerifyWithoutSpec(_) => "verify/no-spec",
+            Self::NoImageHere(_) => "image/not-here",
+            Self::OfflineRegistry(_) => "offline/registry",
             Self::UnknownOutput(_) => "output/unknown",
             Self::NoSpec(_) => "spec/missing",
             Self::SpecIsFolder(_) => "spec/is-folder",
@@ -262,6 +323,9 @@ impl Explain for OwnError {
             Self::NotAnImage { .. } => "image/not-an-image",
             Self::Damaged { .. } => "image/damaged",
             Self::NoSuchFile { .. } => "inspect/no-such-file",
+            Self::IsFolder { .. } => "inspect/is-folder",
+            Self::NoSuchPlatform { .. } => "image/no-such-platform",
+            Self::OtherDigest { .. } => "verify/other-digest",
             Self::Different { .. } => "verify/different",
             Self::SecondBuild { .. } => "verify/second-build",
             Self::Usage(_) => "usage/options",
@@ -272,16 +336,25 @@ impl Explain for OwnError {
     fn kind(&self) -> Kind {
         match self {
             Self::Io { .. }
+            | Self::SpecExists(_)
             | Self::NotALayout(_)
             | Self::NotAFolder(_)
             | Self::NoRuntime { .. }
             | Self::Load { .. } => Kind::Host,
-            Self::UnknownOutput(_)
+            Self::VerifyWithoutSpec(_)
+            | Self::IsFolder { .. }
+            | Self::NoSuchPlatform { .. }
+            | Self::UnknownOutput(_)
             | Self::NothingToPush
             | Self::Usage(_)
             | Self::Time { .. }
             | Self::NoSuchFile { .. } => Kind::Usage,
+            Self::OfflineRegistry(_) => Kind::Unavailable,
             Self::NoSpec(_)
+            | Self::OutputInSource { .. }
+            | Self::SpecIsImage(_)
+            | Self::NotAProgram(_)
+            | Self::NoImageHere(_)
             | Self::SpecIsFolder(_)
             | Self::SpecTooLarge { .. }
             | Self::UnknownUser { .. }
@@ -290,7 +363,7 @@ impl Explain for OwnError {
             | Self::NoSuchImage { .. }
             | Self::NotAnImage { .. } => Kind::Spec,
             Self::Damaged { .. } | Self::NoChecksum { .. } => Kind::Integrity,
-            Self::Different { .. } => Kind::Mismatch,
+            Self::Different { .. } | Self::OtherDigest { .. } => Kind::Mismatch,
             Self::SecondBuild { kind, .. } => *kind,
             Self::Bug(_) => Kind::Bug,
         }
@@ -309,6 +382,26 @@ impl Explain for OwnError {
                  oci:DIR, oci-archive:FILE or docker-archive:FILE"
                     .into(),
             ],
+            Self::OutputInSource { pattern, .. } => vec![
+                format!("leave it out: exclude: [\"{pattern}\"]"),
+                "or write it elsewhere: -o ../image.oci".into(),
+            ],
+            Self::SpecIsImage(path) => vec![
+                format!("look at it: assemble inspect {path}"),
+                format!("upload it: assemble push {path} registry.example.org/team/app:1.0"),
+            ],
+            Self::NotAProgram(_) => vec!["name the compiled program, such as ./target/release/app".into()],
+            Self::SpecExists(path) => {
+                vec![format!("write another file: -o other.yaml; or remove {path} first")]
+            }
+            Self::VerifyWithoutSpec(path) => vec![format!("assemble verify {path} --spec assemble.yaml")],
+            Self::NoImageHere(name) => vec![
+                "check the spelling of the path".into(),
+                format!("for an image of a registry, write the registry's host: docker.io/library/{name}"),
+            ],
+            Self::OfflineRegistry(_) => {
+                vec!["leave --offline out, or name a layout folder or an archive".into()]
+            }
             Self::NoSpec(path) if path.ends_with("assemble.yaml") => vec![
                 "without an argument, `assemble build` takes ./assemble.yaml".into(),
                 "write one: assemble init ./my-binary".into(),
@@ -357,12 +450,20 @@ impl Explain for OwnError {
             Self::NotAnImage { .. } => {
                 vec!["an image is an OCI layout folder, an archive (.tar), or a reference such as registry.example.org/app:1.0".into()]
             }
-            Self::NoSuchFile { .. } => vec!["list what is there: assemble inspect IMAGE --files".into()],
+            Self::NoSuchFile { .. } | Self::IsFolder { .. } => {
+                vec!["list what is there with --files in place of --cat".into()]
+            }
+            Self::NoSuchPlatform { known, .. } => {
+                known.iter().map(|p| format!("it is for --platform {p}")).collect()
+            }
             Self::Damaged { .. } => {
                 vec!["build or pull the image anew; what is stored cannot be trusted".into()]
             }
             Self::NoChecksum { .. } => vec!["make the index anew with `apk index`".into()],
-            Self::SpecTooLarge { .. } | Self::Different { .. } | Self::Usage(_) => Vec::new(),
+            Self::OtherDigest { .. }
+            | Self::SpecTooLarge { .. }
+            | Self::Different { .. }
+            | Self::Usage(_) => Vec::new(),
             Self::Bug(_) => {
                 vec!["please report it with the spec and the output of `assemble --version`".into()]
             }
@@ -372,7 +473,14 @@ impl Explain for OwnError {
 
 fn io_hint(error: &io::Error, path: &str) -> Vec<String> {
     match error.kind() {
-        io::ErrorKind::PermissionDenied => vec![format!("check who owns it: ls -ld {path}")],
+        io::ErrorKind::PermissionDenied => {
+            let there =
+                std::path::Path::new(path).ancestors().find(|p| !p.as_os_str().is_empty() && p.exists());
+            vec![format!(
+                "check who owns it: ls -ld {}",
+                there.map_or(path.into(), |p| p.display().to_string())
+            )]
+        }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             vec!["make room on that disk, and run it again".into()]
         }

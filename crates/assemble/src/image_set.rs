@@ -144,8 +144,7 @@ impl ImageSet {
     /// Opens a layout folder or an archive; `:NAME` behind the path picks one of several images.
     pub fn open(text: &str) -> Result<Self> {
         let (path, name) = split_name(text);
-        Self::stored(&path, name.as_deref())?
-            .ok_or_else(|| not_an_image(text, "it is neither a folder nor a file"))
+        Self::stored(&path, name.as_deref())?.ok_or_else(|| OwnError::NoImageHere(text.to_owned()).into())
     }
 
     fn stored(path: &Path, name: Option<&str>) -> Result<Option<Self>> {
@@ -167,13 +166,23 @@ impl ImageSet {
     }
 
     /// Opens a layout or archive if there is one of that name, else asks the registry.
-    pub fn open_or_pull(text: &str, registry: &Registry) -> Result<Self> {
+    ///
+    /// A name without a registry's host is no such image: a misspelt file must not go to a registry. Without a client
+    /// no connection is opened.
+    pub fn open_or_pull(text: &str, registry: Option<&Registry>) -> Result<Self> {
         let (path, name) = split_name(text);
         if let Some(set) = Self::stored(&path, name.as_deref())? {
             return Ok(set);
         }
+        let host = text.split_once('/').map(|(host, _)| host);
+        if !host.is_some_and(|h| {
+            !h.is_empty() && (h.contains(['.', ':']) || h == "localhost") && !h.starts_with('.')
+        }) {
+            return Err(OwnError::NoImageHere(text.to_owned()).into());
+        }
         let reference = Reference::parse(text)
             .map_err(|error| Error::from(error).hint(format!("{text} is no file or folder either")))?;
+        let Some(registry) = registry else { return Err(OwnError::OfflineRegistry(text.to_owned()).into()) };
         RemoteBlobs::open(&reference, registry)
     }
 

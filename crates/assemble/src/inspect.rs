@@ -59,6 +59,10 @@ pub struct Inspection {
     /// As the configuration has it.
     pub work_dir: Option<String>,
     /// As the configuration has it.
+    pub volumes: Vec<String>,
+    /// As the configuration has it.
+    pub stop_signal: Option<String>,
+    /// As the configuration has it.
     pub created: Option<String>,
     /// Of the manifest.
     pub annotations: BTreeMap<String, String>,
@@ -123,7 +127,7 @@ impl InspectedFile {
 
 impl OpenedImage {
     /// Opens a layout, an archive or a registry's image; of an index, one platform (the first unless named).
-    pub fn open(text: &str, platform: Option<Platform>, registry: &Registry) -> Result<Self> {
+    pub fn open(text: &str, platform: Option<Platform>, registry: Option<&Registry>) -> Result<Self> {
         let set = ImageSet::open_or_pull(text, registry)?;
         let views = set.images()?;
         let platforms: Vec<String> = views.iter().map(|view| view.platform.clone()).collect();
@@ -132,8 +136,8 @@ impl OpenedImage {
             .into_iter()
             .find(|view| wanted.as_ref().is_none_or(|w| *w == view.platform))
             .ok_or_else(|| {
-                let name = wanted.unwrap_or_else(|| "any platform".into());
-                OwnError::NoSuchImage { place: text.to_owned(), name, known: platforms.clone() }
+                let platform = wanted.unwrap_or_else(|| "any platform".into());
+                OwnError::NoSuchPlatform { place: text.to_owned(), platform, known: platforms.clone() }
             })?;
         Ok(Self { shown: text.to_owned(), set, platforms, view })
     }
@@ -184,6 +188,8 @@ impl OpenedImage {
                 .map(|m| m.keys().cloned().collect())
                 .unwrap_or_default(),
             work_dir: text(&config["WorkingDir"]),
+            volumes: config["Volumes"].as_object().map(|m| m.keys().cloned().collect()).unwrap_or_default(),
+            stop_signal: text(&config["StopSignal"]),
             created: text(&self.view.config["created"]),
             annotations: annotations(&self.view.manifest),
             layers,
@@ -198,8 +204,16 @@ impl OpenedImage {
         let missing = || OwnError::NoSuchFile { path: wanted.to_string() };
         let layers =
             (0..self.view.layers.len()).map(|number| self.layer(number)).collect::<Result<Vec<_>>>()?;
-        let content = Merged::new(layers)?.file(&wanted, MAX_CAT)?.ok_or_else(missing)?;
-        out.write_all(&content).map_err(OwnError::io("standard output", "cannot be written"))
+        let merged = Merged::new(layers)?;
+        if merged.is_folder(&wanted) {
+            return Err(OwnError::IsFolder { path: wanted.to_string() }.into());
+        }
+        let content = merged.file(&wanted, MAX_CAT)?.ok_or_else(missing)?;
+        match out.write_all(&content) {
+            // Whoever reads has seen enough.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.map_err(OwnError::io("standard output", "cannot be written")),
+        }
     }
 
     /// The packages of the topmost layer that has a database.

@@ -50,10 +50,13 @@ pub use layers::part_name;
 pub use output::Output;
 pub use plan::{BuildOptions, DEFAULT_USER, StartCheck};
 pub use publish::{
-    PublishOptions, Published, own_program_error, publish, push, stdin_error, usage_error, write_file,
+    Load, PublishOptions, Published, own_program_error, publish, push, stdin_error, stdout_error,
+    usage_error, write_file,
 };
 pub use spec_file::{DEFAULT_SPEC, SpecFile};
 pub use start::StartReport;
 pub use temporary::remove_unfinished;
 pub use time::Created;
-pub use verify::{Outcome, VerifyOptions, VerifyReport, verify_image, verify_spec};
+pub use verify::{
+    Outcome, VerifyOptions, VerifyReport, is_image, verify_image, verify_spec, verify_without_spec,
+};

@@ -18,10 +18,10 @@ const ENGINES: [(&str, &[&str]); 2] = [
 ];
 
 impl Engine {
-    /// The first engine that answers.
-    pub(crate) fn find() -> Result<Self> {
+    /// The first engine that answers; of docker only, if its address was given.
+    pub(crate) fn find(docker_only: bool) -> Result<Self> {
         let mut tried = Vec::new();
-        for (program, question) in ENGINES {
+        for (program, question) in ENGINES.into_iter().take(if docker_only { 1 } else { ENGINES.len() }) {
             match Command::new(program).args(question).output() {
                 Ok(output) if output.status.success() => return Ok(Self { program }),
                 Ok(output) => tried.push(format!("{program}: {}", first_line(&output))),

@@ -108,6 +108,12 @@ impl Merged {
         }
     }
 
+    /// Whether a folder is there, links followed.
+    pub(crate) fn is_folder(&self, path: &ImagePath) -> bool {
+        let node = self.tree.resolve(path, true).ok().and_then(|resolved| resolved.node);
+        node.is_some_and(|id| self.tree.node(id).is_directory())
+    }
+
     /// A file's content, links followed; nothing if no file is there.
     pub(crate) fn file(&self, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>> {
         let found = self.tree.resolve(path, true).ok().and_then(|resolved| resolved.node);

@@ -42,6 +42,14 @@ impl Output {
             (Self::Hybrid, text)
         } else if [".tar.gz", ".tgz"].iter().any(|end| text.ends_with(end)) {
             return Err(unknown().hint("layers are compressed already: name it .tar"));
+        } else if text == "-" {
+            return Err(unknown().hint("standard output takes only the digest; to write no image: -o none"));
+        } else if [".zip", ".rar", ".7z"].iter().any(|end| text.ends_with(end))
+            || is_reference_or_transport(text)
+        {
+            return Err(
+                unknown().hint("to push: --push -t NAME; to hand it to docker or podman: --load -t NAME")
+            );
         } else {
             (Self::Layout, text)
         };
@@ -77,6 +85,12 @@ impl Output {
             _ => Ok(()),
         }
     }
+}
+
+/// `docker-daemon:x`, `localhost:5000/x:1`: what other tools take, or what belongs to `-t`. A real path with a colon
+/// can be written with `./` in front.
+fn is_reference_or_transport(text: &str) -> bool {
+    text.contains(':') && !text.starts_with(['/', '.']) && !Path::new(text).exists()
 }
 
 /// A folder may be written to if it is empty or a layout already.
@@ -204,6 +218,10 @@ mod tests {
         assert_eq!(parse("oci-archive:x"), Ok(Output::OciArchive("x".into())));
         assert_eq!(parse("docker-archive:a/x"), Ok(Output::DockerArchive("a/x".into())));
         assert_eq!(parse("oci:"), Err("`oci:` is no output we know".into()));
+        for bad in ["-", "docker-daemon:x", "localhost:5000/x:1", "out.zip"] {
+            assert_eq!(parse(bad), Err(format!("`{bad}` is no output we know")));
+        }
+        assert_eq!(parse("./a:b"), Ok(Output::Layout("./a:b".into())));
         assert_eq!(parse("x.tar.gz"), Err("`x.tar.gz` is no output we know".into()));
     }
 

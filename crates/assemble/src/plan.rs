@@ -278,7 +278,7 @@ fn base_options(file: &SpecFile) -> Result<Option<BaseOptions>> {
                 (source.value.clone(), pem)
             }
         };
-        additional.push(AdditionalCertificate { name: certificate.name.clone().unwrap_or(name), pem });
+        additional.push(AdditionalCertificate { name, pem });
     }
     Ok(Some(BaseOptions {
         certificates: base.certificates,

@@ -10,6 +10,7 @@ use crate::error::{Doing, Error, OwnError, Result};
 use crate::image_set::ImageSet;
 use crate::load::Engine;
 use crate::output::{self, Output};
+use crate::spec_file::SpecFile;
 
 /// What to do with a built image.
 #[derive(Debug)]
@@ -19,7 +20,19 @@ pub struct PublishOptions {
     /// The client to push with, if it is to be pushed.
     pub push: Option<Registry>,
     /// Whether to hand it to docker or podman.
-    pub load: bool,
+    pub load: Load,
+}
+
+/// Whether, and to whom, an image is handed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Load {
+    /// To nobody.
+    #[default]
+    No,
+    /// To docker if it answers, else to podman.
+    Any,
+    /// To docker only, since its address was given.
+    Docker,
 }
 
 /// Where an image went.
@@ -37,12 +50,15 @@ pub struct Published {
 
 impl PublishOptions {
     /// Refuses what cannot work before anything is built.
-    pub fn check(&self, tags: &[Reference]) -> Result<()> {
+    pub fn check(&self, file: &SpecFile, tags: &[Reference]) -> Result<()> {
         if self.push.is_some() && tags.is_empty() {
             return Err(OwnError::NothingToPush.into());
         }
         match &self.output {
-            Some(output) => output.check(),
+            Some(output) => {
+                output.check()?;
+                not_in_a_source(output, file)
+            }
             None => Ok(()),
         }
     }
@@ -81,8 +97,8 @@ pub fn publish(built: &Built, options: &PublishOptions) -> Result<Published> {
     if let Some(registry) = &options.push {
         published.pushed = push_all(registry, &built.set, &built.names)?;
     }
-    if options.load {
-        let engine = Engine::find()?;
+    if options.load != Load::No {
+        let engine = Engine::find(options.load == Load::Docker)?;
         let folder = tempfile::tempdir()
             .map_err(OwnError::io(std::env::temp_dir(), "cannot hold a temporary folder"))?;
         let archive = Output::Hybrid(folder.path().join("image.tar"));
@@ -91,6 +107,37 @@ pub fn publish(built: &Built, options: &PublishOptions) -> Result<Published> {
         published.runtime = Some(engine.program.to_owned());
     }
     Ok(published)
+}
+
+/// An output inside of a folder that is packed would be in the next image, which would then never be the same.
+fn not_in_a_source(output: &Output, file: &SpecFile) -> Result<()> {
+    let absolute = |path: &Path| {
+        // The output need not exist yet; the folders that lead to it are followed as far as they do.
+        let existing = path.ancestors().find_map(|a| Some((a, a.canonicalize().ok()?)));
+        match existing {
+            Some((prefix, real)) => real.join(path.strip_prefix(prefix).unwrap_or(path)),
+            None => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+        }
+    };
+    let cwd_first =
+        |path: &Path| if path.is_absolute() { path.to_owned() } else { Path::new(".").join(path) };
+    let target = absolute(&cwd_first(output.path()));
+    for mapping in &file.spec.files {
+        let source = absolute(&cwd_first(&file.path(&mapping.source.value)));
+        let Ok(below) = target.strip_prefix(&source) else { continue };
+        if below.as_os_str().is_empty() || assemble_fetch::is_excluded(below, &mapping.exclude)? {
+            continue;
+        }
+        let name = target.extension().map(|ext| format!("*.{}", ext.to_string_lossy()));
+        let pattern = name.unwrap_or_else(|| below.display().to_string());
+        return Err(Error::from(OwnError::OutputInSource {
+            output: output.shown(),
+            source_folder: mapping.source.value.clone(),
+            pattern,
+        })
+        .at(&mapping.source.span));
+    }
+    Ok(())
 }
 
 /// Pushes one image under one or more names of the same repository.
@@ -153,4 +200,9 @@ pub fn stdin_error(source: std::io::Error) -> Error {
 /// The running program cannot be found again.
 pub fn own_program_error(source: std::io::Error) -> Error {
     OwnError::io("this program", "cannot be found on disk")(source)
+}
+
+/// Standard output could not be written.
+pub fn stdout_error(source: std::io::Error) -> Error {
+    OwnError::io("standard output", "cannot be written")(source)
 }

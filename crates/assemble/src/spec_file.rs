@@ -58,12 +58,18 @@ fn read_start(path: &Path, shown: &str) -> Result<Vec<u8>> {
         }
         Err(e) => return Err(OwnError::io(path, "cannot be read")(e)),
     };
+    if metadata.is_dir() && path.join("oci-layout").is_file() {
+        return Err(OwnError::SpecIsImage(shown.to_owned()).into());
+    }
     if metadata.is_dir() {
         return Err(OwnError::SpecIsFolder(shown.to_owned()).into());
     }
     let file = std::fs::File::open(path).map_err(OwnError::io(path, "cannot be read"))?;
     let mut bytes = Vec::new();
     file.take(MAX_SPEC + 1).read_to_end(&mut bytes).map_err(OwnError::io(path, "cannot be read"))?;
+    if bytes.get(257..262) == Some(b"ustar") {
+        return Err(OwnError::SpecIsImage(shown.to_owned()).into());
+    }
     if bytes.len() as u64 > MAX_SPEC && !looks_like_a_program(&bytes) {
         return Err(
             OwnError::SpecTooLarge { path: shown.to_owned(), size: metadata.len(), limit: MAX_SPEC }.into()
@@ -73,7 +79,7 @@ fn read_start(path: &Path, shown: &str) -> Result<Vec<u8>> {
 }
 
 /// ELF, Mach-O (thin and fat) and PE, by their first bytes.
-fn looks_like_a_program(bytes: &[u8]) -> bool {
+pub(crate) fn looks_like_a_program(bytes: &[u8]) -> bool {
     const MAGICS: [&[u8]; 8] = [
         b"\x7fELF",
         b"MZ",

@@ -75,6 +75,12 @@ pub(crate) fn open_layout(path: &Path, name: Option<&str>) -> Result<StoredImage
 /// Finds an image in an archive.
 pub(crate) fn open_archive(path: &Path, blob: &Blob, name: Option<&str>) -> Result<StoredImage> {
     let place = path.display().to_string();
+    let mut start = vec![0; 512];
+    let read = blob.read_at(&mut start, 0).unwrap_or(0);
+    start.truncate(read);
+    if start.get(257..262) != Some(b"ustar") {
+        return Err(not_an_image(&place, "the file is no tar archive"));
+    }
     let members = members(blob).map_err(|error| not_an_image(&place, &error.to_string()))?;
     if let Some(index) = members.get("index.json") {
         let bytes = index.read_to_vec(MAX_MANIFEST).map_err(OwnError::io(path, "cannot be read"))?;

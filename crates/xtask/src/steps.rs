@@ -28,7 +28,7 @@ pub(crate) fn hello() -> Result<PathBuf, String> {
     let triple = host_triple()?;
     let flags = format!("-C target-feature=+crt-static --remap-path-prefix={}=.", root().display());
     run(cargo()
-        .args(["build", "--release", "--quiet", "--package", "hello", "--target", &triple])
+        .args(["build", "--release", "--package", "hello", "--target", &triple])
         .env("RUSTFLAGS", flags))?;
     let built = target_dir().join(triple).join("release/hello");
     let bin = root().join("bin");
@@ -46,7 +46,8 @@ pub(crate) fn hello() -> Result<PathBuf, String> {
 
 /// From a clone to the first image.
 pub(crate) fn first_image() -> Result<(), String> {
-    run(cargo().args(["build", "--release", "--quiet", "--package", "assemble-cli"]))?;
+    say("xtask: compiling; this takes about two minutes on two cores");
+    run(cargo().args(["build", "--release", "--package", "assemble-cli"]))?;
     hello()?;
     let assemble = target_dir().join("release/assemble");
     let bin = root().join("bin/assemble");

@@ -20,21 +20,24 @@ fn build(args: &BuildArgs, session: &Session) -> Result<String> {
     let file = SpecFile::load(args.spec.as_deref())?;
     let options = settings::build_options(&args.input, &args.tag)?;
     let output = match args.output.as_deref() {
-        Some("-") => None,
+        Some("none") => None,
         Some(text) => Some(Output::parse(text)?),
         None if args.push || args.load => None,
         None => Some(Output::Layout(format!("{}.oci", file.name).into())),
     };
-    let http = settings::http(&args.network)?;
+    if args.push && args.network.offline {
+        return Err(assemble::usage_error("--push opens connections, and --offline forbids them"));
+    }
+    let http = settings::http(&args.network.registry)?;
     let observer = session.observer();
     let env = settings::env(&args.network, args.threads, &http, &observer)?;
     let publish = PublishOptions {
         output,
-        push: args.push.then(|| settings::registry(&args.network, &http, &observer)),
-        load: args.load,
+        push: args.push.then(|| settings::registry(&args.network.registry, &http, &observer)),
+        load: settings::load(args.load),
     };
     // What can be refused without building is refused first.
-    publish.check(&options.tags)?;
+    publish.check(&file, &options.tags)?;
     let built = assemble::build(&file, &options, &env)?;
     let published = assemble::publish(&built, &publish)?;
     if let Some(path) = &args.digest_file {

@@ -18,9 +18,12 @@ pub(crate) fn run(args: &InspectArgs) -> ExitCode {
 }
 
 fn inspect(args: &InspectArgs, session: &Session) -> Result<String> {
-    let http = settings::http(&args.network)?;
-    let registry = settings::registry(&args.network, &http, &session.observer());
-    let image = OpenedImage::open(&args.image, args.platform, &registry)?;
+    let http = settings::http(&args.network.registry)?;
+    let registry = settings::registry_unless_offline(&args.network, &http, &session.observer());
+    let image = OpenedImage::open(&args.image, args.platform, registry.as_ref())?;
+    if args.cat.is_some() && args.report.json {
+        return Err(assemble::usage_error("--cat prints a file as it is, and --json a document"));
+    }
     if let Some(path) = &args.cat {
         image.cat(path, &mut std::io::stdout().lock())?;
         return Ok(String::new());
@@ -54,6 +57,11 @@ fn overview(image: &Inspection) -> String {
     row(&mut out, "cmd", &image.cmd.join(" "));
     row(&mut out, "work dir", image.work_dir.as_deref().unwrap_or_default());
     row(&mut out, "ports", &image.ports.join(", "));
+    row(&mut out, "volumes", &image.volumes.join(", "));
+    row(&mut out, "stop signal", image.stop_signal.as_deref().unwrap_or_default());
+    for (name, value) in &image.annotations {
+        row(&mut out, "annotation", &format!("{name}={value}"));
+    }
     for entry in &image.environment {
         row(&mut out, "env", entry);
     }
@@ -74,7 +82,13 @@ fn overview(image: &Inspection) -> String {
 
 fn files(image: &Inspection) -> String {
     let mut out = String::new();
+    let mut layer = 0;
     for file in &image.files {
+        if file.layer != layer {
+            layer = file.layer;
+            let by = image.layers.get(layer - 1).map(|l| l.created_by.as_str()).unwrap_or_default();
+            let _ = writeln!(out, "# layer {layer}: {}", printable(by));
+        }
         let link = file.link.as_ref().map(|to| format!(" -> {to}")).unwrap_or_default();
         let _ = writeln!(
             out,

@@ -25,8 +25,8 @@ fn login(args: &LoginArgs, session: &Session) -> Result<String> {
     if password.is_empty() {
         return Err(assemble::usage_error("no password came in on standard input"));
     }
-    let http = settings::http(&args.network)?;
-    let registry = settings::registry(&args.network, &http, &session.observer());
+    let http = settings::http(&args.registry)?;
+    let registry = settings::registry(&args.registry, &http, &session.observer());
     registry.login(&args.host, &args.username, password)?;
     session.tell(&format!("logged in to {} as {}", args.host, args.username));
     Ok(if args.report.json { json::login(&args.host) } else { String::new() })

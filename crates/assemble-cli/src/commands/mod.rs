@@ -35,8 +35,10 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "assemble", &mut script);
-            output::answer(&String::from_utf8_lossy(&script));
-            ExitCode::SUCCESS
+            match output::answer(&String::from_utf8_lossy(&script)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => output::failure(&assemble::stdout_error(error), false, None),
+            }
         }
     }
 }
@@ -62,12 +64,11 @@ impl Session {
     fn end(&self, result: Result<String>) -> ExitCode {
         self.terminal.clear();
         match result {
-            Ok(answer) => {
-                if !answer.is_empty() {
-                    output::answer(&answer);
-                }
-                ExitCode::SUCCESS
-            }
+            Ok(answer) if answer.is_empty() => ExitCode::SUCCESS,
+            Ok(answer) => match output::answer(&answer) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => self.fail(&assemble::stdout_error(error), None),
+            },
             Err(error) => self.fail(&error, None),
         }
     }

@@ -17,8 +17,8 @@ pub(crate) fn run(args: &PushArgs) -> ExitCode {
 fn push(args: &PushArgs, session: &Session) -> Result<String> {
     let reference = Reference::parse(&args.reference)?;
     let set = ImageSet::open(&args.image)?;
-    let http = settings::http(&args.network)?;
-    let registry = settings::registry(&args.network, &http, &session.observer());
+    let http = settings::http(&args.registry)?;
+    let registry = settings::registry(&args.registry, &http, &session.observer());
     let report = assemble::push(&registry, &set, &[reference])?;
     if let Some(path) = &args.digest_file {
         write_file(path, &format!("{}\n", report.digest))?;

@@ -7,4 +7,4 @@ mod tree;
 
 pub use file::open_file;
 pub(crate) use file::{Watch, kept, open_kept, open_limited};
-pub use tree::{LocalEntry, LocalKind, read_tree};
+pub use tree::{LocalEntry, LocalKind, is_excluded, read_tree};

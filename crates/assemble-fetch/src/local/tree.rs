@@ -63,6 +63,16 @@ pub fn read_tree(source: &Path, exclude: &[String]) -> Result<Vec<LocalEntry>, F
     .run()
 }
 
+/// Whether [`read_tree`] would leave out the entry at `relative`, itself or for a folder above it.
+///
+/// # Errors
+/// A pattern that can match nothing.
+pub fn is_excluded(relative: &Path, exclude: &[String]) -> Result<bool, FetchError> {
+    let globs: Vec<Glob> = exclude.iter().map(|pattern| Glob::new(pattern)).collect::<Result<_, _>>()?;
+    let above = relative.ancestors().filter(|path| !path.as_os_str().is_empty());
+    Ok(above.into_iter().any(|path| globs.iter().any(|glob| glob.matches(path.as_os_str().as_bytes()))))
+}
+
 struct Walk<'a> {
     source: &'a Path,
     exclude: Vec<Glob>,

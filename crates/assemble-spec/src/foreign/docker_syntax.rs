@@ -159,6 +159,14 @@ pub(super) fn pairs(text: &str) -> Vec<(String, String)> {
 
 /// Replaces `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME:+other}`. Unknown names stay as they are written.
 pub(super) fn expand(text: &str, variables: &BTreeMap<String, String>) -> String {
+    expand_marked(text, variables, "")
+}
+
+/// Stands in front of what [`expand_marked`] could not replace; no character of any text.
+pub(super) const UNKNOWN: &str = "\u{fffe}";
+
+/// The same, with a mark in front of each unknown name.
+pub(super) fn expand_marked(text: &str, variables: &BTreeMap<String, String>, mark: &str) -> String {
     const LONGEST: usize = 64 << 10;
     let mut out = String::new();
     let mut rest = text;
@@ -170,7 +178,12 @@ pub(super) fn expand(text: &str, variables: &BTreeMap<String, String>) -> String
         match (escaped, lookup(written, variables)) {
             (true, _) => out.push('$'),
             (false, Some(value)) => out.push_str(&value),
-            (false, None) => out.push_str(written),
+            (false, None) => {
+                if token > 1 {
+                    out.push_str(mark);
+                }
+                out.push_str(written);
+            }
         }
         rest = &rest[at + token..];
         if out.len() > LONGEST {

@@ -2,9 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use super::docker_syntax::{Instruction, expand, instructions, json_words, pairs};
+use super::docker_run;
+use super::docker_syntax::{
+    Instruction, UNKNOWN, expand, expand_marked, instructions, json_words, pairs,
+};
 use super::translate::{Draft, DraftFile};
+use crate::check::fits;
 use crate::words;
+
+/// `PATH` of the images that Dockerfiles start from.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin";
+
+/// What lies beside a spec and is not meant when the whole folder is copied.
+const NOT_MEANT: &[&str] = &["Dockerfile", "assemble.yaml", "*.oci", "*.tar", ".git", ".dockerignore"];
 
 /// A build stage as far as it was read.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +31,9 @@ struct Stage {
     runs: Vec<String>,
     /// Packages that a distribution without APK had installed.
     foreign_packages: Vec<String>,
+    /// Accounts that were made, in this stage or in one before it: `/etc/passwd` can be copied from there.
+    users: BTreeMap<String, Option<u32>>,
+    groups: BTreeMap<String, Option<u32>>,
 }
 
 /// The text of the spec that comes nearest to the last stage. It always parses.
@@ -61,6 +74,13 @@ fn from(instruction: &Instruction, stages: &[Stage], global: &BTreeMap<String, S
         stages.iter().rev().find(|stage| stage.name.as_deref() == Some(image.to_lowercase().as_str()));
     let mut stage = parent.cloned().unwrap_or_else(|| Stage { base: image, ..Stage::default() });
     stage.name = name.map(str::to_lowercase);
+    if let Some(last) = stages.last() {
+        for (ours, theirs) in [(&mut stage.users, &last.users), (&mut stage.groups, &last.groups)] {
+            for (name, id) in theirs {
+                ours.entry(name.clone()).or_insert(*id);
+            }
+        }
+    }
     stage
 }
 
@@ -83,12 +103,7 @@ fn apply(
                 stage.variables.entry(name.to_owned()).or_insert(value);
             }
         }
-        "ENV" => {
-            for (name, value) in pairs(&rest) {
-                draft.variable(&name, &value);
-                stage.variables.insert(name, value);
-            }
-        }
+        "ENV" => environment(stage, &instruction.rest),
         "LABEL" => pairs(&rest).iter().for_each(|(name, value)| draft.annotation(name, value)),
         "MAINTAINER" => draft.annotation("org.opencontainers.image.authors", &rest),
         "WORKDIR" => draft.work_dir = Some(absolute(&rest, draft.work_dir.as_deref())),
@@ -112,6 +127,25 @@ fn apply(
             draft.note("HEALTHCHECK is no part of OCI images: set it where the image is deployed");
         }
         _ => {}
+    }
+}
+
+/// `ENV`. A variable made of one that only the base image knows is no use to anyone.
+fn environment(stage: &mut Stage, rest: &str) {
+    let mut variables = stage.variables.clone();
+    variables.entry("PATH".to_owned()).or_insert_with(|| PATH.to_owned());
+    for (name, value) in pairs(&expand_marked(rest, &variables, UNKNOWN)) {
+        if value.contains(UNKNOWN) {
+            let value = value.replace(UNKNOWN, "");
+            stage.draft.environment.retain(|(other, _)| *other != name);
+            stage.variables.remove(&name);
+            stage.draft.note(format!(
+                "ENV {name}={value}: its value is not known here, set it in `environment`"
+            ));
+            continue;
+        }
+        stage.draft.variable(&name, &value);
+        stage.variables.insert(name, value);
     }
 }
 
@@ -177,11 +211,36 @@ fn copy(stage: &mut Stage, instruction: &Instruction, rest: &str, stages: &[Opti
         } else {
             target.clone()
         };
+        if instruction.flags.contains_key("from")
+            && let Some(place) = base_file(source)
+        {
+            let elsewhere = if path == place || target.trim_end_matches('/') == place {
+                String::new()
+            } else {
+                format!(", as {place}")
+            };
+            stage.draft.base_files = true;
+            stage.draft.note(format!("{source} is not copied: the base files hold it{elsewhere}"));
+            continue;
+        }
         let (source, note) = origin(source, name, instruction.flags.get("from").map(String::as_str), stages);
         let permissions = permissions.filter(|mode| *mode <= 0o7777);
         let path = if path.len() > 1 { path.trim_end_matches('/').to_owned() } else { path };
-        stage.draft.file(DraftFile { source, path, permissions, owner, note });
+        let exclude = if source == "." { NOT_MEANT } else { &[] };
+        stage.draft.file(DraftFile { source, path, permissions, owner, exclude, note });
     }
+}
+
+/// Where the base files have what is copied from another image.
+fn base_file(source: &str) -> Option<&'static str> {
+    const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+    if file_name(source) == "ca-certificates.crt" {
+        return Some(BUNDLE);
+    }
+    let source = source.trim_start_matches('/').trim_end_matches("/.").trim_end_matches('/');
+    ["/etc/ssl/certs", "/usr/share/zoneinfo", "/etc/passwd", "/etc/group"]
+        .into_iter()
+        .find(|place| &place[1..] == source)
 }
 
 /// Where a copied file is on the host, and what to know about it.
@@ -226,43 +285,27 @@ fn numbers(owner: &str) -> Option<(u32, u32)> {
     Some((id(uid)?, id(gid)?))
 }
 
-/// `apk add` becomes packages; the rest is named.
+/// What a spec has a place for is put there; the rest is named.
 fn run(stage: &mut Stage, rest: &str) {
     let script = json_words(rest).map_or_else(|| rest.to_owned(), |words| words.join(" "));
-    let mut other = false;
-    for part in script.split([';', '&', '|']).map(str::trim).filter(|part| !part.is_empty()) {
-        let words =
-            words::split(part).unwrap_or_else(|_| part.split_whitespace().map(str::to_owned).collect());
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let install = words.iter().position(|word| matches!(*word, "add" | "install"));
-        match (words.first().copied(), install) {
-            (Some("apk"), Some(at)) if words[at] == "add" => {
-                for name in arguments(&words[at + 1..]) {
-                    stage.draft.package(name);
-                }
-            }
-            (Some("apt-get" | "apt" | "dnf" | "yum" | "microdnf"), Some(at)) => {
-                stage.foreign_packages.extend(arguments(&words[at + 1..]).map(str::to_owned));
-            }
-            (Some("apk" | "rm" | "apt-get" | "apt" | "dnf" | "yum" | "microdnf"), _) => {}
-            _ => other = true,
+    let effects = docker_run::effects(&script);
+    effects.packages.iter().for_each(|name| stage.draft.package(name));
+    stage.foreign_packages.extend(effects.foreign_packages);
+    stage.users.extend(effects.users);
+    stage.groups.extend(effects.groups);
+    for modules in effects.folders {
+        let path = absolute(modules.folder, stage.draft.work_dir.as_deref());
+        if let Some(variable) = modules.variable
+            && !stage.draft.environment.iter().any(|(name, _)| name == variable)
+        {
+            stage.draft.variable(variable, &path);
         }
+        let note = Some(format!("filled by: {}", modules.command));
+        stage.runs.push(modules.command);
+        let source = format!("./{}", modules.folder);
+        stage.draft.file(DraftFile { source, path, note, ..DraftFile::default() });
     }
-    if other {
-        stage.runs.push(script);
-    }
-}
-
-/// Words that are no flags, nor values of flags that take one.
-fn arguments<'w>(words: &'w [&'w str]) -> impl Iterator<Item = &'w str> {
-    let mut skip = false;
-    words.iter().copied().filter(move |word| {
-        let value = std::mem::replace(
-            &mut skip,
-            matches!(*word, "-t" | "--virtual" | "-X" | "--repository" | "-p" | "--root"),
-        );
-        !value && !word.starts_with('-') && !word.starts_with('.') && !word.contains('$')
-    })
+    stage.runs.extend(effects.rest);
 }
 
 fn finish(mut stage: Stage) -> Draft {
@@ -285,10 +328,45 @@ fn finish(mut stage: Stage) -> Draft {
             "the Dockerfile's image runs as root; a spec's as 65532 unless `accounts.run-as` says otherwise",
         );
     }
-    if draft.run_as.as_deref().is_some_and(|user| user.split(':').next() == Some("nonroot")) {
-        draft.run_as = Some("65532".to_owned());
-    }
+    user(&mut stage);
     stage.draft
+}
+
+/// `USER` as numbers: the accounts of a Dockerfile's image are not there.
+fn user(stage: &mut Stage) {
+    let Some(written) = stage.draft.run_as.take() else { return };
+    let (user, group) = match written.trim().split_once(':') {
+        Some((user, group)) => (user, Some(group)),
+        None => (written.trim(), None),
+    };
+    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()) && fits::user(text);
+    let base = file_name(stage.base.split([':', '@']).next().unwrap_or_default()).to_owned();
+    let from_image = match user {
+        "node" if base == "node" => Some(1000),
+        _ => None,
+    };
+    let made = stage.users.get(user).copied().flatten();
+    let (id, note) = match (user, made.or(from_image)) {
+        _ if number(user) => (user.to_owned(), None),
+        ("root", _) => ("root".to_owned(), None),
+        ("nonroot", None) => ("65532".to_owned(), None),
+        ("nobody", None) => ("65534".to_owned(), Some("nobody".to_owned())),
+        (_, Some(id)) if made.is_some() => (id.to_string(), Some(format!("{user}, as the Dockerfile makes it"))),
+        (_, Some(id)) => (id.to_string(), Some(format!("{user} of {base}"))),
+        (_, None) => (
+            "65532".to_owned(),
+            Some(format!("{user}: its number is not known here; any number works, without an account")),
+        ),
+    };
+    let group = group.and_then(|group| match stage.groups.get(group).copied().flatten() {
+        _ if number(group) => Some(group.to_owned()),
+        Some(id) => Some(id.to_string()),
+        // A user's own group has its number.
+        None if group == user && note.is_some() && id != "65532" => Some(id.clone()),
+        None => None,
+    });
+    stage.draft.run_as = Some(group.map_or_else(|| id.clone(), |group| format!("{id}:{group}")));
+    stage.draft.run_as_note = note;
 }
 
 /// The file that is started becomes the binary.

@@ -1,5 +1,6 @@
 //! Files that are something other than a spec, and what to do with them.
 
+mod docker_run;
 mod docker_syntax;
 mod dockerfile;
 mod melange;
@@ -74,7 +75,8 @@ pub(crate) fn in_bytes(file: &str, bytes: &[u8]) -> Option<Diagnostic> {
 pub(crate) fn in_text(source: &Source<'_>) -> Option<Diagnostic> {
     let range = docker_syntax::recognise(source.text())?;
     let shown = dockerfile::equivalent(source.text());
-    Some(Foreign::Dockerfile.diagnostic(source, &range).help(format!("the same as a spec:\n{shown}")))
+    let help = format!("the same as a spec:\n{}", shown.trim_end());
+    Some(Foreign::Dockerfile.diagnostic(source, &range).help(help))
 }
 
 /// What is recognised by its keys.
@@ -92,7 +94,8 @@ pub(crate) fn in_tree(source: &Source<'_>, root: &Node) -> Option<Diagnostic> {
     {
         let shown = melange::equivalent(root);
         return Some(Foreign::Melange.diagnostic(source, &range("package")).help(format!(
-            "it makes a package: run `melange build`, then install it with a spec:\n{shown}"
+            "it makes a package: run `melange build`, then install it with a spec:\n{}",
+            shown.trim_end()
         )));
     }
     if has("apiVersion") && has("kind") {

@@ -29,6 +29,10 @@ pub(super) struct Draft {
     pub(super) volumes: Vec<String>,
     pub(super) stop_signal: Option<String>,
     pub(super) run_as: Option<String>,
+    /// Why it is this user.
+    pub(super) run_as_note: Option<String>,
+    /// Base files are wanted even if the image consists of packages alone.
+    pub(super) base_files: bool,
     pub(super) annotations: Vec<(String, String)>,
 }
 
@@ -39,6 +43,7 @@ pub(super) struct DraftFile {
     pub(super) path: String,
     pub(super) permissions: Option<u32>,
     pub(super) owner: Option<(u32, u32)>,
+    pub(super) exclude: &'static [&'static str],
     pub(super) note: Option<String>,
 }
 
@@ -89,7 +94,7 @@ impl Draft {
             }
         }
         for note in notes.iter().take(MOST_NOTES) {
-            let _ = writeln!(out, "# {}", plain(note));
+            note_lines(&mut out, note);
         }
         if notes.len() > MOST_NOTES {
             let _ = writeln!(out, "# … and {} more", notes.len() - MOST_NOTES);
@@ -110,7 +115,8 @@ impl Draft {
         }
         one(&mut out, "stop-signal", self.stop_signal.as_ref().filter(|signal| fits::signal(signal)));
         if let Some(user) = self.run_as.as_ref().filter(|user| fits::user(user)) {
-            let _ = writeln!(out, "accounts:\n  run-as: {}", yaml::number_or_text(user));
+            let note = comment(self.run_as_note.as_ref());
+            let _ = writeln!(out, "accounts:\n  run-as: {}{note}", yaml::number_or_text(user));
         }
         map(&mut out, "annotations", &self.annotations);
         out
@@ -136,6 +142,9 @@ impl Draft {
             None => {}
         }
         if self.files.is_empty() {
+            if self.base_files && self.binary.is_none() && !self.packages.is_empty() {
+                out.push_str("  base-files: true\n");
+            }
             return;
         }
         out.push_str("  files:\n");
@@ -149,7 +158,33 @@ impl Draft {
             if let Some((uid, gid)) = file.owner {
                 let _ = writeln!(out, "      uid: {uid}\n      gid: {gid}");
             }
+            if !file.exclude.is_empty() {
+                let _ = writeln!(out, "      exclude: {}", yaml::list(file.exclude));
+            }
         }
+    }
+}
+
+/// A comment of its own, broken into lines between words; only what is longer than all of them is cut off.
+fn note_lines(out: &mut String, note: &str) {
+    const WIDTH: usize = 98;
+    const MOST_LINES: usize = 8;
+    let mut lines: Vec<String> = Vec::new();
+    for word in note.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ if lines.len() == MOST_LINES => {
+                lines.push("…".to_owned());
+                break;
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    for (n, line) in lines.iter().enumerate() {
+        let _ = writeln!(out, "#{}{}", if n == 0 { " " } else { "   " }, plain(line));
     }
 }
 

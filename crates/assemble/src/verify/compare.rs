@@ -96,7 +96,7 @@ fn compare_images(
     // Content first: a changed file also changes the configuration, which would hide the cause.
     if image_a.layers.len() != image_b.layers.len() {
         out.differ(format!(
-            "{platform}: {} layers here, {} there",
+            "{platform}: {} layers in the target, {} from the spec",
             image_a.layers.len(),
             image_b.layers.len()
         ));
@@ -131,11 +131,17 @@ fn compare_layers(
     }
     let (blob_a, blob_b) = (a.blob(&layer_a.digest, layer_a.size)?, b.blob(&layer_b.digest, layer_b.size)?);
     let Some(difference) = first_difference(&blob_a, &blob_b)? else {
-        out.differ(format!("{place}: {} here, {} there, yet equal entries", layer_a.digest, layer_b.digest));
+        out.differ(format!(
+            "{place}: {} in the target, {} from the spec, yet equal entries",
+            layer_a.digest, layer_b.digest
+        ));
         return Ok(());
     };
-    out.differ(format!("{place}: descriptor {} here, {} there", layer_a.digest, layer_b.digest));
-    out.differ(format!("{place}: {difference}"));
+    out.differ(format!(
+        "{place}: descriptor {} in the target, {} from the spec",
+        layer_a.digest, layer_b.digest
+    ));
+    out.differ(format!("{place}: {}", difference_text(&difference)));
     if let Some(path) = content_path(&difference) {
         let content = |blob| read_file(blob, &path, MAX_EXPLAINED);
         if let (Ok(Some(bytes_a)), Ok(Some(bytes_b))) = (content(&blob_a), content(&blob_b))
@@ -148,6 +154,12 @@ fn compare_layers(
         }
     }
     Ok(())
+}
+
+/// What differs, with the two values told apart.
+fn difference_text(difference: &LayerDifference) -> String {
+    let path = difference.path.as_ref().map(|path| format!("{path}: ")).unwrap_or_default();
+    format!("{path}{}: {} in the target, {} from the spec", difference.field, difference.a, difference.b)
 }
 
 /// The path of a file whose content or size differs.
@@ -196,7 +208,7 @@ fn json_difference(a: &Value, b: &Value, place: &str, report: &mut dyn FnMut(Str
                     todo.push((format!("{place}[{number}]"), pair.0, pair.1));
                 }
             }
-            _ => report(format!("{place}: {a} here, {b} there")),
+            _ => report(format!("{place}: {a} in the target, {b} from the spec")),
         }
     }
 }
@@ -215,8 +227,8 @@ mod tests {
         assert_eq!(
             said,
             [
-                "config.config.Env[1]: \"B=2\" here, \"B=3\" there",
-                "config.config.User: \"0\" here, \"65532:65532\" there",
+                "config.config.Env[1]: \"B=2\" in the target, \"B=3\" from the spec",
+                "config.config.User: \"0\" in the target, \"65532:65532\" from the spec",
             ]
         );
     }

@@ -27,7 +27,9 @@ pub(super) fn explain(a: &[u8], b: &[u8]) -> Option<ElfDifference> {
     let (paths_a, paths_b) = (build_paths(a), build_paths(b));
     let only = |x: &BTreeSet<String>, y: &BTreeSet<String>| x.difference(y).next().cloned();
     match (only(&paths_a, &paths_b), only(&paths_b, &paths_a)) {
-        (Some(a), Some(b)) => facts.push(format!("embedded build path: {a} here, {b} there")),
+        (Some(a), Some(b)) => {
+            facts.push(format!("embedded build path: {a} in the target, {b} from the spec"));
+        }
         (Some(a), None) | (None, Some(a)) => {
             facts.push(format!("embedded build path: {a} in only one of them"));
         }
@@ -36,7 +38,7 @@ pub(super) fn explain(a: &[u8], b: &[u8]) -> Option<ElfDifference> {
     if let (Some(a), Some(b)) = (build_id(a), build_id(b))
         && a != b
     {
-        facts.push(format!("build ID: {a} here, {b} there"));
+        facts.push(format!("build ID: {a} in the target, {b} from the spec"));
     }
     if facts.is_empty() {
         // No compiler did that: somebody changed the file.
@@ -126,8 +128,8 @@ mod tests {
             found.facts,
             [
                 "the programs were compiled differently".to_owned(),
-                "embedded build path: /home/ann/app/main.rs here, /builds/42/app/main.rs there".to_owned(),
-                format!("build ID: {} here, {} there", "01".repeat(20), "02".repeat(20)),
+                "embedded build path: /home/ann/app/main.rs in the target, /builds/42/app/main.rs from the spec".to_owned(),
+                format!("build ID: {} in the target, {} from the spec", "01".repeat(20), "02".repeat(20)),
             ]
         );
         assert!(found.hints[0].contains("--remap-path-prefix"));

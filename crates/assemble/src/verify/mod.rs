@@ -54,6 +54,8 @@ pub struct VerifyReport {
     pub differences: Vec<String>,
     /// What to do about it.
     pub hints: Vec<String>,
+    /// Whether `expected` is the user's own digest.
+    asked: bool,
 }
 
 impl VerifyReport {
@@ -61,6 +63,14 @@ impl VerifyReport {
     pub fn error(&self) -> Option<Error> {
         match self.outcome {
             Outcome::Identical | Outcome::OtherCodec => None,
+            Outcome::Different if self.asked && self.differences.len() == 1 => Some(
+                OwnError::OtherDigest {
+                    target: self.target.clone(),
+                    found: self.found.to_string(),
+                    expected: self.expected.to_string(),
+                }
+                .into(),
+            ),
             Outcome::Different => {
                 Some(OwnError::Different { target: self.target.clone(), spec: self.spec.clone() }.into())
             }
@@ -82,6 +92,7 @@ impl VerifyReport {
             expected,
             differences: compared.differences,
             hints: compared.hints,
+            asked: false,
         }
     }
 
@@ -93,6 +104,7 @@ impl VerifyReport {
             self.outcome = Outcome::Different;
             self.differences.insert(0, format!("digest: expected {digest}, found {}", self.found));
             self.expected = digest;
+            self.asked = true;
         }
         Ok(self)
     }
@@ -112,11 +124,25 @@ pub fn verify_image(
     target: &str,
     file: &SpecFile,
     options: &VerifyOptions,
-    registry: &Registry,
+    registry: Option<&Registry>,
 ) -> Result<VerifyReport> {
     let image = ImageSet::open_or_pull(target, registry)?;
     let built = second::build_anew(file, options)?;
     let compared = compare::sets(&image, &built.set)?;
     VerifyReport::new(target, file, image.digest(), built.set.digest(), compared)
         .expect(options.expected.as_deref())
+}
+
+/// Whether a target of `verify` is an image that lies here, or looks like a registry's.
+pub fn is_image(target: &str) -> bool {
+    let path = std::path::Path::new(target);
+    let tar = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tar"));
+    path.join("oci-layout").is_file()
+        || (path.is_file() && tar)
+        || (!path.exists() && target.contains('/') && target.contains(':') && !target.starts_with(['.', '/']))
+}
+
+/// An image was to be verified, and no spec was named.
+pub fn verify_without_spec(target: &str) -> Error {
+    OwnError::VerifyWithoutSpec(target.to_owned()).into()
 }
