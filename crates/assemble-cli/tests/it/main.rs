@@ -18,5 +18,6 @@ mod registries;
 mod reproducible;
 mod runtimes;
 mod sandbox;
+mod surprises;
 mod tools;
 mod verify;
