@@ -27,12 +27,18 @@ pub fn init_text(binary: &str) -> String {
     let source = yaml::scalar(binary);
     let name = binary.rsplit('/').next().unwrap_or_default();
     let target = yaml::scalar(&format!("/usr/bin/{name}"));
+    let (amd64, arm64) = (yaml::scalar(&format!("{binary}-amd64")), yaml::scalar(&format!("{binary}-arm64")));
     format!(
         "\
 # What goes into the image. Paths are relative to this file.
 contents:
   # A static program. It goes to {target}.
   binary: {source}
+
+  # Instead of it, for several platforms: a program for each, and one path for all. See `archs` below.
+  # binary:
+  #   source: {{amd64: {amd64}, arm64: {arm64}}}
+  #   path: {target}
 
   # Files and folders beside it.
   # files:
@@ -61,7 +67,7 @@ contents:
 # accounts:
 #   run-as: 65532
 
-# For several platforms, name a program for each in `contents.binary`.
+# For several platforms, with the second form of `contents.binary` above.
 # archs: [amd64, arm64]
 
 # annotations:
@@ -119,10 +125,14 @@ mod tests {
                 }
             })
             .collect();
-        let text = text.replace("archs: [amd64, arm64]", "archs: [amd64]");
+        // The second form of `binary` stands instead of the first.
+        let text = text.replacen("  binary: ./hello\n", "", 1);
         let spec =
             parse_spec("assemble.yaml", text.as_bytes()).unwrap_or_else(|e| panic!("{}\n{text}", e.plain()));
-        assert_eq!(spec.files.len(), 1);
+        assert_eq!((spec.files.len(), spec.platforms.len()), (1, 2));
+        assert!(
+            matches!(&spec.binary.as_ref().unwrap().sources, BinarySources::PerPlatform(map) if map.len() == 2)
+        );
         assert_eq!(spec.ports.len(), 1);
         assert!(spec.entrypoint.is_some() && spec.run_as.is_some() && spec.work_dir.is_some());
     }

@@ -227,6 +227,9 @@ pub(crate) const CERTIFICATE: Place = Place {
     ],
 };
 
+/// Keys of apko's schema of which only the values that change nothing are taken. Nobody is to be led to them.
+const IDLE: [&str; 2] = ["format", "type"];
+
 /// Without what people vary: case, and how words are joined.
 fn bare(key: &str) -> String {
     key.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).collect()
@@ -237,8 +240,12 @@ pub(crate) fn advice(place: &Place, entry: &Entry) -> Option<String> {
     let key = entry.key.as_str();
     let bare_key = bare(key);
     let known = || place.keys.iter().chain(place.later.iter().map(|(name, _)| name));
+    let meant = |name: &str| match place.later.iter().find(|(later, _)| *later == name) {
+        Some((_, advice)) => format!("`{name}` is not supported yet: {advice}"),
+        None => format!("did you mean `{name}`?"),
+    };
     if let Some(same) = known().find(|name| bare(name) == bare_key) {
-        return Some(format!("did you mean `{same}`?"));
+        return Some(meant(same));
     }
     if let Some((_, advice)) = place.words.iter().find(|(words, _)| words.iter().any(|w| bare(w) == bare_key))
     {
@@ -256,7 +263,7 @@ pub(crate) fn advice(place: &Place, entry: &Entry) -> Option<String> {
             filled(&format!("`{name}` belongs below `{path}`:\n{path}:\n  {name}: {{value|…}}"), entry)
         });
     }
-    nearest(key, known().copied()).map(|near| format!("did you mean `{near}`?"))
+    nearest(key, known().copied()).map(meant)
 }
 
 /// Puts the entry's own value for `{value|example}`, if it is one text.
@@ -284,7 +291,8 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>)
 
 /// The keys that may stand here, for the help of a key that resembles none.
 pub(crate) fn listing(place: &Place) -> String {
-    let keys: Vec<String> = place.keys.iter().map(|key| format!("`{key}`")).collect();
+    let keys: Vec<String> =
+        place.keys.iter().filter(|key| !IDLE.contains(key)).map(|key| format!("`{key}`")).collect();
     format!("known here: {}", keys.join(", "))
 }
 

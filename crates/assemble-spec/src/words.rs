@@ -12,18 +12,37 @@ pub(crate) enum SplitError {
 /// Splits at blanks (space, tab, CR, LF). `'…'` is literal; in `"…"` and outside, `\x` is `x`; a word that starts with
 /// `#` begins a comment up to the end of the line; `""` is an empty word. Nothing is expanded: no shell is involved.
 pub(crate) fn split(text: &str) -> Result<Vec<String>, SplitError> {
+    Ok(marked(text)?.into_iter().map(|(word, _)| word).collect())
+}
+
+/// The first word that only a shell would understand: `&&`, `||`, `|`, `;`, `<` or `>`, not quoted. Nothing as well if
+/// the text cannot be split.
+pub(crate) fn shell_operator(text: &str) -> Option<&'static str> {
+    let words = marked(text).ok()?;
+    let operator = |word: &str| ["&&", "||", "|", ";", "<", ">"].into_iter().find(|known| *known == word);
+    words.iter().filter(|(_, bare)| *bare).find_map(|(word, _)| operator(word))
+}
+
+/// The words, and whether each was written without quotes and backslashes.
+fn marked(text: &str) -> Result<Vec<(String, bool)>, SplitError> {
     let mut words = Vec::new();
-    let mut word: Option<String> = None;
+    let mut word: Option<(String, bool)> = None;
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
+        if matches!(c, ' ' | '\t' | '\r' | '\n') {
+            words.extend(word.take());
+            continue;
+        }
+        if c == '#' && word.is_none() {
+            let _ = chars.by_ref().find(|c| *c == '\n');
+            continue;
+        }
+        let (word, bare) = word.get_or_insert_with(|| (String::new(), true));
+        *bare &= !matches!(c, '\\' | '\'' | '"');
         match c {
-            ' ' | '\t' | '\r' | '\n' => words.extend(word.take()),
-            '#' if word.is_none() => {
-                let _ = chars.by_ref().find(|c| *c == '\n');
-            }
-            '\\' => word.get_or_insert_default().push(chars.next().ok_or(SplitError::OpenEscape)?),
-            '\'' | '"' => quoted(c, &mut chars, word.get_or_insert_default())?,
-            c => word.get_or_insert_default().push(c),
+            '\\' => word.push(chars.next().ok_or(SplitError::OpenEscape)?),
+            '\'' | '"' => quoted(c, &mut chars, word)?,
+            c => word.push(c),
         }
     }
     words.extend(word);
@@ -78,6 +97,23 @@ mod tests {
         assert_eq!(split("a 'b"), Err(SplitError::OpenQuote('\'')));
         assert_eq!(split("a \"b\\"), Err(SplitError::OpenQuote('"')));
         assert_eq!(split("a\\"), Err(SplitError::OpenEscape));
+    }
+
+    #[test]
+    fn operators_are_words_without_quotes() {
+        for (text, operator) in [
+            ("a && b", Some("&&")),
+            ("a || b | c", Some("||")),
+            ("find / -exec x ;", Some(";")),
+            ("a < b", Some("<")),
+            ("sh -c 'a && b'", None),
+            ("a '|' \\; \">\" c", None),
+            ("a&&b 2>&1 -> x;", None),
+            ("a # && b", None),
+            ("a && 'b", None),
+        ] {
+            assert_eq!(shell_operator(text), operator, "{text}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `contents` and `certificates`: what goes into the image.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use assemble_types::Platform;
 
@@ -151,6 +152,8 @@ fn looks_like_platform(key: &str) -> bool {
 fn per_platform(cx: &mut Cx<'_, '_>, name: &str, entries: &[Entry]) -> BTreeMap<Platform, Located<String>> {
     let mut out: BTreeMap<Platform, Located<String>> = BTreeMap::new();
     let mut keys: BTreeMap<Platform, std::ops::Range<usize>> = BTreeMap::new();
+    // One answer for all of them, at the first.
+    let mut as_map = entries.iter().find(|entry| entry.value.map().is_some());
     for entry in entries {
         let platform = match values::platform(&entry.key) {
             Ok(platform) => platform,
@@ -159,7 +162,7 @@ fn per_platform(cx: &mut Cx<'_, '_>, name: &str, entries: &[Entry]) -> BTreeMap<
                 diagnostic.help.extend(help);
                 if schema::BINARY.keys.contains(&entry.key.as_str()) {
                     diagnostic.help =
-                        vec!["put the platforms below `source`:\nbinary:\n  source:\n    amd64: ./app-amd64\n  path: /app".to_owned()];
+                        vec!["put the platforms below `source`:\nbinary:\n  source:\n    amd64: ./app-amd64\n    arm64: ./app-arm64\n  path: /usr/bin/app".to_owned()];
                 }
                 cx.report(diagnostic);
                 continue;
@@ -182,11 +185,41 @@ fn per_platform(cx: &mut Cx<'_, '_>, name: &str, entries: &[Entry]) -> BTreeMap<
             let diagnostic =
                 cx.wrong_at("spec/missing", format!("there is no path for {platform}"), &entry.key_range, "");
             cx.report(diagnostic);
+        } else if entry.value.map().is_some() {
+            if let Some(first) = as_map.take() {
+                let message = format!("`{name}` has a map for {platform}, where a path belongs");
+                let diagnostic = cx
+                    .wrong_at("spec/type", message, &first.key_range, "")
+                    .help(format!("name the path in the image once, for all platforms:\n{}", once(entries)));
+                cx.report(diagnostic);
+            }
+            // There is one, after all: the platform is not to be called missing.
+            out.insert(platform, Located { value: String::new(), span: cx.span(&entry.key_range, "") });
         } else if let Some(source) = program(cx, name, &entry.value, entry) {
             out.insert(platform, source);
         }
     }
     out
+}
+
+/// `{amd64: {source, path}, …}` as it has to be written.
+fn once(entries: &[Entry]) -> String {
+    const MOST: usize = 12;
+    let text = |node: &Node, key: &str| {
+        let own = if key == "source" { node.scalar() } else { None };
+        let scalar = own.or_else(|| node.get(key).and_then(Node::scalar));
+        scalar
+            .filter(|scalar| !scalar.text.is_empty())
+            .map(|scalar| crate::yaml::scalar(&plain(&scalar.text)))
+    };
+    let mut out = String::from("contents:\n  binary:\n    source:\n");
+    for entry in entries.iter().take(MOST) {
+        let key = plain(&entry.key);
+        let source = text(&entry.value, "source").unwrap_or_else(|| format!("./app-{key}"));
+        let _ = writeln!(out, "      {key}: {source}");
+    }
+    let path = entries.iter().find_map(|entry| text(&entry.value, "path"));
+    out + "    path: " + path.as_deref().unwrap_or("/usr/bin/app")
 }
 
 /// One entry of `contents.files`.
@@ -233,7 +266,21 @@ fn file(cx: &mut Cx<'_, '_>, node: &Node) -> Option<FileMapping> {
 fn exclude(cx: &mut Cx<'_, '_>, fields: Fields<'_>) -> Vec<String> {
     let mut out = Vec::new();
     for (node, pattern) in cx.texts("exclude", fields, "exclude") {
-        if pattern.starts_with('/') || pattern.split('/').any(|part| part == "..") {
+        if let Some(kept) = pattern.strip_prefix('!') {
+            let diagnostic = cx
+                .wrong(
+                    "spec/value",
+                    format!("`{}`: a pattern cannot take back what another excludes", plain(&pattern)),
+                    node,
+                    "",
+                )
+                .help(format!(
+                    "remove it, and list `{}` as an entry of its own behind this one",
+                    plain(kept.trim_start_matches('/'))
+                ))
+                .help("for a name that begins with `!`, write `?` in its place");
+            cx.report(diagnostic);
+        } else if pattern.starts_with('/') || pattern.split('/').any(|part| part == "..") {
             let diagnostic = cx
                 .wrong(
                     "spec/value",

@@ -2,6 +2,7 @@
 
 use super::values::{self, Wrong};
 use super::{Cx, Fields};
+use crate::diagnostic::Diagnostic;
 use crate::model::{Located, Spec};
 use crate::node::{Content, Entry, Node};
 use crate::schema;
@@ -69,7 +70,7 @@ fn entrypoint(cx: &mut Cx<'_, '_>, entry: &Entry, spec: &mut Spec) {
     let Some(fields) = cx.fields(&schema::ENTRYPOINT, &entry.value, &entry.key_range) else { return };
     if let Some(kind) = cx.text_of("entrypoint.type", fields, "type") {
         if kind.value == "service-bundle" {
-            let diagnostic = crate::diagnostic::Diagnostic::new(
+            let diagnostic = Diagnostic::new(
                 "spec/not-supported",
                 "`entrypoint.type: service-bundle` is not supported yet",
             )
@@ -113,6 +114,11 @@ fn command(cx: &mut Cx<'_, '_>, name: &str, entry: &Entry) -> (Option<Vec<String
         return (Some(words), Some(text));
     }
     let Some(text) = cx.text(name, &entry.value, &entry.key_range) else { return (None, None) };
+    if let Some(operator) = words::shell_operator(&text.value) {
+        let diagnostic = needs_shell(cx, name, &text.value, operator, &entry.value);
+        cx.report(diagnostic);
+        return (None, None);
+    }
     match words::split(&text.value) {
         Ok(words) if words.is_empty() => (None, (!text.value.is_empty()).then_some(text.value)),
         Ok(words) => (Some(words), Some(text.value)),
@@ -128,6 +134,17 @@ fn command(cx: &mut Cx<'_, '_>, name: &str, entry: &Entry) -> (Option<Vec<String
             (None, None)
         }
     }
+}
+
+/// The text would be handed to the program word for word, `&&` and all.
+fn needs_shell(cx: &Cx<'_, '_>, name: &str, text: &str, operator: &str, node: &Node) -> Diagnostic {
+    let line = if text.chars().count() > 90 { "…".to_owned() } else { plain(text) };
+    cx.wrong("spec/value", format!("`{name}` holds a `{operator}`, and no shell runs it"), node, "")
+        .help(format!(
+            "if a shell is to run it, one has to be in the image, such as `busybox`; write\nentrypoint:\n  shell-fragment: {}",
+            crate::yaml::scalar(&line)
+        ))
+        .help(format!("if the program itself wants the word, quote it: `'{operator}'`"))
 }
 
 fn word(cx: &mut Cx<'_, '_>, name: &str, node: &Node) -> Option<String> {
@@ -262,13 +279,8 @@ fn format(cx: &mut Cx<'_, '_>, top: &Fields<'_>) {
     let Some(text) = cx.text_of("format", *top, "format") else { return };
     let diagnostic = match text.value.as_str() {
         "tar" => return,
-        "erofs" => {
-            crate::diagnostic::Diagnostic::new("spec/not-supported", "`format: erofs` is not supported yet")
-        }
-        other => crate::diagnostic::Diagnostic::new(
-            "spec/value",
-            format!("`{}` is no format of layers", plain(other)),
-        ),
+        "erofs" => Diagnostic::new("spec/not-supported", "`format: erofs` is not supported yet"),
+        other => Diagnostic::new("spec/value", format!("`{}` is no format of layers", plain(other))),
     };
     cx.report(diagnostic.at(text.span).help("remove the line: layers are tar archives"));
 }

@@ -39,7 +39,19 @@ pub(super) fn effects(script: &str) -> Effects {
     let compound = parts.iter().any(|(part, _)| {
         matches!(
             part.split_whitespace().next(),
-            Some("if" | "for" | "while" | "until" | "case" | "then" | "else" | "do" | "done" | "fi" | "{" | "(")
+            Some(
+                "if" | "for"
+                    | "while"
+                    | "until"
+                    | "case"
+                    | "then"
+                    | "else"
+                    | "do"
+                    | "done"
+                    | "fi"
+                    | "{"
+                    | "("
+            )
         )
     });
     let mut rest = String::new();
@@ -92,7 +104,8 @@ fn commands(script: &str) -> Vec<(&str, &'static str)> {
 /// Whether one command is understood; what it does is noted down then.
 fn command(part: &str, out: &mut Effects) -> bool {
     let words = words::split(part).unwrap_or_else(|_| part.split_whitespace().map(str::to_owned).collect());
-    let end = words.iter().position(|w| matches!(w.as_str(), "|" | "||" | ">" | ">>" | "&")).unwrap_or(words.len());
+    let end =
+        words.iter().position(|w| matches!(w.as_str(), "|" | "||" | ">" | ">>" | "&")).unwrap_or(words.len());
     let piped = words.get(end).is_some_and(|word| word == "|");
     let words: Vec<&str> = words[..end].iter().map(String::as_str).collect();
     let Some((program, args)) = words.split_first() else { return false };
@@ -121,7 +134,9 @@ fn command(part: &str, out: &mut Effects) -> bool {
             None => return false,
         },
         ("pip" | "pip3", Some(0)) => pip(&args[1..], out),
-        (python, Some(2)) if python.starts_with("python") && args[..2] == ["-m", "pip"] => pip(&args[3..], out),
+        (python, Some(2)) if python.starts_with("python") && args[..2] == ["-m", "pip"] => {
+            pip(&args[3..], out);
+        }
         ("npm" | "yarn" | "pnpm", _) => return javascript(program, args, out),
         _ => return false,
     }
@@ -143,8 +158,20 @@ fn arguments<'w>(words: &'w [&'w str]) -> impl Iterator<Item = &'w str> {
 /// The name that a command makes, and its number. The commands of the shadow tools have the name last, the others first.
 fn account(args: &[&str], id_flag: char, id_option: &str, name_last: bool) -> Option<(String, Option<u32>)> {
     const LONG: [&str; 14] = [
-        "uid", "gid", "home", "home-dir", "shell", "ingroup", "gecos", "comment", "groups", "skel", "base-dir",
-        "password", "expiredate", "key",
+        "uid",
+        "gid",
+        "home",
+        "home-dir",
+        "shell",
+        "ingroup",
+        "gecos",
+        "comment",
+        "groups",
+        "skel",
+        "base-dir",
+        "password",
+        "expiredate",
+        "key",
     ];
     // `-g` of busybox's adduser and of useradd have a value both; `-r`, `-m`, `-D`, `-S`, `-H` have none.
     let short = |flag: char| "hgsGukbcdefKp".contains(flag);
@@ -181,7 +208,8 @@ fn account(args: &[&str], id_flag: char, id_option: &str, name_last: bool) -> Op
 fn pip(args: &[&str], out: &mut Effects) {
     let dropped = |word: &str| matches!(word, "--no-cache-dir" | "--user" | "--break-system-packages");
     let kept: Vec<&str> = args.iter().copied().filter(|word| !dropped(word)).collect();
-    let tools = |word: &str| matches!(word.split(['=', '>', '<', '~']).next(), Some("pip" | "setuptools" | "wheel"));
+    let tools =
+        |word: &str| matches!(word.split(['=', '>', '<', '~']).next(), Some("pip" | "setuptools" | "wheel"));
     if kept.iter().all(|word| word.starts_with('-') || tools(word)) {
         return;
     }
@@ -252,7 +280,10 @@ mod tests {
     #[test]
     fn folders_of_languages() {
         for (script, command) in [
-            ("pip install --no-cache-dir -r requirements.txt", "pip install --target ./site -r requirements.txt"),
+            (
+                "pip install --no-cache-dir -r requirements.txt",
+                "pip install --target ./site -r requirements.txt",
+            ),
             ("python3 -m pip install 'a>1' b", "pip install --target ./site 'a>1' b"),
             ("npm ci --only=production", "npm ci --omit=dev"),
             ("npm install", "npm ci --omit=dev"),

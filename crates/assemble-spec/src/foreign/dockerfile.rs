@@ -3,11 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::docker_run;
-use super::docker_syntax::{
-    Instruction, UNKNOWN, expand, expand_marked, instructions, json_words, pairs,
-};
+use super::docker_syntax::{Instruction, UNKNOWN, expand, expand_marked, instructions, json_words, pairs};
 use super::translate::{Draft, DraftFile};
-use crate::check::fits;
 use crate::words;
 
 /// `PATH` of the images that Dockerfiles start from.
@@ -139,9 +136,9 @@ fn environment(stage: &mut Stage, rest: &str) {
             let value = value.replace(UNKNOWN, "");
             stage.draft.environment.retain(|(other, _)| *other != name);
             stage.variables.remove(&name);
-            stage.draft.note(format!(
-                "ENV {name}={value}: its value is not known here, set it in `environment`"
-            ));
+            stage
+                .draft
+                .note(format!("ENV {name}={value}: its value is not known here, set it in `environment`"));
             continue;
         }
         stage.draft.variable(&name, &value);
@@ -195,7 +192,7 @@ fn copy(stage: &mut Stage, instruction: &Instruction, rest: &str, stages: &[Opti
     let into = target.ends_with('/') || matches!(target.as_str(), "." | "..") || sources.len() > 1;
     let target = absolute(target, stage.draft.work_dir.as_deref());
     let permissions = instruction.flags.get("chmod").and_then(|mode| u32::from_str_radix(mode, 8).ok());
-    let owner = instruction.flags.get("chown").and_then(|owner| numbers(owner));
+    let owner = instruction.flags.get("chown").and_then(|owner| owners(stage, owner));
     if instruction.flags.contains_key("chown") && owner.is_none() {
         stage.draft.note(format!("--chown={}: owners are numbers in a spec", instruction.flags["chown"]));
     }
@@ -217,7 +214,7 @@ fn copy(stage: &mut Stage, instruction: &Instruction, rest: &str, stages: &[Opti
             let elsewhere = if path == place || target.trim_end_matches('/') == place {
                 String::new()
             } else {
-                format!(", as {place}")
+                format!(" at {place}")
             };
             stage.draft.base_files = true;
             stage.draft.note(format!("{source} is not copied: the base files hold it{elsewhere}"));
@@ -279,10 +276,34 @@ fn origin(
     (local, Some(note))
 }
 
-fn numbers(owner: &str) -> Option<(u32, u32)> {
-    let (uid, gid) = owner.split_once(':').unwrap_or((owner, owner));
-    let id = |text: &str| text.parse::<u32>().ok().filter(|id| *id != u32::MAX);
-    Some((id(uid)?, id(gid)?))
+/// `--chown` as numbers, where names are known.
+fn owners(stage: &Stage, owner: &str) -> Option<(u32, u32)> {
+    let (user, group) = owner.split_once(':').unwrap_or((owner, owner));
+    let uid = user_number(stage, user)?;
+    let known = stage.groups.get(group).copied().flatten();
+    // A user's own group has its number.
+    let gid = number(group).or(known).or_else(|| user_number(stage, group).filter(|_| group == user))?;
+    Some((uid, gid))
+}
+
+fn number(text: &str) -> Option<u32> {
+    text.parse::<u32>().ok().filter(|id| *id != u32::MAX)
+}
+
+/// The number of a user, if it is one, was made, or is one of those that everyone knows.
+fn user_number(stage: &Stage, user: &str) -> Option<u32> {
+    let made = stage.users.get(user).copied().flatten();
+    number(user).or(made).or(match user {
+        "root" => Some(0),
+        "nonroot" => Some(65532),
+        "nobody" => Some(65534),
+        "node" if base_name(stage) == "node" => Some(1000),
+        _ => None,
+    })
+}
+
+fn base_name(stage: &Stage) -> &str {
+    file_name(stage.base.split([':', '@']).next().unwrap_or_default())
 }
 
 /// What a spec has a place for is put there; the rest is named.
@@ -300,7 +321,7 @@ fn run(stage: &mut Stage, rest: &str) {
         {
             stage.draft.variable(variable, &path);
         }
-        let note = Some(format!("filled by: {}", modules.command));
+        let note = Some("made by the command above".to_owned());
         stage.runs.push(modules.command);
         let source = format!("./{}", modules.folder);
         stage.draft.file(DraftFile { source, path, note, ..DraftFile::default() });
@@ -339,33 +360,25 @@ fn user(stage: &mut Stage) {
         Some((user, group)) => (user, Some(group)),
         None => (written.trim(), None),
     };
-    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()) && fits::user(text);
-    let base = file_name(stage.base.split([':', '@']).next().unwrap_or_default()).to_owned();
-    let from_image = match user {
-        "node" if base == "node" => Some(1000),
-        _ => None,
+    let made = stage.users.get(user).is_some_and(Option::is_some);
+    let id = user_number(stage, user);
+    let note = match (user, id) {
+        ("root" | "nonroot", _) => None,
+        _ if number(user).is_some() => None,
+        (_, None) => {
+            Some(format!("{user}: its number is not known here; any number works, without an account"))
+        }
+        _ if made => Some(format!("{user}, as the Dockerfile makes it")),
+        ("nobody", _) => Some("nobody".to_owned()),
+        _ => Some(format!("{user}, as the image {} has it", base_name(stage))),
     };
-    let made = stage.users.get(user).copied().flatten();
-    let (id, note) = match (user, made.or(from_image)) {
-        _ if number(user) => (user.to_owned(), None),
-        ("root", _) => ("root".to_owned(), None),
-        ("nonroot", None) => ("65532".to_owned(), None),
-        ("nobody", None) => ("65534".to_owned(), Some("nobody".to_owned())),
-        (_, Some(id)) if made.is_some() => (id.to_string(), Some(format!("{user}, as the Dockerfile makes it"))),
-        (_, Some(id)) => (id.to_string(), Some(format!("{user} of {base}"))),
-        (_, None) => (
-            "65532".to_owned(),
-            Some(format!("{user}: its number is not known here; any number works, without an account")),
-        ),
-    };
-    let group = group.and_then(|group| match stage.groups.get(group).copied().flatten() {
-        _ if number(group) => Some(group.to_owned()),
-        Some(id) => Some(id.to_string()),
-        // A user's own group has its number.
-        None if group == user && note.is_some() && id != "65532" => Some(id.clone()),
-        None => None,
-    });
-    stage.draft.run_as = Some(group.map_or_else(|| id.clone(), |group| format!("{id}:{group}")));
+    // Root has to be asked for by name.
+    let shown = if user == "root" { user.to_owned() } else { id.unwrap_or(65532).to_string() };
+    let group = group
+        .and_then(|_| owners(stage, &written))
+        .map(|(_, gid)| gid)
+        .filter(|gid| user != "nonroot" && (user, *gid) != ("root", 0));
+    stage.draft.run_as = Some(group.map_or_else(|| shown.clone(), |group| format!("{shown}:{group}")));
     stage.draft.run_as_note = note;
 }
 

@@ -171,12 +171,13 @@ fn note_lines(out: &mut String, note: &str) {
     const MOST_LINES: usize = 8;
     let mut lines: Vec<String> = Vec::new();
     for word in note.split_whitespace() {
+        let full = lines.len() == MOST_LINES;
         match lines.last_mut() {
             Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
                 line.push(' ');
                 line.push_str(word);
             }
-            _ if lines.len() == MOST_LINES => {
+            _ if full => {
                 lines.push("…".to_owned());
                 break;
             }

@@ -520,7 +520,7 @@ banana: 1
              --> a.yaml:3:1
             3 | banana: 1
               | ^^^^^^ unknown key
-              help: known here: `contents`, `entrypoint`, `cmd`, `environment`, `work-dir`, `ports`, `volumes`, `stop-signal`, `annotations`, `accounts`, `archs`, `certificates`, `format`
+              help: known here: `contents`, `entrypoint`, `cmd`, `environment`, `work-dir`, `ports`, `volumes`, `stop-signal`, `annotations`, `accounts`, `archs`, `certificates`
         "#]],
     );
 }
@@ -1113,7 +1113,8 @@ contents:
                     binary:
                       source:
                         amd64: ./app-amd64
-                      path: /app
+                        arm64: ./app-arm64
+                      path: /usr/bin/app
         "#]],
     );
 }
@@ -2247,13 +2248,157 @@ work-dir: "\e[2Jx"
              --> a.yaml:3:1
             3 | "wo\e[31mrk": /a
               | ^^^^^^^^^^^^ unknown key
-              help: known here: `contents`, `entrypoint`, `cmd`, `environment`, `work-dir`, `ports`, `volumes`, `stop-signal`, `annotations`, `accounts`, `archs`, `certificates`, `format`
+              help: known here: `contents`, `entrypoint`, `cmd`, `environment`, `work-dir`, `ports`, `volumes`, `stop-signal`, `annotations`, `accounts`, `archs`, `certificates`
 
             error[spec/value]: `work-dir` has to begin with `/`, not `\u{1b}[2Jx`
              --> a.yaml:4:11
             4 | work-dir: "\e[2Jx"
               |           ^^^^^^^^
               help: write `"/\\u{1b}[2Jx"`
+        "#]],
+    );
+}
+
+#[test]
+fn entrypoint_that_only_a_shell_understands() {
+    refused(
+        "\
+contents:
+  binary: ./x
+entrypoint: cd /srv && ./run.sh | cat
+",
+        expect![[r#"
+            error[spec/value]: `entrypoint` holds a `&&`, and no shell runs it
+             --> a.yaml:3:13
+            3 | entrypoint: cd /srv && ./run.sh | cat
+              |             ^^^^^^^^^^^^^^^^^^^^^^^^^
+              help: if a shell is to run it, one has to be in the image, such as `busybox`; write
+                    entrypoint:
+                      shell-fragment: "cd /srv && ./run.sh | cat"
+              help: if the program itself wants the word, quote it: `'&&'`
+        "#]],
+    );
+    refused(
+        "\
+contents:
+  binary: ./x
+entrypoint:
+  command: /usr/bin/x > /dev/null
+cmd: a ; b
+",
+        expect![[r#"
+            error[spec/value]: `entrypoint.command` holds a `>`, and no shell runs it
+             --> a.yaml:4:12
+            4 |   command: /usr/bin/x > /dev/null
+              |            ^^^^^^^^^^^^^^^^^^^^^^
+              help: if a shell is to run it, one has to be in the image, such as `busybox`; write
+                    entrypoint:
+                      shell-fragment: "/usr/bin/x > /dev/null"
+              help: if the program itself wants the word, quote it: `'>'`
+
+            error[spec/value]: `cmd` holds a `;`, and no shell runs it
+             --> a.yaml:5:6
+            5 | cmd: a ; b
+              |      ^^^^^
+              help: if a shell is to run it, one has to be in the image, such as `busybox`; write
+                    entrypoint:
+                      shell-fragment: "a ; b"
+              help: if the program itself wants the word, quote it: `';'`
+        "#]],
+    );
+}
+
+#[test]
+fn binary_with_a_map_for_each_platform() {
+    refused(
+        "\
+contents:
+  binary:
+    amd64: {source: ./a, path: /usr/bin/tool}
+    arm64:
+      source: ./b
+      path: /usr/bin/tool
+archs: [amd64, arm64]
+",
+        expect![[r#"
+            error[spec/type]: `contents.binary` has a map for linux/amd64, where a path belongs
+             --> a.yaml:3:5
+            3 |     amd64: {source: ./a, path: /usr/bin/tool}
+              |     ^^^^^
+              help: name the path in the image once, for all platforms:
+                    contents:
+                      binary:
+                        source:
+                          amd64: ./a
+                          arm64: ./b
+                        path: /usr/bin/tool
+        "#]],
+    );
+    refused(
+        "\
+contents:
+  binary:
+    source:
+      amd64: ./a
+      arm64: {}
+",
+        expect![[r#"
+            error[spec/type]: `contents.binary.source` has a map for linux/arm64, where a path belongs
+             --> a.yaml:5:7
+            5 |       arm64: {}
+              |       ^^^^^
+              help: name the path in the image once, for all platforms:
+                    contents:
+                      binary:
+                        source:
+                          amd64: ./a
+                          arm64: ./app-arm64
+                        path: /usr/bin/app
+        "#]],
+    );
+}
+
+#[test]
+fn file_excludes_taken_back() {
+    refused(
+        "\
+contents:
+  files:
+    - source: ./a
+      path: /a
+      exclude: ['*.log', '!keep.log']
+",
+        expect![[r#"
+            error[spec/value]: `!keep.log`: a pattern cannot take back what another excludes
+             --> a.yaml:5:26
+            5 |       exclude: ['*.log', '!keep.log']
+              |                          ^^^^^^^^^^^
+              help: remove it, and list `keep.log` as an entry of its own behind this one
+              help: for a name that begins with `!`, write `?` in its place
+        "#]],
+    );
+}
+
+#[test]
+fn slips_in_keys_for_later() {
+    refused(
+        "\
+contents: {binary: ./x}
+includes: other.yaml
+entrypoint: {banana: x}
+",
+        expect![[r#"
+            error[spec/unknown-key]: there is no key `includes`
+             --> a.yaml:2:1
+            2 | includes: other.yaml
+              | ^^^^^^^^ unknown key
+              help: `include` is not supported yet: put the keys of the included file into this one
+
+            error[spec/unknown-key]: there is no key `banana` in `entrypoint`
+             --> a.yaml:3:14
+            3 | entrypoint: {banana: x}
+              |              ^^^^^^ unknown key
+              help: known here: `command`, `shell-fragment`
         "#]],
     );
 }
