@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::auth::{Session, Stop};
 use crate::credentials::CredentialSources;
 use crate::endpoint::{Endpoint, PlainHttp};
-use crate::error::{Place, RegistryError, causes, is_certificate, is_not_tls};
+use crate::error::{Place, RegistryError, causes, is_certificate, is_not_tls, shown_name};
 use crate::exchange::{Answer, Failure, Request};
 use crate::gate::Gate;
 use crate::scope::Access;
@@ -79,7 +79,7 @@ impl Client {
         sources: Arc<CredentialSources>,
     ) -> Result<Conn, RegistryError> {
         let endpoint = Endpoint::new(registry, &self.plain)
-            .ok_or_else(|| RegistryError::Name { name: clean(registry, 100) })?;
+            .ok_or_else(|| RegistryError::Name { name: shown_name(registry) })?;
         Ok(Conn {
             client: Arc::clone(self),
             endpoint,

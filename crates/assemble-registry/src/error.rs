@@ -7,7 +7,9 @@ use std::time::Duration;
 use assemble_types::{Digest, Explain, Kind};
 
 use crate::credentials::StoreError;
+use crate::endpoint::{Endpoint, PlainHttp, is_hub};
 use crate::location::AddressFault;
+use crate::text::clean;
 
 /// Where something went wrong, and in the middle of what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,9 @@ impl fmt::Display for Place {
         write!(f, ": {}", self.action)
     }
 }
+
+/// The action of a login: what it failed for is not mended by another.
+pub(crate) const LOGGING_IN: &str = "logging in";
 
 /// Why a push, a pull or a login failed. No message, `Debug` form or source shows a password, a token or a signed
 /// address.
@@ -274,6 +279,44 @@ impl RegistryError {
     }
 }
 
+impl RegistryError {
+    /// What to do where a login failed. `assemble login` is no help there.
+    fn login_hints(&self, registry: &str) -> Option<Vec<String>> {
+        match self {
+            Self::Denied { .. } => Some(vec![
+                "check the user name and the password".into(),
+                "some registries want a token for a password: make one in your account's settings".into(),
+            ]),
+            Self::NotFound { .. } => Some(vec![format!("check that `{registry}` is a registry")]),
+            Self::Refused { status: 429, .. } | Self::AskedToWait { .. } => {
+                Some(vec!["wait and run it again".into()])
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The host in what was given for one: a URL, or a name with a repository behind it.
+fn host_in(name: &str) -> Option<&str> {
+    let rest = name.split_once("://").map_or(name, |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let is_new = host != name && !host.is_empty();
+    (is_new && Endpoint::new(host, &PlainHttp::default()).is_some()).then_some(host)
+}
+
+/// A name that cannot be a registry's, for a message. What stands before an `@` may be a password.
+pub(crate) fn shown_name(name: &str) -> String {
+    let (scheme, rest) = match name.find("://") {
+        Some(at) => name.split_at(at + 3),
+        None => ("", name),
+    };
+    match rest.rsplit_once('@') {
+        Some((_, rest)) => clean(&format!("{scheme}…@{rest}"), 100),
+        None => clean(name, 100),
+    }
+}
+
 impl Explain for RegistryError {
     fn code(&self) -> &'static str {
         match self {
@@ -329,8 +372,16 @@ impl Explain for RegistryError {
 
     fn hints(&self) -> Vec<String> {
         let registry = self.place().map_or("", |place| place.registry.as_str());
+        if self.place().is_some_and(|place| place.action == LOGGING_IN)
+            && let Some(hints) = self.login_hints(registry)
+        {
+            return hints;
+        }
         match self {
-            Self::Name { .. } => vec!["write it as HOST[:PORT]/NAME[:TAG]".into()],
+            Self::Name { name } => vec![match host_in(name) {
+                Some(host) => format!("write `{host}`"),
+                None => "write it as HOST or HOST:PORT".into(),
+            }],
             Self::TagAndDigest { .. } => vec!["leave out the part after `@`".into()],
             Self::Denied { tried, .. } => {
                 let tried = if tried.is_empty() { "nothing".into() } else { tried.join("; ") };
@@ -350,7 +401,7 @@ impl Explain for RegistryError {
             Self::Refused { status: 413, .. } => {
                 vec!["a proxy before the registry limits the size of a request: raise its limit".into()]
             }
-            Self::Transport { source, .. } => transport_hints(source, registry),
+            Self::Transport { source, .. } => transport_hints(&causes(source), registry),
             Self::LocalChanged { .. } => vec!["build again".into()],
             Self::Tag { source, .. } => source.hints(),
             _ => Vec::new(),
@@ -380,18 +431,40 @@ pub(crate) fn is_not_tls(causes: &str) -> bool {
     causes.contains("invalidcontenttype") || causes.contains("corrupt message")
 }
 
-fn transport_hints(source: &reqwest::Error, registry: &str) -> Vec<String> {
-    let causes = causes(source);
-    if is_certificate(&causes) {
+/// What to do where there was no answer, by the causes as [`causes`] gives them.
+fn transport_hints(causes: &str, registry: &str) -> Vec<String> {
+    if is_certificate(causes) {
         return vec![
             "name the file of the authority that signed the server's certificate: `--ca-file FILE`".into(),
         ];
     }
-    if is_not_tls(&causes) {
+    if is_not_tls(causes) {
         return vec![format!("if the registry speaks plain http: `--plain-http={registry}`")];
     }
-    if causes.contains("dns error") || causes.contains("lookup address") {
-        return vec![format!("check the name `{registry}`")];
+    // Docker Hub is meant by every name without a host, most often unknowingly.
+    let hub =
+        is_hub(registry).then(|| "a name without a host is one of docker.io: write HOST[:PORT]/NAME".into());
+    let first = if causes.contains("dns error") || causes.contains("lookup address") {
+        format!("check the name `{registry}`")
+    } else {
+        "check that the registry runs and can be reached from here".into()
+    };
+    hub.into_iter().chain([first]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_without_a_host_may_be_why_docker_hub_was_asked() {
+        let about_hub = "a name without a host is one of docker.io: write HOST[:PORT]/NAME";
+        for (causes, next) in [
+            ("dns error\n", "check the name `docker.io`"),
+            ("timed out\n", "check that the registry runs and can be reached from here"),
+        ] {
+            assert_eq!(transport_hints(causes, "docker.io"), [about_hub, next]);
+        }
+        assert_eq!(transport_hints("dns error", "reg.example"), ["check the name `reg.example`"]);
     }
-    vec!["check that the registry runs and can be reached from here".into()]
 }

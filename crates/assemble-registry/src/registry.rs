@@ -12,7 +12,7 @@ use reqwest::Method;
 use crate::conn::Client;
 use crate::credentials::{self, CredentialSources};
 use crate::endpoint::PlainHttp;
-use crate::error::RegistryError;
+use crate::error::{LOGGING_IN, RegistryError};
 use crate::exchange::Request;
 use crate::pull::ManifestInfo;
 use crate::push::{self, PushImage, PushReport, Target};
@@ -124,7 +124,7 @@ impl Registry {
         let sources = Arc::new(CredentialSources { explicit, ..CredentialSources::default() });
         let conn = self.client.connect_as(host, "", Access::Login, sources)?;
         self.client.http.block_on(async {
-            let action = "logging in";
+            let action = LOGGING_IN;
             let answer = conn.call(&Request::new(Method::GET, conn.endpoint().root(), action)).await?;
             match answer.status {
                 200..=299 => Ok(()),

@@ -24,8 +24,8 @@ pub use install::{
 };
 pub use overlay::{OverlayError, Placement, PlacementKind, Replaced, place};
 pub use start::{
-    ElfError, ElfIdentity, Language, LibraryFault, Searched, ShebangFault, StartProblem, StartRequest,
-    StartUser, check_start, elf_platform, start_notes,
+    ElfError, ElfIdentity, FolderSource, Language, LibraryFault, Searched, ShebangFault, StartProblem,
+    StartRequest, StartUser, check_start, elf_platform, start_notes,
 };
 pub use tree::{
     Body, DirectoryEntry, Meta, Node, NodeId, PackageIndex, Part, Resolved, Tree, TreeEntry, TreeError,

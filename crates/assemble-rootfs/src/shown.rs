@@ -18,9 +18,30 @@ pub(crate) fn shown(raw: impl AsRef<[u8]>) -> String {
     out
 }
 
+/// The text as one word of a shell command.
+pub(crate) fn in_shell(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "._-+/:@%=,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use super::{in_shell, shown};
+
+    #[test]
+    fn a_name_is_one_word() {
+        for (name, want) in [
+            ("certs/ca.pem", "certs/ca.pem"),
+            ("x (t.yaml)", "'x (t.yaml)'"),
+            ("it's; $x", r"'it'\''s; $x'"),
+            ("", "''"),
+        ] {
+            assert_eq!(in_shell(name), want);
+        }
+    }
 
     #[test]
     fn nothing_raw_gets_through() {

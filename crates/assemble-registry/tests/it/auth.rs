@@ -1,5 +1,6 @@
 //! Credentials and tokens.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use assemble_registry::{AddressFault, CredentialSources, RegistryError};
@@ -276,6 +277,9 @@ fn login_checks_and_keeps() {
         let error = first.registry.login(&stub.host(), USER, "swordfish").unwrap_err();
         assert_eq!(error.kind(), Kind::Denied);
         assert!(!format!("{error:?}{}", shown(&error)).contains("swordfish"));
+        let text = told(&error, &stub);
+        assert!(text.contains("| check the user name and the password |"), "{text}");
+        assert!(!text.contains("assemble login"), "{text}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), r#"{"psFormat":"x"}"#);
         assert!(matches!(first.registry.login(&stub.host(), "a:b", "x"), Err(RegistryError::UserName)));
 
@@ -283,5 +287,58 @@ fn login_checks_and_keeps() {
         assert_eq!(place, file.display().to_string());
         assert!(std::fs::read_to_string(&file).unwrap().contains("psFormat"));
         bench(sources).registry.push(&at(&stub, ":v1"), &small(), &[]).unwrap();
+    }
+}
+
+#[test]
+fn login_wants_a_host() {
+    let mut text = String::new();
+    for name in [
+        "https://reg.example/",
+        "http://reg.example:5000",
+        "reg.example/team",
+        "https://reg.example/v2/?x#y",
+        "https://jo:swordfish@reg.example/",
+        "jo:swordfish@reg.example",
+        "https://",
+        "/",
+        "",
+        "a b",
+        "a\u{1b}[31m/b",
+    ] {
+        let error = bench(CredentialSources::default()).registry.login(name, USER, PASSWORD).unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage);
+        assert!(!format!("{error:?}").contains("swordfish"));
+        writeln!(text, "{}", shown(&error)).unwrap();
+    }
+    expect![[r#"
+        `https://reg.example/` is no name of a registry | write `reg.example`
+        `http://reg.example:5000` is no name of a registry | write `reg.example:5000`
+        `reg.example/team` is no name of a registry | write `reg.example`
+        `https://reg.example/v2/?x#y` is no name of a registry | write `reg.example`
+        `https://…@reg.example/` is no name of a registry | write `reg.example`
+        `…@reg.example` is no name of a registry | write `reg.example`
+        `https://` is no name of a registry | write it as HOST or HOST:PORT
+        `/` is no name of a registry | write it as HOST or HOST:PORT
+        `` is no name of a registry | write it as HOST or HOST:PORT
+        `a b` is no name of a registry | write it as HOST or HOST:PORT
+        `a\u{1b}[31m/b` is no name of a registry | write it as HOST or HOST:PORT
+    "#]]
+    .assert_eq(&text);
+}
+
+#[test]
+fn a_failed_login_is_not_told_to_log_in() {
+    for (status, hint) in [
+        (401, "check the user name and the password"),
+        (403, "check the user name and the password"),
+        (404, "check that `REGISTRY` is a registry"),
+    ] {
+        let stub = RegistryStub::start();
+        stub.fault(Fault::status("GET", "/v2/", status, ""));
+        let (_dir, sources) = docker("{}");
+        let error = bench(sources).registry.login(&stub.host(), USER, PASSWORD).unwrap_err();
+        let text = told(&error, &stub);
+        assert!(text.contains(&format!(" | {hint}")) && !text.contains("assemble login"), "{text}");
     }
 }

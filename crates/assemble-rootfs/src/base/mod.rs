@@ -19,6 +19,7 @@ use std::io;
 
 use assemble_types::{Blob, Explain, ImagePath, Kind, Mode, Owner};
 
+use crate::shown::in_shell;
 use crate::tree::{Body, Meta, Node, NodeId, Part, Tree, TreeError};
 use certificate::{Certificate, parse_pem};
 
@@ -178,21 +179,24 @@ impl Explain for BaseError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Der { name } => {
+                let (name, new) = (in_shell(name), in_shell(&format!("{name}.pem")));
                 vec![format!(
-                    "convert it: `openssl x509 -inform der -in {name} -out {name}.pem`, and name that file"
+                    "convert it: `openssl x509 -inform der -in {name} -out {new}`, and name that file"
                 )]
             }
             Self::WrongLabel { label, .. } if label.contains("PRIVATE KEY") => {
                 vec!["take the private key out of the file: it must not get into an image".to_owned()]
             }
             Self::WrongLabel { label, name, .. } if label == "TRUSTED CERTIFICATE" => {
-                vec![format!("convert it: `openssl x509 -in {name} -out {name}.pem`, and name that file")]
+                let (name, new) = (in_shell(name), in_shell(&format!("{name}.pem")));
+                vec![format!("convert it: `openssl x509 -in {name} -out {new}`, and name that file")]
             }
             Self::NoCertificate { name }
             | Self::WrongLabel { name, .. }
             | Self::Unfinished { name, .. }
             | Self::BadBase64 { name, .. }
             | Self::NotX509 { name, .. } => {
+                let name = in_shell(name);
                 vec![format!("look at what it holds: `openssl x509 -in {name} -noout -subject`")]
             }
             Self::Bundle { .. } => Vec::new(),

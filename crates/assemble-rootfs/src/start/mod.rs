@@ -30,7 +30,7 @@ use walk::{Found, Miss, Right, User, Walker};
 pub use elf::{ElfError, Language};
 pub use format::{ElfIdentity, elf_platform};
 pub use libraries::LibraryFault;
-pub use problem::{Searched, ShebangFault, StartProblem, StartUser};
+pub use problem::{FolderSource, Searched, ShebangFault, StartProblem, StartUser};
 
 /// The PATH that runtimes set where the image has none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -195,7 +195,9 @@ impl<'t> Check<'t> {
             other => return self.closed(command.as_bytes(), other),
         };
         let near = near::programs(self.walker.tree, self.walker.user, command.as_bytes());
-        StartProblem::NotFound { command: shown(command), field, searched, near }
+        let binary =
+            if near.is_empty() { near::sole_binary(self.walker.tree, self.walker.user) } else { None };
+        StartProblem::NotFound { command: shown(command), field, searched, near, binary }
     }
 
     /// Puts into words why something that is there cannot be run.
@@ -209,7 +211,8 @@ impl<'t> Check<'t> {
             Fault::Miss(Miss::NoSearch(folder)) => {
                 let Meta { mode, owner, .. } = meta(&folder);
                 let command = shown(command);
-                StartProblem::NoSearchPermission { command, folder, mode, owner, user }
+                let placed_by = self.folder_source(&folder);
+                StartProblem::NoSearchPermission { command, folder, mode, owner, user, placed_by }
             }
             Fault::NotExecutable(Found { path: file, node }) => {
                 let Meta { mode, owner, .. } = self.walker.tree.node(node).meta;
@@ -221,7 +224,23 @@ impl<'t> Check<'t> {
                 field: "entrypoint",
                 searched: Searched::Nowhere,
                 near: Vec::new(),
+                binary: None,
             },
+        }
+    }
+
+    fn folder_source(&self, folder: &ImagePath) -> FolderSource {
+        let tree = self.walker.tree;
+        let Some(id) = tree.get(folder) else { return FolderSource::Spec };
+        if tree.node(id).package.is_some() {
+            return FolderSource::Package;
+        }
+        let parent = folder.parent().and_then(|parent| tree.get(&parent));
+        let name = folder.file_name().unwrap_or_default();
+        match parent.and_then(|parent| tree.child(parent, name)).map(|entry| entry.part) {
+            Some(Part::Packages) => FolderSource::Home,
+            Some(Part::Base) => FolderSource::Package,
+            _ => FolderSource::Spec,
         }
     }
 
@@ -371,19 +390,23 @@ impl<'t> Check<'t> {
             Err(_) => None,
         };
         let loader_elf = loader.as_ref().and_then(|loader| self.loader(loader));
-        match (&loader, &loader_elf) {
-            // It is there and of no use, which has been told.
-            (Some(_), None) => return,
-            (Some(_), Some(_)) => {}
-            (None, _) => self.problems.push(StartProblem::NoLoader {
+        if loader.is_some() && loader_elf.is_none() {
+            // It is of no use, which has been told.
+            return;
+        }
+        let language = self.own(found, elf.language);
+        let libraries = self.libraries(found, elf, loader_elf.as_ref(), &asked);
+        if loader.is_none() {
+            self.problems.push(StartProblem::NoLoader {
                 program: found.path.clone(),
                 loader: shown(&asked),
+                libraries: libraries.iter().filter_map(absent).collect(),
                 other: self.other_loader(&asked),
-                own: self.own(found, elf.language),
+                own: language,
                 expected: self.request.platform,
-            }),
+            });
         }
-        self.libraries(found, elf, loader_elf.as_ref(), &asked);
+        self.problems.extend(libraries);
     }
 
     /// Reads a loader, which must be an ELF file for the same CPU.
@@ -428,7 +451,8 @@ impl<'t> Check<'t> {
         self.walker.tree.node(found.node).package.is_none().then_some(language)
     }
 
-    fn libraries(&mut self, found: &Found, elf: Elf, loader: Option<&Elf>, asked: &[u8]) {
+    /// What is wrong with the libraries of a program.
+    fn libraries(&self, found: &Found, elf: Elf, loader: Option<&Elf>, asked: &[u8]) -> Vec<StartProblem> {
         // Building it static would be said with the loader already.
         let mut own = loader.and_then(|_| self.own(found, elf.language));
         let library_path = self.request.env_library_path.as_deref();
@@ -439,8 +463,9 @@ impl<'t> Check<'t> {
             missing.retain(|one| !is_of_libc(&one.library));
         }
         if missing.is_empty() {
-            return;
+            return Vec::new();
         }
+        let mut problems = Vec::new();
         let configured = ld_cache::configured_folders(&self.walker);
         let entries = self.walker.tree.entries();
         for Missing { library, needed_by, fault } in missing {
@@ -449,7 +474,7 @@ impl<'t> Check<'t> {
             let elsewhere = file.map(|entry| entry.path.clone());
             let folder = elsewhere.as_ref().and_then(ImagePath::parent);
             let configured = configured.iter().any(|one| ImagePath::parse(one).ok() == folder);
-            self.problems.push(StartProblem::MissingLibrary {
+            problems.push(StartProblem::MissingLibrary {
                 program: found.path.clone(),
                 library: shown(&library),
                 needed_by,
@@ -461,6 +486,17 @@ impl<'t> Check<'t> {
                 expected: self.request.platform,
             });
         }
+        problems
+    }
+}
+
+/// The name of a library that is nowhere in the image.
+fn absent(problem: &StartProblem) -> Option<String> {
+    match problem {
+        StartProblem::MissingLibrary { library, fault: LibraryFault::Absent, elsewhere: None, .. } => {
+            Some(library.clone())
+        }
+        _ => None,
     }
 }
 

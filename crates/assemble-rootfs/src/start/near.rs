@@ -3,7 +3,7 @@
 use assemble_types::ImagePath;
 
 use super::walk::{Right, User};
-use crate::tree::{Body, Tree};
+use crate::tree::{Body, Part, Tree, TreeEntry};
 
 /// How many guesses are told.
 const MAX_GUESSES: usize = 3;
@@ -43,4 +43,17 @@ pub(super) fn programs(tree: &Tree, user: User, command: &[u8]) -> Vec<ImagePath
     found.sort();
     found.truncate(MAX_GUESSES);
     found.into_iter().map(|(_, path)| path).collect()
+}
+
+/// The program that the spec places as its binary, if that is one and the user may run it.
+pub(super) fn sole_binary(tree: &Tree, user: User) -> Option<ImagePath> {
+    let is_program = |entry: &TreeEntry<'_>| {
+        let node = entry.node;
+        entry.part == Part::Binary
+            && matches!(node.body, Body::File(_))
+            && user.may(Right::Execute, &node.meta, false)
+    };
+    let mut programs = tree.entries().into_iter().filter(is_program);
+    let first = programs.next()?;
+    programs.next().is_none().then_some(first.path)
 }

@@ -3,12 +3,18 @@
 use std::fmt;
 use std::io;
 
-use assemble_types::{Explain, ImagePath, Kind, Mode, Owner, Platform};
+use assemble_apk::KNOWN_REPOSITORIES;
+use assemble_types::{Arch, Explain, ImagePath, Kind, Mode, Owner, Platform};
 
 use super::advice;
 use super::elf::{ElfError, Language};
 use super::libraries::{Libc, LibraryFault};
 use crate::shown::shown;
+
+/// Folders that every user may go through once the package with the layout of a system is there.
+const LAYOUT: [&str; 10] = ["bin", "etc", "home", "lib", "media", "mnt", "opt", "sbin", "srv", "usr"];
+/// How many libraries a hint names.
+const MAX_LIBRARIES: usize = 20;
 
 /// Where a command was looked for in vain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +46,17 @@ impl fmt::Display for StartUser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.uid, self.gid)
     }
+}
+
+/// Where a folder's mode and owner come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FolderSource {
+    /// From the spec's own files.
+    Spec,
+    /// From a package or the base files, as it should be.
+    Package,
+    /// From nothing that brings it: it was made with the packages, as the home of an account is.
+    Home,
 }
 
 /// What is wrong with the first line of a script.
@@ -88,6 +105,8 @@ pub enum StartProblem {
         searched: Searched,
         /// Programs of the image that may be meant, the best first.
         near: Vec<ImagePath>,
+        /// The one program that the spec places as its binary, if no name is like the command's.
+        binary: Option<ImagePath>,
     },
     /// A folder on the way is closed to the user.
     #[error(
@@ -104,6 +123,8 @@ pub enum StartProblem {
         owner: Owner,
         /// Who wants to go through.
         user: StartUser,
+        /// Where its mode and owner come from.
+        placed_by: FolderSource,
     },
     /// The file may not be run by the user.
     #[error("{file} is not executable for user {user} (mode {mode}, owner {owner})")]
@@ -203,6 +224,8 @@ pub enum StartProblem {
         program: ImagePath,
         /// The loader, as the program names it.
         loader: String,
+        /// Libraries that are missing as well, beside those that come with the loader. Each is a problem of its own.
+        libraries: Vec<String>,
         /// The loader of another C library that the image has instead.
         other: Option<ImagePath>,
         /// What the program is written in, if it is the user's own and not a package's.
@@ -327,11 +350,12 @@ impl Explain for StartProblem {
             Self::NotFound { searched: Searched::Nowhere, field, .. } => {
                 vec![format!("name a program: `{field}: /usr/bin/NAME`")]
             }
-            Self::NotFound { command, field, near, .. } => not_found_hints(command, field, near),
-            Self::NoSearchPermission { folder, user, .. } => vec![
-                format!("open the folder: `permissions: 0755` where the spec places {folder}"),
-                format!("or run as its owner with `run-as`, instead of as {user}"),
-            ],
+            Self::NotFound { command, field, near, binary, .. } => {
+                not_found_hints(command, field, near, binary.as_ref())
+            }
+            Self::NoSearchPermission { folder, owner, user, placed_by, .. } => {
+                closed_folder_hints(folder, *owner, *user, *placed_by)
+            }
             Self::NotExecutable { file, .. } => vec![
                 format!("`permissions: 0755` where the spec places {file}"),
                 format!("or `chmod +x` the file it is made of: {}", name_of(file)),
@@ -361,8 +385,8 @@ impl Explain for StartProblem {
                 "add the package that has it: `{}` in `contents.packages`, or place it with `contents.files`",
                 package_of_command(interpreter)
             )],
-            Self::NoLoader { loader, other, own, expected, .. } => {
-                no_loader_hints(loader, other.as_ref(), *own, *expected)
+            Self::NoLoader { loader, libraries, other, own, expected, .. } => {
+                no_loader_hints(loader, libraries, other.as_ref(), *own, *expected)
             }
             Self::MissingLibrary { .. } => self.library_hints(),
             Self::Unreadable { .. } => Vec::new(),
@@ -400,7 +424,39 @@ fn name_of(file: &ImagePath) -> String {
     shown(file.file_name().unwrap_or_default())
 }
 
-fn not_found_hints(command: &str, field: &str, near: &[ImagePath]) -> Vec<String> {
+fn closed_folder_hints(
+    folder: &ImagePath,
+    owner: Owner,
+    user: StartUser,
+    placed_by: FolderSource,
+) -> Vec<String> {
+    let run_as = format!("run as its owner, `run-as: {}`, instead of as {user}", owner.uid);
+    match placed_by {
+        FolderSource::Spec => vec![
+            format!("open the folder: `permissions: 0755` where the spec places {folder}"),
+            format!("or {run_as}"),
+        ],
+        FolderSource::Package => vec![run_as, format!("or place the program outside of {folder}")],
+        FolderSource::Home => vec![home_hint(folder), format!("or {run_as}")],
+    }
+}
+
+fn home_hint(folder: &ImagePath) -> String {
+    if LAYOUT.iter().any(|name| folder.as_bytes() == name.as_bytes()) {
+        return format!(
+            "no package brings {folder}, so it is closed as a home is; add one that does: \
+             `alpine-baselayout` in `contents.packages`"
+        );
+    }
+    format!("no package brings {folder}, so it is closed as a home is; place the program outside of it")
+}
+
+fn not_found_hints(
+    command: &str,
+    field: &str,
+    near: &[ImagePath],
+    binary: Option<&ImagePath>,
+) -> Vec<String> {
     if let Some((program, _)) = command.split_once(char::is_whitespace) {
         let items: Vec<_> = command.split_whitespace().collect();
         return vec![format!(
@@ -409,10 +465,11 @@ fn not_found_hints(command: &str, field: &str, near: &[ImagePath]) -> Vec<String
         )];
     }
     let mut hints: Vec<String> =
-        near.iter().map(|path| format!("{path} is there: `{field}: {path}`")).collect();
-    if hints.is_empty() {
+        near.iter().chain(binary).map(|path| format!("{path} is there: `{field}: {path}`")).collect();
+    if near.is_empty() {
+        let or = if binary.is_some() { "or " } else { "" };
         hints.push(format!(
-            "place it with `contents.binary` or `contents.files`, or add the package that has it: `{}`",
+            "{or}place it with `contents.binary` or `contents.files`, or add the package that has it: `{}`",
             package_of_command(command)
         ));
     }
@@ -451,7 +508,9 @@ fn bad_shebang_hints(script: &ImagePath, fault: &ShebangFault) -> Vec<String> {
     vec![match fault {
         ShebangFault::Empty => format!("give {name} a first line such as `#!/bin/sh`"),
         ShebangFault::TooLong => format!("shorten the first line of {name}"),
-        ShebangFault::CarriageReturn => format!("give it Unix line ends: `sed -i 's/\\r$//' {name}`"),
+        ShebangFault::CarriageReturn => {
+            format!("give it Unix line ends in the source of {script}: `sed -i 's/\\r$//' SOURCE`")
+        }
         ShebangFault::Unsplit { words } => format!("write `#!/usr/bin/env -S {words}`"),
         ShebangFault::TooDeep => format!("let {name} name a program, not another script"),
     }]
@@ -462,8 +521,35 @@ fn static_build(language: Language, expected: Platform, loader: &str) -> Vec<Str
     advice::static_build(language, expected, musl)
 }
 
+/// Lines of a spec that bring the C library of a loader, and more libraries with it.
+fn with_loader(loader: &str, libraries: &[String], platform: Platform) -> Option<String> {
+    let (distribution, repository, package) = match Libc::of_interpreter(loader.as_bytes()) {
+        Libc::Glibc => ("Wolfi", "Wolfi", "glibc"),
+        Libc::Musl(_) => ("Alpine", "Alpine main", "musl"),
+        Libc::Unknown => return None,
+    };
+    if distribution == "Wolfi" && !matches!(platform.arch, Arch::X86_64 | Arch::Aarch64) {
+        return Some(format!(
+            "or give the image the loader: the package `glibc` for {}",
+            platform.arch.apk()
+        ));
+    }
+    let repository = KNOWN_REPOSITORIES.iter().find(|known| known.name == repository)?.url;
+    // Other characters might mean something in YAML.
+    let is_plain = |name: &&String| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._+-".contains(&b));
+    let libraries = libraries.iter().filter(is_plain).take(MAX_LIBRARIES).map(|name| format!(", so:{name}"));
+    Some(format!(
+        "or give the image the loader, from {distribution}:\n\
+         contents:\n\
+         \x20 repositories: [{repository}]\n\
+         \x20 packages: [{package}{}]",
+        libraries.collect::<String>()
+    ))
+}
+
 fn no_loader_hints(
     loader: &str,
+    libraries: &[String],
     other: Option<&ImagePath>,
     own: Option<Language>,
     expected: Platform,
@@ -475,10 +561,7 @@ fn no_loader_hints(
     };
     let mut hints = static_build(language, expected, loader);
     let package = match (Libc::of_interpreter(loader.as_bytes()), other) {
-        (Libc::Glibc, None) => Some("or give the image the loader: the package `glibc` of Wolfi".to_owned()),
-        (Libc::Musl(_), None) => {
-            Some("or give the image the loader: the package `musl` of Alpine".to_owned())
-        }
+        (Libc::Glibc | Libc::Musl(_), None) => with_loader(loader, libraries, expected),
         (Libc::Glibc, Some(other)) => Some(format!(
             "or build it where the image's packages come from: it asks for glibc, the image has musl ({other})"
         )),

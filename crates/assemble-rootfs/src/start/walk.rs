@@ -122,9 +122,16 @@ impl<'t> Walker<'t> {
         out
     }
 
-    /// Looks up `raw`, absolute or from the working folder; the last component's link is followed too.
+    /// Looks up `raw`, absolute or from the working folder; the last component's link is followed too. What is not
+    /// there is absent, even behind a folder that is closed: to open that would not help.
     pub(super) fn find(&self, raw: &[u8]) -> Result<Found, Miss> {
-        let place = self.walk(raw)?;
+        let place = self.walk(raw).map_err(|miss| match miss {
+            Miss::NoSearch(_) => {
+                let root = User { uid: 0, gid: 0 };
+                Walker { tree: self.tree, user: root, cwd: self.cwd.clone() }.walk(raw).err().unwrap_or(miss)
+            }
+            miss => miss,
+        })?;
         let path = place.path(None);
         if raw.ends_with(b"/") && !self.tree.node(place.at).is_directory() {
             return Err(Miss::NotAFolder(path));

@@ -275,6 +275,8 @@ fn bad_certificates_are_named() {
         ("empty.pem", Vec::new()),
         ("words\x1b[31m.pem", b"hello".to_vec()),
         ("ca.der", root(0).to_vec()),
+        ("my ca (spec.yaml)", root(0).to_vec()),
+        ("x (t.yaml)", b"hello".to_vec()),
         (
             "key.pem",
             format!("{good}-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n").into(),
@@ -290,9 +292,13 @@ fn bad_certificates_are_named() {
         base/certificate: empty.pem holds no certificate: expected `-----BEGIN CERTIFICATE-----`, found no such line
           look at what it holds: `openssl x509 -in empty.pem -noout -subject`
         base/certificate: words\u{1b}[31m.pem holds no certificate: expected `-----BEGIN CERTIFICATE-----`, found no such line
-          look at what it holds: `openssl x509 -in words\u{1b}[31m.pem -noout -subject`
+          look at what it holds: `openssl x509 -in 'words\u{1b}[31m.pem' -noout -subject`
         base/certificate: ca.der is a certificate in DER, expected PEM
           convert it: `openssl x509 -inform der -in ca.der -out ca.der.pem`, and name that file
+        base/certificate: my ca (spec.yaml) is a certificate in DER, expected PEM
+          convert it: `openssl x509 -inform der -in 'my ca (spec.yaml)' -out 'my ca (spec.yaml).pem'`, and name that file
+        base/certificate: x (t.yaml) holds no certificate: expected `-----BEGIN CERTIFICATE-----`, found no such line
+          look at what it holds: `openssl x509 -in 'x (t.yaml)' -noout -subject`
         base/certificate: block 2 of key.pem is a `EC PRIVATE KEY`, expected a `CERTIFICATE`
           take the private key out of the file: it must not get into an image
         base/certificate: block 1 of trusted.pem is a `TRUSTED CERTIFICATE`, expected a `CERTIFICATE`

@@ -1,10 +1,11 @@
 //! Commands that are not there or closed.
 
-use assemble_rootfs::{check_start, start_notes};
+use assemble_rootfs::{Body, Meta, Node, PackageIndex, Part, check_start, start_notes};
+use assemble_types::{Blob, Mode, Owner};
 use expect_test::expect;
 
 use super::{GLIBC_TREE, HELLO, check, content, render, request, starts, with};
-use crate::trees::tree_with;
+use crate::trees::{path, tree_with};
 
 #[test]
 fn commands_that_are_not_there() {
@@ -147,19 +148,19 @@ fn closed_doors() {
         "f 0755 0:0 /root/app {static}\nd 0700 0:0 /root",
         "/root/app",
         &expect![[r#"
-        start/no-search-permission: /root/app cannot be reached by user 65532:65532: /root is closed to it (mode 0700, owner 0:0)
-          open the folder: `permissions: 0755` where the spec places /root
-          or run as its owner with `run-as`, instead of as 65532:65532
-    "#]],
+            start/no-search-permission: /root/app cannot be reached by user 65532:65532: /root is closed to it (mode 0700, owner 0:0)
+              no package brings /root, so it is closed as a home is; place the program outside of it
+              or run as its owner, `run-as: 0`, instead of as 65532:65532
+        "#]],
     );
     check(
         "f 0755 0:0 /app/x {static}\nd 0700 0:0 /app",
         "./x DIR=/app",
         &expect![[r#"
-        start/no-search-permission: ./x cannot be reached by user 65532:65532: /app is closed to it (mode 0700, owner 0:0)
-          open the folder: `permissions: 0755` where the spec places /app
-          or run as its owner with `run-as`, instead of as 65532:65532
-    "#]],
+            start/no-search-permission: ./x cannot be reached by user 65532:65532: /app is closed to it (mode 0700, owner 0:0)
+              no package brings /app, so it is closed as a home is; place the program outside of it
+              or run as its owner, `run-as: 0`, instead of as 65532:65532
+        "#]],
     );
     check(
         "f 0077 65532:0 /app {static}",
@@ -207,6 +208,80 @@ fn closed_doors() {
           or build it static, in C: `gcc -static -o app app.c`
     "#]],
     );
+}
+
+/// A folder that is closed to all but user 1, put there by `part`, of a package or not.
+fn closed_folder(part: Part, package: Option<PackageIndex>, name: &str) -> Vec<String> {
+    let mut tree = tree_with("d 0755 0:0 /usr", content);
+    let meta = Meta { mode: Mode::from_bits(0o700), owner: Owner { uid: 1, gid: 1 }, mtime: 0 };
+    let (folder, _) = tree.make_directories(&path("bin"), meta, part).unwrap();
+    tree.node_mut(folder).package = package;
+    let open = Meta { mode: Mode::from_bits(0o755), ..meta };
+    let file = tree.add(Node::new(open, Body::File(Blob::from_bytes(content("static").unwrap()))));
+    tree.insert(&path("bin").join(name).unwrap(), file, Part::Binary, None).unwrap();
+    let file = tree.add(Node::new(open, Body::File(Blob::from_bytes("#!/bin/sh\n"))));
+    tree.insert(&path("run.sh"), file, Part::Files, None).unwrap();
+    check_start(&tree, &request("/run.sh")).iter().map(|problem| render(problem)).collect()
+}
+
+#[test]
+fn a_closed_folder_is_told_where_opening_it_helps() {
+    let mut text = String::new();
+    for (part, package, name) in [
+        (Part::Packages, None, "other"),
+        (Part::Packages, None, "sh"),
+        (Part::Packages, Some(PackageIndex(0)), "sh"),
+        (Part::Base, None, "sh"),
+        (Part::Files, None, "sh"),
+    ] {
+        text.extend(closed_folder(part, package, name));
+    }
+    expect![[r#"
+        start/no-interpreter: the script /run.sh needs `/bin/sh`, which is not in the image
+          add the package that has it: `busybox` in `contents.packages`, or place it with `contents.files`
+        start/no-search-permission: /bin/sh cannot be reached by user 65532:65532: /bin is closed to it (mode 0700, owner 1:1)
+          no package brings /bin, so it is closed as a home is; add one that does: `alpine-baselayout` in `contents.packages`
+          or run as its owner, `run-as: 1`, instead of as 65532:65532
+        start/no-search-permission: /bin/sh cannot be reached by user 65532:65532: /bin is closed to it (mode 0700, owner 1:1)
+          run as its owner, `run-as: 1`, instead of as 65532:65532
+          or place the program outside of /bin
+        start/no-search-permission: /bin/sh cannot be reached by user 65532:65532: /bin is closed to it (mode 0700, owner 1:1)
+          run as its owner, `run-as: 1`, instead of as 65532:65532
+          or place the program outside of /bin
+        start/no-search-permission: /bin/sh cannot be reached by user 65532:65532: /bin is closed to it (mode 0700, owner 1:1)
+          open the folder: `permissions: 0755` where the spec places /bin
+          or run as its owner, `run-as: 1`, instead of as 65532:65532
+    "#]].assert_eq(&text);
+}
+
+#[test]
+fn the_only_binary_may_be_the_one_meant() {
+    let told = |names: &[(&str, u32, Part)]| {
+        let mut tree = tree_with("d 0755 0:0 /usr/bin", content);
+        for (name, mode, part) in names {
+            let meta = Meta { mode: Mode::from_bits(*mode), owner: Owner::ROOT, mtime: 0 };
+            let file = tree.add(Node::new(meta, Body::File(Blob::from_bytes("x"))));
+            tree.insert(&path("usr/bin").join(name).unwrap(), file, *part, None).unwrap();
+        }
+        render(&check_start(&tree, &request("server PATH=/usr/bin"))[0])
+    };
+    let binary = ("server-amd64", 0o755, Part::Binary);
+    expect![[r#"
+        start/not-found: `server` is in no folder of PATH (/usr/bin)
+          /usr/bin/server-amd64 is there: `entrypoint: /usr/bin/server-amd64`
+          or place it with `contents.binary` or `contents.files`, or add the package that has it: `cmd:server`
+    "#]]
+    .assert_eq(&told(&[binary, ("tool", 0o755, Part::Packages)]));
+    let packages =
+        "place it with `contents.binary` or `contents.files`, or add the package that has it: `cmd:server`";
+    for not_sole in [
+        &[binary, ("other", 0o755, Part::Binary)][..],
+        &[("server-amd64", 0o644, Part::Binary)],
+        &[("server-amd64", 0o755, Part::Packages)],
+    ] {
+        let told = told(not_sole);
+        assert_eq!(told.lines().skip(1).map(str::trim).collect::<Vec<_>>(), [packages], "{told}");
+    }
 }
 
 #[test]

@@ -12,22 +12,44 @@ fn dynamic_programs_that_do_not_start() {
         "f 0755 0:0 /usr/bin/hello {glibc}",
         "hello",
         &expect![[r#"
-        start/no-interpreter: /usr/bin/hello needs the loader /lib64/ld-linux-x86-64.so.2, which is not in the image
-          build it static, in Go: `CGO_ENABLED=0 go build`
-          build it static, in Rust: `RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --target x86_64-unknown-linux-gnu`
-          build it static, in C: `gcc -static -o app app.c`
-          or give the image the loader: the package `glibc` of Wolfi
-    "#]],
+            start/no-interpreter: /usr/bin/hello needs the loader /lib64/ld-linux-x86-64.so.2, which is not in the image
+              build it static, in Go: `CGO_ENABLED=0 go build`
+              build it static, in Rust: `RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --target x86_64-unknown-linux-gnu`
+              build it static, in C: `gcc -static -o app app.c`
+              or give the image the loader, from Wolfi:
+            contents:
+              repositories: [https://packages.wolfi.dev/os]
+              packages: [glibc]
+        "#]],
     );
     check(
         "f 0755 0:0 /usr/bin/hello {glibc-ssl}",
         "hello",
         &expect![[r#"
-        start/no-interpreter: /usr/bin/hello needs the loader /lib64/ld-linux-x86-64.so.2, which is not in the image
+            start/no-interpreter: /usr/bin/hello needs the loader /lib64/ld-linux-x86-64.so.2, which is not in the image
+              build it static, in Go: `CGO_ENABLED=0 go build`
+              build it static, in Rust: `RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --target x86_64-unknown-linux-gnu`
+              build it static, in C: `gcc -static -o app app.c`
+              or give the image the loader, from Wolfi:
+            contents:
+              repositories: [https://packages.wolfi.dev/os]
+              packages: [glibc, so:libssl.so.3]
+            start/missing-library: /usr/bin/hello needs the library libssl.so.3, which its loader will not find
+              add the package that has it: `so:libssl.so.3` in `contents.packages`
+        "#]],
+    );
+    check(
+        "f 0755 0:0 /usr/bin/hello {musl-ssl}",
+        "hello",
+        &expect![[r#"
+        start/no-interpreter: /usr/bin/hello needs the loader /lib/ld-musl-x86_64.so.1, which is not in the image
           build it static, in Go: `CGO_ENABLED=0 go build`
-          build it static, in Rust: `RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --target x86_64-unknown-linux-gnu`
+          build it static, in Rust: `RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --target x86_64-unknown-linux-musl`
           build it static, in C: `gcc -static -o app app.c`
-          or give the image the loader: the package `glibc` of Wolfi
+          or give the image the loader, from Alpine:
+        contents:
+          repositories: [https://dl-cdn.alpinelinux.org/alpine/latest-stable/main]
+          packages: [musl, so:libssl.so.3]
         start/missing-library: /usr/bin/hello needs the library libssl.so.3, which its loader will not find
           add the package that has it: `so:libssl.so.3` in `contents.packages`
     "#]],
@@ -36,12 +58,15 @@ fn dynamic_programs_that_do_not_start() {
         "f 0755 0:0 /usr/bin/hello {musl}",
         "hello",
         &expect![[r#"
-        start/no-interpreter: /usr/bin/hello needs the loader /lib/ld-musl-x86_64.so.1, which is not in the image
-          build it static, in Go: `CGO_ENABLED=0 go build`
-          build it static, in Rust: `RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --target x86_64-unknown-linux-musl`
-          build it static, in C: `gcc -static -o app app.c`
-          or give the image the loader: the package `musl` of Alpine
-    "#]],
+            start/no-interpreter: /usr/bin/hello needs the loader /lib/ld-musl-x86_64.so.1, which is not in the image
+              build it static, in Go: `CGO_ENABLED=0 go build`
+              build it static, in Rust: `RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --target x86_64-unknown-linux-musl`
+              build it static, in C: `gcc -static -o app app.c`
+              or give the image the loader, from Alpine:
+            contents:
+              repositories: [https://dl-cdn.alpinelinux.org/alpine/latest-stable/main]
+              packages: [musl]
+        "#]],
     );
     check(
         &musl("f 0755 0:0 /usr/bin/hello {glibc}"),
@@ -87,6 +112,14 @@ fn dynamic_programs_that_do_not_start() {
           or build it static, in C: `gcc -static -o app app.c`
     "#]],
     );
+    // Not behind the closed folder either.
+    check(&musl("f 0755 0:0 /app {musl-ssl}\nd 0700 0:0 /usr/lib"), "/app", &expect![[r#"
+        start/missing-library: /app needs the library libssl.so.3, which its loader will not find
+          add the package that has it: `so:libssl.so.3` in `contents.packages`
+          or build it static, in Go: `CGO_ENABLED=0 go build`
+          or build it static, in Rust: `RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --target x86_64-unknown-linux-musl`
+          or build it static, in C: `gcc -static -o app app.c`
+    "#]]);
     check(
         &musl("f 0755 0:0 /app {musl-ssl}\nf 0644 0:0 /lib/libssl.so.3 {libssl-crypto}"),
         "/app",

@@ -176,7 +176,7 @@ fn scripts_that_do_not_start() {
           add the package that has it: `busybox` in `contents.packages`, or place it with `contents.files`
         f 0755 0:0 /app #!/bin/sh\r\n | f 0755 0:0 /bin/sh {static}
         start/bad-shebang: the first line of the script /app ends with a carriage return, which becomes part of the name
-          give it Unix line ends: `sed -i 's/\r$//' app`
+          give it Unix line ends in the source of /app: `sed -i 's/\r$//' SOURCE`
         f 0755 0:0 /app #!\n
         start/bad-shebang: the first line of the script /app names no interpreter behind `#!`
           give app a first line such as `#!/bin/sh`
@@ -194,7 +194,7 @@ fn scripts_that_do_not_start() {
           add the package that has it: `cmd:node` in `contents.packages`, or place it with `contents.files`
         f 0755 0:0 /app #!/usr/bin/env node\r\n | f 0755 0:0 /usr/bin/env {static}
         start/bad-shebang: the first line of the script /app ends with a carriage return, which becomes part of the name
-          give it Unix line ends: `sed -i 's/\r$//' app`
+          give it Unix line ends in the source of /app: `sed -i 's/\r$//' SOURCE`
         f 0755 0:0 /app #!/usr/bin/env node -x\n | f 0755 0:0 /usr/bin/env {static}
         start/bad-shebang: the first line of the script /app makes env look for a program named `node -x`, blanks included
           write `#!/usr/bin/env -S node -x`
@@ -224,7 +224,10 @@ fn scripts_that_do_not_start() {
           build it static, in Go: `CGO_ENABLED=0 go build`
           build it static, in Rust: `RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --target x86_64-unknown-linux-musl`
           build it static, in C: `gcc -static -o app app.c`
-          or give the image the loader: the package `musl` of Alpine
+          or give the image the loader, from Alpine:
+        contents:
+          repositories: [https://dl-cdn.alpinelinux.org/alpine/latest-stable/main]
+          packages: [musl]
         start/bad-shebang: the first line of the script /s5 leads through more interpreters than the kernel follows
           let s5 name a program, not another script
     "#]].assert_eq(&text);
