@@ -113,13 +113,17 @@ fn dynamic_programs_that_do_not_start() {
     "#]],
     );
     // Not behind the closed folder either.
-    check(&musl("f 0755 0:0 /app {musl-ssl}\nd 0700 0:0 /usr/lib"), "/app", &expect![[r#"
+    check(
+        &musl("f 0755 0:0 /app {musl-ssl}\nd 0700 0:0 /usr/lib"),
+        "/app",
+        &expect![[r#"
         start/missing-library: /app needs the library libssl.so.3, which its loader will not find
           add the package that has it: `so:libssl.so.3` in `contents.packages`
           or build it static, in Go: `CGO_ENABLED=0 go build`
           or build it static, in Rust: `RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --target x86_64-unknown-linux-musl`
           or build it static, in C: `gcc -static -o app app.c`
-    "#]]);
+    "#]],
+    );
     check(
         &musl("f 0755 0:0 /app {musl-ssl}\nf 0644 0:0 /lib/libssl.so.3 {libssl-crypto}"),
         "/app",
