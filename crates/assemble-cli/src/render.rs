@@ -10,10 +10,27 @@ use assemble_types::{Explain as _, SourceSpan};
 /// Longest cause chain that is shown.
 const MAX_CAUSES: usize = 8;
 
+/// Characters that change the direction of what follows; in a name they can make one thing look like another.
+const BIDI: [char; 11] = [
+    '\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}',
+    '\u{2066}', '\u{2067}', '\u{2068}',
+];
+
+/// Text from outside without line breaks, for one field of one line.
+pub(crate) fn printable_line(text: &str) -> String {
+    printable(text).replace('\n', "\\n")
+}
+
 /// Text from outside without control characters, so that a name cannot steer the terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() && c != '\n' { c.escape_debug().to_string() } else { c.to_string() })
+        .map(|c| {
+            if (c.is_control() && c != '\n') || BIDI.contains(&c) {
+                c.escape_debug().to_string()
+            } else {
+                c.to_string()
+            }
+        })
         .collect()
 }
 
@@ -74,7 +91,7 @@ pub(crate) fn error(error: &Error, colour: bool) -> String {
 }
 
 fn show(problem: &Problem<'_>, colour: bool) -> String {
-    let message = printable(&problem.message);
+    let message = printable_line(&problem.message);
     let title = Level::ERROR.primary_title(message).id(problem.code);
     let mut group = Group::with_title(title);
     // A spec that was never written, as for a bare binary, has no lines to show.

@@ -31,7 +31,7 @@ fn duration(time: Duration) -> String {
 }
 
 fn row(out: &mut String, name: &str, value: &str) {
-    let _ = writeln!(out, "  {name:<12} {}", crate::render::printable(value));
+    let _ = writeln!(out, "  {name:<12} {}", crate::render::printable_line(value));
 }
 
 /// What was built, and what to run next.

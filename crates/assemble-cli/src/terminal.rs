@@ -65,7 +65,7 @@ impl Terminal {
         new
     }
 
-    fn begin(&self, id: TransferId, label: String, total: u64) {
+    fn begin(&self, id: TransferId, label: &str, total: u64) {
         let Some(bars) = &self.bars else { return };
         if total < WORTH_A_BAR {
             return;
@@ -76,7 +76,7 @@ impl Terminal {
         {
             bar.set_style(style);
         }
-        bar.set_message(label);
+        bar.set_message(crate::render::printable_line(label));
         self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(id, bar);
     }
 }
@@ -106,11 +106,11 @@ impl Observer for Terminal {
                         spinner.enable_steady_tick(Duration::from_millis(120));
                         spinner
                     });
-                    spinner.set_message(text);
+                    spinner.set_message(crate::render::printable_line(&text));
                 }
                 None => self.line(&format!("assemble: {}", crate::render::printable(&text))),
             },
-            Event::TransferStarted { id, label, total } => self.begin(id, label, total),
+            Event::TransferStarted { id, label, total } => self.begin(id, &label, total),
             Event::TransferAdvanced { id, bytes } => {
                 if let Some(bar) =
                     self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&id)

@@ -213,6 +213,16 @@ pub enum OwnError {
         /// The user's.
         expected: String,
     },
+    /// The index of one architecture lists a package of another.
+    #[error("{package}: the index says it is for {found}, and {wanted} is wanted")]
+    OtherArch {
+        /// The package.
+        package: String,
+        /// As listed.
+        found: String,
+        /// The platform's.
+        wanted: String,
+    },
     /// The index lists no checksum, so nothing can be checked against it.
     #[error("{package}: the index of {repository} lists no checksum for it")]
     NoChecksum {
@@ -316,6 +326,7 @@ impl Explain for OwnError {
             Self::Time { .. } => "time/invalid",
             Self::Commit { .. } => "time/commit",
             Self::NoChecksum { .. } => "apk/no-checksum",
+            Self::OtherArch { .. } => "apk/other-arch",
             Self::NoRuntime { .. } => "load/no-runtime",
             Self::Load { .. } => "load/refused",
             Self::NothingToPush => "push/no-name",
@@ -362,7 +373,7 @@ impl Explain for OwnError {
             | Self::Commit { .. }
             | Self::NoSuchImage { .. }
             | Self::NotAnImage { .. } => Kind::Spec,
-            Self::Damaged { .. } | Self::NoChecksum { .. } => Kind::Integrity,
+            Self::Damaged { .. } | Self::NoChecksum { .. } | Self::OtherArch { .. } => Kind::Integrity,
             Self::Different { .. } | Self::OtherDigest { .. } => Kind::Mismatch,
             Self::SecondBuild { kind, .. } => *kind,
             Self::Bug(_) => Kind::Bug,
@@ -459,6 +470,7 @@ impl Explain for OwnError {
             Self::Damaged { .. } => {
                 vec!["build or pull the image anew; what is stored cannot be trusted".into()]
             }
+            Self::OtherArch { .. } => vec!["the repository is put together wrongly; ask who runs it".into()],
             Self::NoChecksum { .. } => vec!["make the index anew with `apk index`".into()],
             Self::OtherDigest { .. }
             | Self::SpecTooLarge { .. }

@@ -21,6 +21,8 @@ use crate::stored::{StoredImage, open_archive, open_layout};
 
 /// Largest manifest, as registries have it.
 pub(crate) const MAX_MANIFEST: u64 = 4 * 1024 * 1024;
+/// Largest sum of all manifests of an index, in bytes.
+const MAX_MANIFESTS: usize = 64 * 1024 * 1024;
 /// Largest configuration.
 pub(crate) const MAX_CONFIG: u64 = 8 * 1024 * 1024;
 
@@ -125,8 +127,17 @@ impl ImageSet {
         let bytes = manifest(top)?;
         let mut manifests = Vec::new();
         if media_type::is_index(&top.media_type) {
+            let mut total = 0;
             for child in &parse_index(&bytes)?.manifests {
+                // An index may list one manifest many times; it is one manifest all the same.
+                if manifests.iter().any(|known: &StoredManifest| known.digest == child.digest) {
+                    continue;
+                }
                 let bytes = manifest(child)?;
+                total += bytes.len();
+                if total > MAX_MANIFESTS {
+                    return Err(not_an_image("the index", "its manifests are larger than 64 MB together"));
+                }
                 parse_manifest(&bytes)?;
                 manifests.push(StoredManifest {
                     digest: child.digest,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use assemble_layer::{EntryKind, LayerEntry, diff_id, read_file, read_layer};
+use assemble_layer::{EntryKind, LayerEntry, ReadLimits, diff_id, read_file, read_layer_within};
 use assemble_registry::Registry;
 use assemble_types::{Blob, Digest, ImagePath, Platform};
 use serde_json::Value;
@@ -15,10 +15,10 @@ use crate::merged::Merged;
 
 /// Where the packages of an image are listed; the first that is there counts.
 const DATABASES: [&str; 2] = ["usr/lib/apk/db/installed", "lib/apk/db/installed"];
-/// Largest file that is printed.
-const MAX_CAT: u64 = 4 * 1024 * 1024 * 1024;
 /// Largest package database that is read.
-const MAX_DATABASE: u64 = 256 * 1024 * 1024;
+const MAX_DATABASE: u64 = 32 * 1024 * 1024;
+/// Most entries of a layer that are listed.
+const MAX_LISTED: u64 = 1_000_000;
 
 /// One platform's image, opened.
 #[derive(Debug)]
@@ -156,11 +156,20 @@ impl OpenedImage {
             let mut uncompressed_size = None;
             if with_files {
                 let blob = self.layer(number)?;
-                let mut reader = read_layer(&blob)?;
+                let limits = ReadLimits { entries: MAX_LISTED, ..ReadLimits::default() };
+                let mut reader = read_layer_within(&blob, limits)?;
                 while let Some(entry) = reader.next_entry()? {
                     files.push(inspected(&entry, number + 1));
                 }
-                uncompressed_size = Some(diff_id(&blob)?.1);
+                let (found, size) = diff_id(&blob)?;
+                if layer.diff_id.is_some_and(|listed| listed != found) {
+                    let why = format!(
+                        "layer {} unpacks to {found}, and the configuration lists another",
+                        number + 1
+                    );
+                    return Err(OwnError::Damaged { place: self.shown.clone(), why }.into());
+                }
+                uncompressed_size = Some(size);
             }
             layers.push(InspectedLayer {
                 digest: layer.digest,
@@ -208,12 +217,7 @@ impl OpenedImage {
         if merged.is_folder(&wanted) {
             return Err(OwnError::IsFolder { path: wanted.to_string() }.into());
         }
-        let content = merged.file(&wanted, MAX_CAT)?.ok_or_else(missing)?;
-        match out.write_all(&content) {
-            // Whoever reads has seen enough.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            written => written.map_err(OwnError::io("standard output", "cannot be written")),
-        }
+        if merged.copy(&wanted, out)? { Ok(()) } else { Err(missing().into()) }
     }
 
     /// The packages of the topmost layer that has a database.

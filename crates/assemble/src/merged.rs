@@ -1,8 +1,9 @@
 //! The file system of an image as a container sees it, from its layers (OCI image spec, layer, "Applying Changesets").
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 
-use assemble_layer::{EntryKind, read_file, read_layer};
+use assemble_layer::{EntryKind, read_layer};
 use assemble_rootfs::{Body, Meta, Node, NodeId, Part, Tree};
 use assemble_types::{Blob, ImagePath, Mode, Owner};
 
@@ -17,8 +18,8 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 #[derive(Debug)]
 pub(crate) struct Merged {
     tree: Tree,
-    /// Where the content of a file is: the layer's number, and its path there.
-    contents: BTreeMap<NodeId, (usize, ImagePath)>,
+    /// Where the content of a file is: the number of its layer, and of its entry there.
+    contents: BTreeMap<NodeId, (usize, u64)>,
     layers: Vec<Blob>,
 }
 
@@ -37,7 +38,9 @@ impl Merged {
         let mut reader = read_layer(layer)?;
         // Names of this very layer are not touched by its own whiteouts.
         let mut fresh: BTreeSet<ImagePath> = BTreeSet::new();
+        let mut position = 0;
         while let Some(entry) = reader.next_entry()? {
+            position += 1;
             let Some(name) = entry.path.file_name().map(<[u8]>::to_vec) else { continue };
             let parent = entry.path.parent().unwrap_or_default();
             if name == OPAQUE {
@@ -63,7 +66,7 @@ impl Merged {
                 None => continue,
             };
             if entry.kind == EntryKind::File {
-                self.contents.insert(id, (number, entry.path.clone()));
+                self.contents.insert(id, (number, position));
             }
             if is_directory {
                 self.tree.remove(&entry.path);
@@ -95,15 +98,12 @@ impl Merged {
         })
     }
 
+    /// Takes away what lower layers have in a folder.
     fn clear(&mut self, folder: &ImagePath, keep: &BTreeSet<ImagePath>) {
-        let below: Vec<ImagePath> = self
-            .tree
-            .entries()
-            .into_iter()
-            .map(|entry| entry.path)
-            .filter(|path| path.parent().as_ref() == Some(folder) && !keep.contains(path))
-            .collect();
-        for path in below {
+        let Some(id) = self.tree.get(folder) else { return };
+        let names: Vec<Vec<u8>> = self.tree.names(id).map(|(name, _)| name.to_vec()).collect();
+        for path in names.iter().filter_map(|name| folder.join(name).ok()).filter(|path| !keep.contains(path))
+        {
             self.tree.remove(&path);
         }
     }
@@ -114,11 +114,25 @@ impl Merged {
         node.is_some_and(|id| self.tree.node(id).is_directory())
     }
 
-    /// A file's content, links followed; nothing if no file is there.
-    pub(crate) fn file(&self, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>> {
+    /// Copies a file's content, links followed; false if no file is there.
+    pub(crate) fn copy(&self, path: &ImagePath, out: &mut dyn Write) -> Result<bool> {
         let found = self.tree.resolve(path, true).ok().and_then(|resolved| resolved.node);
-        let Some((number, path)) = found.and_then(|id| self.contents.get(&id)) else { return Ok(None) };
-        Ok(read_file(&self.layers[*number], path, limit)?)
+        let Some((number, position)) = found.and_then(|id| self.contents.get(&id)) else { return Ok(false) };
+        let mut reader = read_layer(&self.layers[*number])?;
+        for _ in 0..*position {
+            reader.next_entry()?;
+        }
+        let mut buffer = vec![0; 128 * 1024];
+        loop {
+            let n = reader.read_content(&mut buffer)?;
+            match out.write_all(&buffer[..n]) {
+                Ok(()) if n > 0 => {}
+                Ok(()) => return Ok(true),
+                // Whoever reads has seen enough.
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(true),
+                Err(error) => return Err(OwnError::io("standard output", "cannot be written")(error)),
+            }
+        }
     }
 }
 

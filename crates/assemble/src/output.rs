@@ -12,7 +12,7 @@ use assemble_types::{Blob, Digest};
 
 use crate::build::Built;
 use crate::error::{Error, OwnError, Result};
-use crate::image_set::{ImageSet, checked};
+use crate::image_set::{ImageSet, MAX_MANIFEST, checked};
 use crate::temporary::{Unfinished, write_whole};
 
 /// Where an image is written.
@@ -93,13 +93,19 @@ fn is_reference_or_transport(text: &str) -> bool {
     text.contains(':') && !text.starts_with(['/', '.']) && !Path::new(text).exists()
 }
 
-/// A folder may be written to if it is empty or a layout already.
+/// A folder may be written to if it is a layout already, or holds nothing but what an interrupted build left.
 fn check_layout(path: &Path) -> Result<()> {
-    let mut entries = fs::read_dir(path).map_err(OwnError::io(path, "cannot be read"))?;
-    if entries.next().is_none() || path.join("oci-layout").is_file() {
+    if path.join("oci-layout").is_file() {
         return Ok(());
     }
-    Err(OwnError::NotALayout(path.display().to_string()).into())
+    for entry in fs::read_dir(path).map_err(OwnError::io(path, "cannot be read"))? {
+        let name = entry.map_err(OwnError::io(path, "cannot be read"))?.file_name();
+        let name = name.to_string_lossy();
+        if !(name.starts_with(".assemble-") && name.ends_with(".tmp")) {
+            return Err(OwnError::NotALayout(path.display().to_string()).into());
+        }
+    }
+    Ok(())
 }
 
 /// The nearest folder that exists must be one.
@@ -138,12 +144,19 @@ fn top_descriptor(set: &ImageSet) -> Descriptor {
 
 /// New blobs first, `index.json` renamed last: whoever reads meanwhile sees the old image or the new one.
 fn layout(path: &Path, set: &ImageSet, names: &[Reference]) -> Result<()> {
+    fs::create_dir_all(path).map_err(OwnError::io(path, "cannot be made"))?;
+    {
+        // The folder itself is locked, not a file in it: a file could be replaced while somebody waits for it.
+        let _lock = lock(path)?;
+        // Asked again now that it exists: a path with `..` may have led elsewhere before.
+        check_layout(path)?;
+        let marker = path.join("oci-layout");
+        if !marker.is_file() {
+            write_whole(&marker, OCI_LAYOUT).map_err(OwnError::io(&marker, "cannot be written"))?;
+        }
+    }
     let blobs = path.join("blobs/sha256");
     fs::create_dir_all(&blobs).map_err(OwnError::io(&blobs, "cannot be made"))?;
-    let marker = path.join("oci-layout");
-    if !marker.is_file() {
-        write_whole(&marker, OCI_LAYOUT).map_err(OwnError::io(&marker, "cannot be written"))?;
-    }
     for listed in set.blobs()? {
         store(&blobs, &listed.digest, listed.size, &|| set.blob(&listed.digest, listed.size))?;
     }
@@ -152,17 +165,26 @@ fn layout(path: &Path, set: &ImageSet, names: &[Reference]) -> Result<()> {
         store(&blobs, &manifest.digest, size, &|| Ok(Blob::from_bytes(manifest.bytes.clone())))?;
     }
     // Two builds into one layout: each reads the index that the other left.
-    let lock = fs::File::open(&marker).map_err(OwnError::io(&marker, "cannot be opened"))?;
-    lock.lock().map_err(OwnError::io(&marker, "cannot be locked"))?;
+    let _lock = lock(path)?;
     let index = path.join("index.json");
-    let existing = match fs::read(&index) {
-        Ok(bytes) => Some(bytes),
+    let existing = match fs::symlink_metadata(&index) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(OwnError::io(&index, "cannot be read")(error)),
+        Ok(_) => {
+            let blob = assemble_fetch::open_file(&index)?;
+            Some(blob.read_to_vec(MAX_MANIFEST).map_err(OwnError::io(&index, "cannot be read"))?)
+        }
     };
     let names: Vec<RefName> = names.iter().map(RefName::from).collect();
     let merged = layout_index(existing.as_deref(), &top_descriptor(set), &names)?;
     write_whole(&index, &merged).map_err(OwnError::io(&index, "cannot be written"))
+}
+
+/// Waits until no other process changes the layout; lasts as long as the file is kept.
+fn lock(path: &Path) -> Result<fs::File> {
+    let folder = fs::File::open(path).map_err(OwnError::io(path, "cannot be opened"))?;
+    folder.lock().map_err(OwnError::io(path, "cannot be locked"))?;
+    Ok(folder)
 }
 
 /// Stores a blob under its digest, unless it is there and whole.
@@ -180,7 +202,7 @@ fn store(folder: &Path, digest: &Digest, size: u64, blob: &dyn Fn() -> Result<Bl
         let mut reader = BufReader::with_capacity(256 * 1024, blob.reader());
         io::copy(&mut reader.by_ref(), &mut file)?;
         file.flush()?;
-        file.finish(&target)
+        file.finish()
     };
     copy().map_err(OwnError::io(&target, "cannot be written"))
 }
@@ -200,7 +222,7 @@ fn archive(path: &Path, format: ArchiveFormat, built: &Built) -> Result<()> {
         let mut file = Unfinished::beside(path)?;
         write_archive(&members, &mut file)?;
         file.flush()?;
-        file.finish(path)
+        file.finish()
     };
     put().map_err(OwnError::io(path, "cannot be written"))
 }

@@ -206,6 +206,14 @@ impl Sources<'_> {
         spool: &dyn Spool,
     ) -> Result<Package> {
         let id = PackageId { name: record.name.clone(), version: record.version.clone() };
+        if ![arch.apk(), "noarch", "all", ""].contains(&record.arch.as_str()) {
+            let other = OwnError::OtherArch {
+                package: id.to_string(),
+                found: record.arch.clone(),
+                wanted: arch.apk().to_owned(),
+            };
+            return Err(Error::from(other).at(&input.span));
+        }
         let Some(checksum) = record.checksum else {
             return Err(
                 OwnError::NoChecksum { package: id.to_string(), repository: input.text.clone() }.into()

@@ -70,10 +70,14 @@ pub(crate) fn check(
     for note in start_notes(tree, &request) {
         observer.event(Event::Note(note));
     }
-    for problem in check_start(tree, &request) {
+    let mut problems = check_start(tree, &request).into_iter();
+    while let Some(problem) = problems.next() {
         if how == StartCheck::Refuse {
             let mut error =
                 Error::from(problem).doing(format!("checking that the image for {platform} can start"));
+            for other in problems.by_ref() {
+                error = error.hint(format!("this, too: {other}"));
+            }
             if let Some(span) =
                 ["entrypoint", "cmd", "contents.binary"].iter().find_map(|key| spec.span_of(key))
             {

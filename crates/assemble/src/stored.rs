@@ -126,6 +126,7 @@ fn pick(index: &[u8], name: Option<&str>, place: &str) -> Result<Descriptor> {
 
 /// The regular members of a tar as ranges of it. Later ones of the same name win, as in every tar reader.
 fn members(blob: &Blob) -> io::Result<BTreeMap<String, Blob>> {
+    check_headers(blob)?;
     let mut archive = tar::Archive::new(BufReader::new(Cursor { blob: blob.clone(), at: 0 }));
     let mut members = BTreeMap::new();
     for (number, entry) in archive.entries_with_seek()?.enumerate() {
@@ -143,6 +144,36 @@ fn members(blob: &Blob) -> io::Result<BTreeMap<String, Blob>> {
         members.insert(name, content);
     }
     Ok(members)
+}
+
+/// Refuses extended headers of unreasonable size before a reader takes them into memory.
+fn check_headers(blob: &Blob) -> io::Result<()> {
+    const BLOCK: u64 = 512;
+    const MAX_EXTENSION: u64 = 1024 * 1024;
+    let (mut at, mut count) = (0, 0);
+    let mut header = tar::Header::new_old();
+    while at + BLOCK <= blob.len() && count < 4 * MAX_MEMBERS {
+        let mut filled = 0;
+        while filled < header.as_bytes().len() {
+            let n = blob.read_at(&mut header.as_mut_bytes()[filled..], at + filled as u64)?;
+            filled += n;
+        }
+        if header.as_bytes().iter().all(|byte| *byte == 0) {
+            return Ok(());
+        }
+        let size = header.entry_size()?;
+        let kind = header.entry_type();
+        let extension = kind.is_gnu_longname()
+            || kind.is_gnu_longlink()
+            || kind.is_pax_local_extensions()
+            || kind.is_pax_global_extensions();
+        if extension && size > MAX_EXTENSION {
+            return Err(io::Error::other(format!("an extended header has {size} bytes")));
+        }
+        at = at.saturating_add(BLOCK).saturating_add(size.div_ceil(BLOCK).saturating_mul(BLOCK));
+        count += 1;
+    }
+    Ok(())
 }
 
 /// A seekable view of a blob.

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use tempfile::NamedTempFile;
 
 static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
-static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 fn unfinished() -> std::sync::MutexGuard<'static, BTreeSet<PathBuf>> {
     // A panic while the set was held cannot have broken it.
@@ -23,56 +24,87 @@ pub fn remove_unfinished() {
 }
 
 /// A file that appears under its name only when it is whole.
+///
+/// A link is followed: what it leads to is replaced. Something that is no file, such as `/dev/stdout` or a pipe, is
+/// written to as it is.
 #[derive(Debug)]
 pub(crate) struct Unfinished {
-    path: PathBuf,
-    file: Option<BufWriter<File>>,
+    place: Option<Place>,
+    hidden: Option<PathBuf>,
+    target: PathBuf,
 }
+
+#[derive(Debug)]
+enum Place {
+    /// A file with a random name beside the target: another process, even of the same number in another container,
+    /// never has the same.
+    Beside(BufWriter<NamedTempFile>),
+    /// The target itself.
+    Direct(BufWriter<File>),
+}
+
+/// Bytes that are gathered before they are written.
+const BUFFER: usize = 256 * 1024;
 
 impl Unfinished {
     /// Starts a file beside `target`, so that the rename stays on one file system.
     pub(crate) fn beside(target: &Path) -> io::Result<Self> {
+        let target = target.canonicalize().unwrap_or_else(|_| target.to_owned());
+        if std::fs::metadata(&target).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            let file = File::options().write(true).open(&target)?;
+            let place = Some(Place::Direct(BufWriter::with_capacity(BUFFER, file)));
+            return Ok(Self { place, hidden: None, target });
+        }
         let folder = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let path = folder.join(format!(".{name}.{}-{number}.tmp", std::process::id()));
-        unfinished().insert(path.clone());
-        let mut this = Self { path, file: None };
-        // Left over from a process of the same number that was killed.
-        let _ = std::fs::remove_file(&this.path);
-        let file = File::options().write(true).create_new(true).open(&this.path)?;
-        this.file = Some(BufWriter::with_capacity(256 * 1024, file));
-        Ok(this)
+        let file = tempfile::Builder::new()
+            .prefix(".assemble-")
+            .suffix(".tmp")
+            .permissions(std::fs::Permissions::from_mode(0o666))
+            .tempfile_in(folder)?;
+        let hidden = file.path().to_owned();
+        unfinished().insert(hidden.clone());
+        let place = Some(Place::Beside(BufWriter::with_capacity(BUFFER, file)));
+        Ok(Self { place, hidden: Some(hidden), target })
     }
 
-    /// Renames the file to its final name.
-    pub(crate) fn finish(mut self, target: &Path) -> io::Result<()> {
-        if let Some(file) = self.file.take() {
-            file.into_inner().map_err(io::IntoInnerError::into_error)?;
+    /// Gives the file its final name.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        match self.place.take() {
+            Some(Place::Beside(file)) => {
+                let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+                file.persist(&self.target).map(drop).map_err(|error| error.error)
+            }
+            Some(Place::Direct(mut file)) => file.flush(),
+            None => Ok(()),
         }
-        std::fs::rename(&self.path, target)
     }
 }
 
 impl Write for Unfinished {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        match &mut self.file {
-            Some(file) => file.write(buf),
+        match &mut self.place {
+            Some(Place::Beside(file)) => file.write(buf),
+            Some(Place::Direct(file)) => file.write(buf),
             None => Err(io::Error::other("the file is finished")),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.as_mut().map_or(Ok(()), Write::flush)
+        match &mut self.place {
+            Some(Place::Beside(file)) => file.flush(),
+            Some(Place::Direct(file)) => file.flush(),
+            None => Ok(()),
+        }
     }
 }
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        self.file = None;
-        // After a rename nothing is there under the hidden name any more.
-        let _ = std::fs::remove_file(&self.path);
-        unfinished().remove(&self.path);
+        // Dropping a temporary file removes it, unless it has its final name by now.
+        self.place = None;
+        if let Some(hidden) = &self.hidden {
+            unfinished().remove(hidden);
+        }
     }
 }
 
@@ -80,7 +112,7 @@ impl Drop for Unfinished {
 pub(crate) fn write_whole(target: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = Unfinished::beside(target)?;
     file.write_all(bytes)?;
-    file.finish(target)
+    file.finish()
 }
 
 #[cfg(test)]
@@ -104,7 +136,23 @@ mod tests {
     fn a_signal_takes_the_unfinished_files_away() {
         let folder = tempfile::tempdir().unwrap();
         let file = Unfinished::beside(&folder.path().join("x")).unwrap();
-        assert!(file.path.exists());
-        assert!(unfinished().contains(&file.path), "what `remove_unfinished` goes through");
+        let hidden = file.hidden.clone().unwrap();
+        assert!(hidden.exists());
+        assert!(unfinished().contains(&hidden), "what `remove_unfinished` goes through");
+    }
+
+    #[test]
+    fn links_are_followed_and_devices_stay_what_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link, null) =
+            (folder.path().join("file"), folder.path().join("link"), folder.path().join("null"));
+        std::fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        write_whole(&link, b"new").unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"new");
+        assert!(link.is_symlink());
+        std::os::unix::fs::symlink("/dev/null", &null).unwrap();
+        write_whole(&null, b"gone").unwrap();
+        assert!(null.is_symlink() && !Path::new("/dev/null").is_file());
     }
 }

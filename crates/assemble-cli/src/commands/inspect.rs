@@ -7,7 +7,7 @@ use assemble::{Inspection, OpenedImage, Result};
 
 use super::Session;
 use crate::args::InspectArgs;
-use crate::render::printable;
+use crate::render::printable_line;
 use crate::summary::size;
 use crate::{json, settings};
 
@@ -37,7 +37,7 @@ fn inspect(args: &InspectArgs, session: &Session) -> Result<String> {
 
 fn row(out: &mut String, name: &str, value: &str) {
     if !value.is_empty() {
-        let _ = writeln!(out, "{name:<12} {}", printable(value));
+        let _ = writeln!(out, "{name:<12} {}", printable_line(value));
     }
 }
 
@@ -87,7 +87,7 @@ fn files(image: &Inspection) -> String {
         if file.layer != layer {
             layer = file.layer;
             let by = image.layers.get(layer - 1).map(|l| l.created_by.as_str()).unwrap_or_default();
-            let _ = writeln!(out, "# layer {layer}: {}", printable(by));
+            let _ = writeln!(out, "# layer {layer}: {}", printable_line(by));
         }
         let link = file.link.as_ref().map(|to| format!(" -> {to}")).unwrap_or_default();
         let _ = writeln!(
@@ -97,8 +97,8 @@ fn files(image: &Inspection) -> String {
             file.kind_letter(),
             file.owner,
             file.size,
-            printable(&file.path),
-            printable(&link)
+            printable_line(&file.path),
+            printable_line(&link)
         );
     }
     out

@@ -8,6 +8,7 @@ use assemble::{Result, SpecFile, VerifyOptions, VerifyReport};
 
 use super::Session;
 use crate::args::VerifyArgs;
+use crate::render::printable_line;
 use crate::{json, output, settings};
 
 pub(crate) fn run(args: &VerifyArgs) -> ExitCode {
@@ -18,12 +19,12 @@ pub(crate) fn run(args: &VerifyArgs) -> ExitCode {
     };
     let document = json::verify(&report);
     let mut text = String::from("signatures were not checked, only contents\n");
-    let _ = writeln!(text, "{}: {}", report.target, report.outcome.name());
+    let _ = writeln!(text, "{}: {}", printable_line(&report.target), report.outcome.name());
     for difference in &report.differences {
-        let _ = writeln!(text, "  {difference}");
+        let _ = writeln!(text, "  {}", printable_line(difference));
     }
     for hint in &report.hints {
-        let _ = writeln!(text, "  help: {hint}");
+        let _ = writeln!(text, "  help: {}", printable_line(hint));
     }
     session.terminal.clear();
     match report.error() {

@@ -12,6 +12,7 @@ mod build;
 mod ci_page;
 mod configs;
 mod contract;
+mod hostile;
 mod messages;
 mod oracle;
 mod registries;
