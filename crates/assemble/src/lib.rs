@@ -21,6 +21,7 @@ mod layers;
 mod load;
 mod merged;
 mod output;
+mod own_error;
 mod plan;
 mod publish;
 mod remote;

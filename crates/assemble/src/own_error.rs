@@ -1,0 +1,428 @@
+//! Failures that only the whole knows: outputs, engines, options, images that lie here.
+
+use std::io;
+use std::path::PathBuf;
+
+use assemble_types::{Explain, Kind};
+
+use crate::error::Error;
+
+/// Failures that belong to no single stage.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OwnError {
+    /// A file of the host cannot be used.
+    #[error("{path}: {action}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What could not be done, such as `cannot be written`.
+        action: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The output folder holds something else.
+    #[error("{0} is a folder, but no image layout; it is left untouched")]
+    NotALayout(String),
+    /// The output's place is taken by the wrong kind of thing.
+    #[error("{0} is no folder, so no image layout can be written there")]
+    NotAFolder(String),
+    /// The output would be packed into the next image.
+    #[error("the output {output} lies in {source_folder}, which goes into the image")]
+    OutputInSource {
+        /// The output.
+        output: String,
+        /// The folder of `contents.files`.
+        source_folder: String,
+        /// What to exclude.
+        pattern: String,
+    },
+    /// An image where a spec is meant.
+    #[error("{0} is an image already, not a spec")]
+    SpecIsImage(String),
+    /// A file that is neither a program nor anything else that can be packed alone.
+    #[error("{0} is no program")]
+    NotAProgram(String),
+    /// A file that must not be overwritten.
+    #[error("{0} exists already; it is left as it is")]
+    SpecExists(String),
+    /// `verify` of an image without its spec.
+    #[error("{0} is an image; what it should be compared with is missing")]
+    VerifyWithoutSpec(String),
+    /// A text that is no file here, and names no registry either.
+    #[error("{0} is no file or folder here")]
+    NoImageHere(String),
+    /// A registry is needed, and no connection may be opened.
+    #[error("{0} lies in a registry, and --offline opens no connection")]
+    OfflineRegistry(String),
+    /// The output is not written in a way we know.
+    #[error("`{0}` is no output we know")]
+    UnknownOutput(String),
+    /// No such file to build from.
+    #[error("{0} does not exist")]
+    NoSpec(String),
+    /// A folder where a file is meant.
+    #[error("{0} is a folder, and a spec is a file")]
+    SpecIsFolder(String),
+    /// A spec of unreasonable size.
+    #[error("{path} is {size} bytes long; a spec has at most {limit}")]
+    SpecTooLarge {
+        /// The file.
+        path: String,
+        /// Its size.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The spec's user is not in the image's accounts.
+    #[error("user `{user}` is not in the image's /etc/passwd")]
+    UnknownUser {
+        /// As written.
+        user: String,
+        /// Names that are there.
+        known: Vec<String>,
+    },
+    /// The map of binaries has none for a platform.
+    #[error("contents.binary names no file for {platform}")]
+    NoBinaryFor {
+        /// The platform.
+        platform: String,
+    },
+    /// `SOURCE_DATE_EPOCH` or `--created` cannot be used.
+    #[error("{what} cannot be used as a time")]
+    Time {
+        /// Variable or option.
+        what: String,
+        /// Why.
+        #[source]
+        source: assemble_types::TimestampError,
+    },
+    /// git was asked and did not answer.
+    #[error("the time of the last commit is not known: {why}")]
+    Commit {
+        /// git's own words.
+        why: String,
+    },
+    /// No docker and no podman.
+    #[error("--load needs a running docker or podman, and neither answers")]
+    NoRuntime {
+        /// What each said.
+        tried: Vec<String>,
+    },
+    /// A folder where a file is meant.
+    #[error("{path} is a folder of the image")]
+    IsFolder {
+        /// The path in the image.
+        path: String,
+    },
+    /// The image is not for that platform.
+    #[error("{place} is not for {platform}")]
+    NoSuchPlatform {
+        /// The image.
+        place: String,
+        /// What was asked for.
+        platform: String,
+        /// What is there.
+        known: Vec<String>,
+    },
+    /// Another digest than the user expected.
+    #[error("{target} has {found}, and {expected} was expected")]
+    OtherDigest {
+        /// What was verified.
+        target: String,
+        /// Its digest.
+        found: String,
+        /// The user's.
+        expected: String,
+    },
+    /// The index of one architecture lists a package of another.
+    #[error("{package}: the index says it is for {found}, and {wanted} is wanted")]
+    OtherArch {
+        /// The package.
+        package: String,
+        /// As listed.
+        found: String,
+        /// The platform's.
+        wanted: String,
+    },
+    /// The index lists no checksum, so nothing can be checked against it.
+    #[error("{package}: the index of {repository} lists no checksum for it")]
+    NoChecksum {
+        /// The package.
+        package: String,
+        /// The repository.
+        repository: String,
+    },
+    /// docker or podman refused the archive.
+    #[error("{program} load did not take the image")]
+    Load {
+        /// The program.
+        program: String,
+        /// Its own words.
+        said: String,
+    },
+    /// Pushing needs a name.
+    #[error("--push needs a name with a registry")]
+    NothingToPush,
+    /// An image was named that is not in the layout.
+    #[error("{place} holds no image named `{name}`")]
+    NoSuchImage {
+        /// Layout or archive.
+        place: String,
+        /// What was asked for.
+        name: String,
+        /// What is there.
+        known: Vec<String>,
+    },
+    /// What was given as an image is none.
+    #[error("{place} is no image: {why}")]
+    NotAnImage {
+        /// Layout, archive or file.
+        place: String,
+        /// What is missing.
+        why: String,
+    },
+    /// Bytes of a stored image are not what its descriptors say.
+    #[error("{place} is damaged: {why}")]
+    Damaged {
+        /// Layout or archive.
+        place: String,
+        /// What does not fit.
+        why: String,
+    },
+    /// No such file in the image.
+    #[error("{path} is not in the image")]
+    NoSuchFile {
+        /// The path in the image.
+        path: String,
+    },
+    /// `verify` found something.
+    #[error("{target} is not what {spec} builds")]
+    Different {
+        /// What was compared.
+        target: String,
+        /// With what.
+        spec: String,
+    },
+    /// `verify` could not run the second build.
+    #[error("the second build of `verify` failed")]
+    SecondBuild {
+        /// Its own words.
+        said: String,
+        /// The kind it failed with.
+        kind: Kind,
+    },
+    /// Options that exclude each other.
+    #[error("{0}")]
+    Usage(String),
+    /// A broken invariant.
+    #[error("{0}; this is a bug in assemble")]
+    Bug(String),
+}
+
+impl OwnError {
+    pub(crate) fn io(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(io::Error) -> Error {
+        let path = path.into().display().to_string();
+        move |source| Self::Io { path, action, source }.into()
+    }
+}
+
+impl Explain for OwnError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "host/io",
+            Self::NotALayout(_) | Self::NotAFolder(_) => "output/not-a-layout",
+            Self::OutputInSource { .. } => "output/in-source",
+            Self::SpecIsImage(_) => "spec/is-image",
+            Self::NotAProgram(_) => "init/no-program",
+            Self::SpecExists(_) => "init/exists",
+            Self::VerifyWithoutSpec(_) => "verify/no-spec",
+            Self::NoImageHere(_) => "image/not-here",
+            Self::OfflineRegistry(_) => "offline/registry",
+            Self::UnknownOutput(_) => "output/unknown",
+            Self::NoSpec(_) => "spec/missing",
+            Self::SpecIsFolder(_) => "spec/is-folder",
+            Self::SpecTooLarge { .. } => "spec/too-large",
+            Self::UnknownUser { .. } => "spec/unknown-user",
+            Self::NoBinaryFor { .. } => "spec/no-binary-for-platform",
+            Self::Time { .. } => "time/invalid",
+            Self::Commit { .. } => "time/commit",
+            Self::NoChecksum { .. } => "apk/no-checksum",
+            Self::OtherArch { .. } => "apk/other-arch",
+            Self::NoRuntime { .. } => "load/no-runtime",
+            Self::Load { .. } => "load/refused",
+            Self::NothingToPush => "push/no-name",
+            Self::NoSuchImage { .. } => "image/not-there",
+            Self::NotAnImage { .. } => "image/not-an-image",
+            Self::Damaged { .. } => "image/damaged",
+            Self::NoSuchFile { .. } => "inspect/no-such-file",
+            Self::IsFolder { .. } => "inspect/is-folder",
+            Self::NoSuchPlatform { .. } => "image/no-such-platform",
+            Self::OtherDigest { .. } => "verify/other-digest",
+            Self::Different { .. } => "verify/different",
+            Self::SecondBuild { .. } => "verify/second-build",
+            Self::Usage(_) => "usage/options",
+            Self::Bug(_) => "bug/invariant",
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Io { .. }
+            | Self::SpecExists(_)
+            | Self::NotALayout(_)
+            | Self::NotAFolder(_)
+            | Self::NoRuntime { .. }
+            | Self::Load { .. } => Kind::Host,
+            Self::VerifyWithoutSpec(_)
+            | Self::IsFolder { .. }
+            | Self::NoSuchPlatform { .. }
+            | Self::UnknownOutput(_)
+            | Self::NothingToPush
+            | Self::Usage(_)
+            | Self::Time { .. }
+            | Self::NoSuchFile { .. } => Kind::Usage,
+            Self::OfflineRegistry(_) => Kind::Unavailable,
+            Self::NoSpec(_)
+            | Self::OutputInSource { .. }
+            | Self::SpecIsImage(_)
+            | Self::NotAProgram(_)
+            | Self::NoImageHere(_)
+            | Self::SpecIsFolder(_)
+            | Self::SpecTooLarge { .. }
+            | Self::UnknownUser { .. }
+            | Self::NoBinaryFor { .. }
+            | Self::Commit { .. }
+            | Self::NoSuchImage { .. }
+            | Self::NotAnImage { .. } => Kind::Spec,
+            Self::Damaged { .. } | Self::NoChecksum { .. } | Self::OtherArch { .. } => Kind::Integrity,
+            Self::Different { .. } | Self::OtherDigest { .. } => Kind::Mismatch,
+            Self::SecondBuild { kind, .. } => *kind,
+            Self::Bug(_) => Kind::Bug,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Io { source, path, .. } => io_hint(source, path),
+            Self::NotALayout(place) => vec![
+                format!("name a folder that does not exist yet, or is empty: -o {place}/image"),
+                "or write one file: -o image.tar".into(),
+            ],
+            Self::NotAFolder(_) => vec!["name a folder, or a file that ends in .tar: -o image.tar".into()],
+            Self::UnknownOutput(_) => vec![
+                "-o takes a folder (an OCI layout), NAME.tar (read by docker, podman, skopeo, crane), \
+                 oci:DIR, oci-archive:FILE or docker-archive:FILE"
+                    .into(),
+            ],
+            Self::OutputInSource { pattern, .. } => vec![
+                format!("leave it out: exclude: [\"{pattern}\"]"),
+                "or write it elsewhere: -o ../image.oci".into(),
+            ],
+            Self::SpecIsImage(path) => vec![
+                format!("look at it: assemble inspect {path}"),
+                format!("upload it: assemble push {path} registry.example.org/team/app:1.0"),
+            ],
+            Self::NotAProgram(_) => vec!["name the compiled program, such as ./target/release/app".into()],
+            Self::SpecExists(path) => {
+                vec![format!("write another file: -o other.yaml; or remove {path} first")]
+            }
+            Self::VerifyWithoutSpec(path) => vec![format!("assemble verify {path} --spec assemble.yaml")],
+            Self::NoImageHere(name) => vec![
+                "check the spelling of the path".into(),
+                format!("for an image of a registry, write the registry's host: docker.io/library/{name}"),
+            ],
+            Self::OfflineRegistry(_) => {
+                vec!["leave --offline out, or name a layout folder or an archive".into()]
+            }
+            Self::NoSpec(path) if path.ends_with("assemble.yaml") => vec![
+                "without an argument, `assemble build` takes ./assemble.yaml".into(),
+                "write one: assemble init ./my-binary".into(),
+                "or build without one: assemble build ./my-binary".into(),
+            ],
+            Self::NoSpec(_) => vec!["name a spec (*.yaml) or a static binary".into()],
+            Self::SpecIsFolder(path) => vec![format!("name the file: assemble build {path}/assemble.yaml")],
+            Self::UnknownUser { known, .. } => {
+                let mut hints =
+                    vec!["use a number: any uid works without an account, such as run-as: 65532".into()];
+                if !known.is_empty() {
+                    hints.push(format!("accounts that are there: {}", known.join(", ")));
+                }
+                hints
+            }
+            Self::NoBinaryFor { platform } => {
+                vec![format!(
+                    "add a line `{platform}: PATH` below contents.binary, or leave the platform out"
+                )]
+            }
+            Self::Time { .. } => {
+                vec!["give whole seconds since 1970: SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)".into()]
+            }
+            Self::Commit { .. } => {
+                vec!["run inside a git checkout with at least one commit, or leave --created out".into()]
+            }
+            Self::NoRuntime { tried } => {
+                let mut hints = tried.clone();
+                hints.push("start docker, or write an archive and load it elsewhere: -o image.tar".into());
+                hints
+            }
+            Self::Load { said, .. } | Self::SecondBuild { said, .. } => {
+                said.lines().map(str::to_owned).take(20).collect()
+            }
+            Self::NothingToPush => {
+                vec!["name the image: assemble build --push -t registry.example.org/team/app:1.0".into()]
+            }
+            Self::NoSuchImage { known, place, .. } => {
+                let mut hints: Vec<String> =
+                    known.iter().take(8).map(|name| format!("there is {place}:{name}")).collect();
+                if hints.is_empty() {
+                    hints.push("its index is empty".into());
+                }
+                hints
+            }
+            Self::NotAnImage { .. } => {
+                vec!["an image is an OCI layout folder, an archive (.tar), or a reference such as registry.example.org/app:1.0".into()]
+            }
+            Self::NoSuchFile { .. } | Self::IsFolder { .. } => {
+                vec!["list what is there with --files in place of --cat".into()]
+            }
+            Self::NoSuchPlatform { known, .. } => {
+                known.iter().map(|p| format!("it is for --platform {p}")).collect()
+            }
+            Self::Damaged { .. } => {
+                vec!["build or pull the image anew; what is stored cannot be trusted".into()]
+            }
+            Self::OtherArch { .. } => vec!["the repository is put together wrongly; ask who runs it".into()],
+            Self::NoChecksum { .. } => vec!["make the index anew with `apk index`".into()],
+            Self::OtherDigest { .. }
+            | Self::SpecTooLarge { .. }
+            | Self::Different { .. }
+            | Self::Usage(_) => Vec::new(),
+            Self::Bug(_) => {
+                vec!["please report it with the spec and the output of `assemble --version`".into()]
+            }
+        }
+    }
+}
+
+fn io_hint(error: &io::Error, path: &str) -> Vec<String> {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            let there =
+                std::path::Path::new(path).ancestors().find(|p| !p.as_os_str().is_empty() && p.exists());
+            vec![format!(
+                "check who owns it: ls -ld {}",
+                there.map_or(path.into(), |p| p.display().to_string())
+            )]
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            vec!["make room on that disk, and run it again".into()]
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            vec!["choose another place with -o, or another cache with --cache-dir".into()]
+        }
+        io::ErrorKind::NotFound => vec!["check the spelling of the path".into()],
+        _ => Vec::new(),
+    }
+}
