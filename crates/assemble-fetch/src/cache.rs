@@ -45,10 +45,16 @@ pub(crate) struct Cache {
     /// Where throw-away things go.
     temp_dir: PathBuf,
     observer: Arc<dyn Observer>,
+    /// Nothing can be fetched again.
+    offline: bool,
     /// Where to write, decided when something is written.
     root: Mutex<Option<Root>>,
     /// Contents that turned out damaged; a folder that cannot be written keeps them.
     forgotten: Mutex<BTreeSet<ContentKey>>,
+    /// Contents that this run fetched.
+    fresh: Mutex<BTreeSet<ContentKey>>,
+    /// Contents whose copy from an earlier run was damaged.
+    damaged: Mutex<BTreeSet<ContentKey>>,
 }
 
 #[derive(Debug, Clone)]
@@ -59,9 +65,15 @@ struct Root {
 }
 
 impl Cache {
-    pub(crate) fn new(dir: Option<&Path>, temp_dir: PathBuf, observer: Arc<dyn Observer>) -> Self {
+    pub(crate) fn new(
+        dir: Option<&Path>,
+        temp_dir: PathBuf,
+        observer: Arc<dyn Observer>,
+        offline: bool,
+    ) -> Self {
         let wanted = dir.map(|dir| dir.join(VERSION));
-        Self { wanted, temp_dir, observer, root: Mutex::default(), forgotten: Mutex::default() }
+        let (forgotten, fresh, damaged) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { wanted, temp_dir, observer, offline, root: Mutex::default(), forgotten, fresh, damaged }
     }
 
     /// The content, if it is there in full length. One of another length was cut off by something and is removed.
@@ -74,21 +86,41 @@ impl Cache {
 
     fn content_in(&self, root: Root, key: &ContentKey) -> Option<Blob> {
         let path = content_path(&root.path, key);
-        let blob = open_kept(&path, Watch::Cache, root.keep).ok()?;
-        if blob.len() == key.size() {
-            return Some(blob);
+        match open_kept(&path, Watch::Cache, root.keep) {
+            Ok(blob) if blob.len() == key.size() => return Some(blob),
+            Ok(_) | Err(FetchError::WrongType { .. }) => {}
+            Err(_) => return None,
         }
-        let shown = shown_path(&path);
-        self.observer.event(Event::Note(format!("{shown}: damaged in the cache, fetched again")));
+        self.found_damaged(&path, key);
         // Where this is not allowed, it stays a miss.
-        let _ = std::fs::remove_file(&path);
+        remove(&path);
         None
+    }
+
+    /// Tells once, however many threads find it.
+    fn found_damaged(&self, path: &Path, key: &ContentKey) {
+        if self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone()) {
+            let shown = shown_path(path);
+            let then = if self.offline { "" } else { " and is fetched again" };
+            let text = format!("{shown}: the copy in the cache was damaged{then}");
+            self.observer.event(Event::Warning(text));
+        }
+    }
+
+    /// Whether a copy of the content was there and could not be used.
+    pub(crate) fn was_damaged(&self, key: &ContentKey) -> bool {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
     }
 
     /// Removes the content, wherever that is allowed, and does not use it again where it is not.
     pub(crate) fn forget(&self, key: &ContentKey) {
+        // What a server just sent is that server's fault, and whoever asked for it says so.
+        let ours = !self.fresh.lock().unwrap_or_else(PoisonError::into_inner).contains(key);
         for root in self.readable() {
             let path = content_path(&root.path, key);
+            if ours && path.exists() {
+                self.found_damaged(&path, key);
+            }
             let gone = std::fs::remove_file(&path).is_ok() || !path.exists();
             if !gone {
                 self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
@@ -107,6 +139,7 @@ impl Cache {
         let root = self.root()?;
         let path = content_path(&root.path, key);
         let file = give_name(part, &path)?;
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
         kept(&path, file, root.keep)
     }
 
@@ -225,7 +258,17 @@ fn give_name(part: NamedTempFile, path: &Path) -> Result<File, FetchError> {
     if let Some(folder) = path.parent() {
         make_folder(folder)?;
     }
+    if path.is_dir() {
+        remove(path);
+    }
     part.persist(path).map_err(|e| FetchError::io(path, "create", e.error))
+}
+
+/// Removes a damaged entry, also a folder in a file's place; a link is removed, never what it leads to. What cannot be
+/// removed stays.
+fn remove(path: &Path) {
+    let is_folder = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir());
+    let _ = if is_folder { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
 }
 
 fn content_path(root: &Path, key: &ContentKey) -> PathBuf {

@@ -3,8 +3,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use assemble_types::{Explain, Kind};
+use rustix::io::Errno;
 
-use crate::escape::{for_shell, shown, shown_path};
+use crate::escape::{for_shell, in_shell, shown, shown_path};
 use crate::{Location, LocationError};
 
 /// Why bytes could not be had. Messages never show a password or a token.
@@ -76,6 +77,12 @@ pub enum FetchError {
     /// Not in the cache, and the network may not be used.
     #[error("{location}: not in the cache, and this run is offline")]
     Offline {
+        /// The place not asked.
+        location: Location,
+    },
+    /// The copy in the cache cannot be used, and the network may not be.
+    #[error("{location}: the copy in the cache was damaged, and this run is offline")]
+    DamagedOffline {
         /// The place not asked.
         location: Location,
     },
@@ -189,6 +196,9 @@ pub enum RedirectFault {
     /// No target, or one that is no http(s) URL.
     #[error("its target is no http(s) URL")]
     NoTarget,
+    /// To an address inside a private network, or on this machine, from a server that is not there.
+    #[error("it leads to an address in a private network that the server is not in")]
+    PrivateNetwork,
 }
 
 impl FetchError {
@@ -206,8 +216,14 @@ impl FetchError {
         Self::Io { path: path.to_owned(), action, source }
     }
 
+    /// What differs in files such as those under /proc and /sys, which say that they are empty.
+    pub(crate) const MORE_THAN_SIZE: &str = "it has more bytes than its size says";
+
     fn io_hints(path: &Path, source: &io::Error) -> Vec<String> {
         let quoted = for_shell(path);
+        if [Errno::MFILE, Errno::NFILE].iter().any(|e| source.raw_os_error() == Some(e.raw_os_error())) {
+            return vec!["allow more open files in this shell: `ulimit -n 1024`".into()];
+        }
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 vec![
@@ -235,7 +251,7 @@ impl Explain for FetchError {
             Self::TooBusy { .. } => "fetch/too-busy",
             Self::Tls { .. } => "fetch/tls",
             Self::Redirect { .. } => "fetch/redirect",
-            Self::Offline { .. } => "fetch/offline",
+            Self::Offline { .. } | Self::DamagedOffline { .. } => "fetch/offline",
             Self::TooLarge { .. } => "fetch/too-large",
             Self::WrongSize { .. } => "fetch/size",
             Self::Missing { .. } => "fetch/missing",
@@ -260,7 +276,8 @@ impl Explain for FetchError {
             | Self::TooBusy { .. }
             | Self::Tls { .. }
             | Self::Redirect { .. }
-            | Self::Offline { .. } => Kind::Unavailable,
+            | Self::Offline { .. }
+            | Self::DamagedOffline { .. } => Kind::Unavailable,
             Self::Denied { .. } => Kind::Denied,
             Self::TooLarge { .. } | Self::WrongSize { .. } => Kind::Integrity,
             Self::Changed { .. } | Self::Io { .. } => Kind::Host,
@@ -280,18 +297,21 @@ impl Explain for FetchError {
                 vec![format!("check the host name: `getent hosts {}`", bare_host(location))]
             }
             Self::Unavailable { location, .. } => {
-                vec![format!("try it by hand: `curl -I {}`", for_shell(Path::new(&location.to_string())))]
+                vec![format!("try it by hand: `curl -I {}`", in_shell(&location.to_string()))]
             }
             Self::TooBusy { .. } => vec!["run again later, or use another mirror".into()],
             Self::Tls { .. } => vec![
                 "if the host has a certificate of its own authority, name that with --ca-file FILE".into(),
                 "check SSL_CERT_FILE and SSL_CERT_DIR, if they are set".into(),
             ],
-            Self::Offline { .. } => vec!["run once without --offline".into()],
+            Self::Offline { .. } | Self::DamagedOffline { .. } => vec!["run once without --offline".into()],
             Self::WrongSize { .. } => {
                 vec!["the mirror may be halfway through an update: run again, or use another one".into()]
             }
             Self::Missing { .. } => vec!["paths in a spec are relative to the spec file".into()],
+            Self::Changed { path, what } if what == Self::MORE_THAN_SIZE => {
+                vec![format!("give a copy of it instead: `cat {} > FILE`", for_shell(path))]
+            }
             Self::Changed { path, .. } => {
                 vec![format!("wait until nothing writes `{}` any more, then run again", shown_path(path))]
             }
@@ -300,6 +320,9 @@ impl Explain for FetchError {
             }
             Self::TooManyEntries { .. } => vec!["name a smaller folder, or use `exclude`".into()],
             Self::Io { path, source, .. } => Self::io_hints(path, source),
+            Self::Redirect { why: RedirectFault::PrivateNetwork, .. } => {
+                vec!["if it is meant to lead there, write the address it leads to in the spec".into()]
+            }
             Self::Location(_)
             | Self::Status { .. }
             | Self::Redirect { .. }

@@ -120,7 +120,8 @@ impl Fetcher {
         {
             return Err(FetchError::WrongType { path: path.clone(), expected: "a folder", found: "a file" });
         }
-        let cache = Arc::new(Cache::new(cache_dir.as_deref(), std::env::temp_dir(), Arc::clone(&observer)));
+        let cache =
+            Arc::new(Cache::new(cache_dir.as_deref(), std::env::temp_dir(), Arc::clone(&observer), offline));
         let spool = Arc::new(FileSpool::in_cache(Arc::clone(&cache)));
         let (credentials, counting) = (Vec::new(), Counting::default());
         Ok(Self { cache, spool, http, observer, offline, credentials, counting })
@@ -187,6 +188,9 @@ impl Fetcher {
             return Ok(blob);
         }
         let Some(url) = location.url().filter(|_| !self.offline) else {
+            if self.cache.was_damaged(key) {
+                return Err(FetchError::DamagedOffline { location: location.clone() });
+            }
             return Err(FetchError::Offline { location: location.clone() });
         };
         self.counting.miss();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use assemble_types::{SafeUrl, SafeUrlError};
 use url::Url;
 
-use crate::escape::{shown, shown_path};
+use crate::escape::{hide_user, shown, shown_path};
 
 /// A folder or file of this host, or an `http:` or `https:` URL. Its text shows no password and no token.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,7 +40,7 @@ pub enum LocationError {
     /// A `file:` URL that names another host or no absolute path.
     #[error("`{}` names no absolute path of this host: expected `file:///…`", shown(.text.as_bytes()))]
     FileUrl {
-        /// The URL.
+        /// The URL, without user information.
         text: String,
     },
 }
@@ -65,7 +65,7 @@ impl Location {
                 Ok(Self::from(SafeUrl::from(url)))
             }
             "file" => {
-                let bad = || LocationError::FileUrl { text: text.to_owned() };
+                let bad = || LocationError::FileUrl { text: hide_user(text) };
                 // The URL standard would make an absolute path of a relative one, silently.
                 let absolute = text.get("file:".len()..).is_some_and(|rest| rest.starts_with('/'));
                 let url = text.parse::<Url>().map_err(|_| bad())?;
@@ -181,6 +181,18 @@ mod tests {
             ("HTTP://h.example:80/a", "http://h.example/a"),
             (" https://h.example/ ", "https://h.example/"),
             ("https://u:hunter2@h.example/a", "https://u:xxxxx@h.example/a"),
+            ("http:/u:hunter2@h/x", "http://u:xxxxx@h/x"),
+            ("HTTP:u:hunter2@h/x", "http://u:xxxxx@h/x"),
+            ("http:/u:hunter2@:bad/x", "error: `(a text with user information)` is no URL"),
+            ("htp:/u:hunter2@h/x", "/base/htp:/xxxxx@h/x"),
+            (
+                "file:u:hunter2@h/x",
+                "error: `xxxxx@h/x` names no absolute path of this host: expected `file:///…`",
+            ),
+            (
+                "file://u:hunter2@h/x",
+                "error: `file://xxxxx@h/x` names no absolute path of this host: expected `file:///…`",
+            ),
             ("http://", "error: `http://` is no URL"),
             (
                 "ftp://h/x",

@@ -86,6 +86,19 @@ impl LocalFile {
         self.stamp.difference(now, self.watch).map_or(Ok(()), |what| Err(self.changed(what)))
     }
 
+    /// Files that the kernel makes up, such as those under /proc, say that they are empty and are not.
+    fn ends_where_its_size_says(&self) -> io::Result<()> {
+        let file = self.file()?;
+        loop {
+            match file.read_at(&mut [0], self.stamp.size) {
+                Ok(0) => return Ok(()),
+                Ok(_) => return Err(self.changed(FetchError::MORE_THAN_SIZE.into())),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.failed(e)),
+            }
+        }
+    }
+
     fn changed(&self, what: String) -> io::Error {
         into_io(FetchError::Changed { path: self.path.clone(), what })
     }
@@ -126,7 +139,11 @@ impl ReadAt for LocalFile {
             None => {}
         }
         let open = self.file()?.metadata().map_err(|e| self.failed(e))?;
-        self.compare(&Stamp::of(&open))
+        self.compare(&Stamp::of(&open))?;
+        if self.watch == Watch::Cache {
+            return Ok(());
+        }
+        self.ends_where_its_size_says()
     }
 }
 

@@ -2,8 +2,10 @@
 
 mod body;
 mod progress;
+mod redirect;
 
 use std::error::Error as _;
+use std::time::{Duration, Instant};
 
 use assemble_types::SafeUrl;
 use reqwest::header::{
@@ -25,6 +27,9 @@ pub use progress::next_transfer_id;
 const MOST_REDIRECTS: u32 = 10;
 /// So much more of the body than ever before makes a broken transfer worth its full number of tries again.
 const ENOUGH_PROGRESS: u64 = 1 << 20;
+/// Fewer bytes than this in a minute is no transfer any more: a server that sends one byte a second would hold a build
+/// for hours.
+const LEAST_PER_MINUTE: f64 = 1000.0;
 /// An unknown host name rarely becomes known within seconds, and each try may take a while.
 const NAME_LOOKUP_TRIES: u32 = 3;
 
@@ -141,6 +146,7 @@ impl Transfer<'_> {
     }
 
     async fn receive(&self, response: &mut Response, state: &mut State<'_>) -> Result<(), Failure> {
+        let mut pace = Pace::new(self.http.stall_timeout());
         loop {
             match response.chunk().await {
                 Ok(Some(bytes)) => {
@@ -150,6 +156,9 @@ impl Transfer<'_> {
                     state.received = after;
                     self.counting.fetched(bytes.len() as u64);
                     state.progress.reached(after);
+                    if pace.is_too_slow(bytes.len(), Instant::now()) {
+                        return Err(TransferError::Stalled.into());
+                    }
                 }
                 Ok(None) if self.bound.is_short(state.received) => {
                     return Err(TransferError::Cut { received: state.received }.into());
@@ -183,9 +192,10 @@ impl Transfer<'_> {
     fn request(&self, url: &SafeUrl, state: &State<'_>) -> RequestBuilder {
         let mut request = self.http.client().get(url.expose().clone());
         let host = url.host();
-        // A URL's own credentials are sent by the client. After a redirection others apply, or none.
+        // A URL's own credentials are sent by the client. A redirection to another place gets none.
         if let Some(credential) = self.credentials.iter().find(|c| c.host == host)
             && !url.has_credentials()
+            && redirect::may_know(self.url.expose(), url.expose())
         {
             request = request.basic_auth(&credential.user, Some(&credential.password));
         }
@@ -205,15 +215,11 @@ impl Transfer<'_> {
     }
 
     fn redirected(&self, from: &SafeUrl, response: &Response) -> Result<SafeUrl, FetchError> {
-        let fault = |fault| self.redirect_fault(fault);
         let target = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-        let target = target.and_then(|target| from.join(target).ok());
-        let target = target.ok_or_else(|| fault(RedirectFault::NoTarget))?;
-        match (from.expose().scheme(), target.expose().scheme()) {
-            ("http", "http") | (_, "https") => Ok(target),
-            (_, "http") => Err(fault(RedirectFault::Insecure)),
-            _ => Err(fault(RedirectFault::NoTarget)),
-        }
+        target
+            .ok_or(RedirectFault::NoTarget)
+            .and_then(|target| redirect::follow(self.url, from, target))
+            .map_err(|why| self.redirect_fault(why))
     }
 
     fn redirect_fault(&self, why: RedirectFault) -> FetchError {
@@ -238,7 +244,7 @@ impl Transfer<'_> {
         }
     }
 
-    fn too_busy(&self, why: &TransferError, asked: std::time::Duration) -> FetchError {
+    fn too_busy(&self, why: &TransferError, asked: Duration) -> FetchError {
         let status = if let TransferError::Status(status) = why { *status } else { 0 };
         let longest = self.http.retry().longest_asked;
         FetchError::TooBusy { location: self.location.clone(), status, asked, longest }
@@ -259,6 +265,31 @@ impl Transfer<'_> {
             return TransferError::Stalled.into();
         }
         TransferError::Broken(error).into()
+    }
+}
+
+/// Whether bytes come fast enough, asked once per stall timeout.
+struct Pace {
+    window: Duration,
+    least: f64,
+    start: Instant,
+    bytes: usize,
+}
+
+impl Pace {
+    fn new(window: Duration) -> Self {
+        let least = LEAST_PER_MINUTE * window.as_secs_f64() / 60.0;
+        Self { window, least, start: Instant::now(), bytes: 0 }
+    }
+
+    fn is_too_slow(&mut self, more: usize, now: Instant) -> bool {
+        self.bytes = self.bytes.saturating_add(more);
+        if now.saturating_duration_since(self.start) < self.window {
+            return false;
+        }
+        let bytes = u32::try_from(self.bytes).unwrap_or(u32::MAX);
+        (self.start, self.bytes) = (now, 0);
+        f64::from(bytes) < self.least
     }
 }
 
@@ -321,6 +352,20 @@ fn chain_says(error: &reqwest::Error, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kilobyte_a_minute_is_the_least() {
+        let minute = Duration::from_mins(1);
+        let mut pace = Pace::new(minute);
+        let start = pace.start;
+        for second in 1..60 {
+            assert!(!pace.is_too_slow(1, start + Duration::from_secs(second)));
+        }
+        assert!(pace.is_too_slow(1, start + minute), "60 bytes in a minute");
+        assert!(!pace.is_too_slow(999, start + minute * 2 - Duration::from_secs(1)));
+        assert!(!pace.is_too_slow(1, start + minute * 2), "1000 bytes in a minute");
+        assert!(pace.is_too_slow(999, start + minute * 3), "each minute counts for itself");
+    }
 
     #[test]
     fn content_ranges() {

@@ -38,6 +38,52 @@ fn an_entry_cut_short_is_noticed_and_replaced() {
     assert_eq!(get(&setup, &server), bytes(LEN));
     assert_eq!((setup.fetcher.counters().misses, server.log().len()), (1, 2));
     assert_eq!(std::fs::read(&entry).unwrap(), bytes(LEN));
+    let told = format!("{}: the copy in the cache was damaged and is fetched again", entry.display());
+    assert_eq!(setup.recorder.warnings(), [told]);
+}
+
+#[test]
+fn a_folder_in_an_entry_s_place_is_a_damaged_entry() {
+    let (cache, server) = (tempfile::tempdir().unwrap(), server());
+    get(&setup(cache.path()), &server);
+    let entry = files(&cache.path().join("v1/content")).remove(0);
+    std::fs::remove_file(&entry).unwrap();
+    std::fs::create_dir_all(entry.join("sub")).unwrap();
+    let again = setup(cache.path());
+    assert_eq!(get(&again, &server), bytes(LEN));
+    assert_eq!(again.recorder.warnings().len(), 1);
+    assert_eq!(std::fs::read(&entry).unwrap(), bytes(LEN));
+    again.document(&format!("{}/document", server.url())).unwrap();
+    let document = files(&cache.path().join("v1/documents")).remove(0);
+    std::fs::remove_file(&document).unwrap();
+    std::fs::create_dir_all(document.join("sub")).unwrap();
+    setup(cache.path()).document(&format!("{}/document", server.url())).unwrap();
+    assert!(document.is_file());
+}
+
+#[test]
+fn a_damaged_copy_is_called_that_also_offline() {
+    let (cache, server) = (tempfile::tempdir().unwrap(), server());
+    get(&setup(cache.path()), &server);
+    let key = key("k", &bytes(LEN));
+    // The right length and other bytes, which only the caller notices; then the wrong length.
+    for round in 0..2 {
+        let offline = setup_with(Some(cache.path()), true, quick());
+        if round == 0 {
+            offline.content(&server.url(), &key).unwrap();
+            offline.fetcher.forget(&key);
+        } else {
+            let entry = files(&cache.path().join("v1/content")).remove(0);
+            std::fs::write(&entry, "short").unwrap();
+        }
+        for _ in 0..2 {
+            let error = offline.content(&server.url(), &key).unwrap_err();
+            let want = "/: the copy in the cache was damaged, and this run is offline";
+            assert!(error.to_string().ends_with(want), "{error}");
+        }
+        assert_eq!(offline.recorder.warnings().len(), 1);
+        get(&setup(cache.path()), &server);
+    }
 }
 
 #[test]
@@ -51,6 +97,7 @@ fn a_content_that_is_not_what_its_key_says_is_forgotten() {
     assert_eq!(get(&setup, &server), bytes(LEN));
     assert_eq!(get(&setup, &server), bytes(LEN));
     assert_eq!(server.log().len(), 2);
+    assert!(setup.recorder.warnings().is_empty(), "the copy in the cache was what the server had sent");
 }
 
 #[test]

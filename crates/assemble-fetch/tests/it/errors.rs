@@ -31,6 +31,7 @@ fn all() -> Vec<FetchError> {
         },
         FetchError::Redirect { location: at(), why: RedirectFault::Insecure },
         FetchError::Offline { location: at() },
+        FetchError::DamagedOffline { location: at() },
         FetchError::TooLarge { location: at(), limit: 10 },
         FetchError::WrongSize { location: at(), expected: 1, found: 2, at_least: true },
         FetchError::Missing { path: path() },
@@ -41,6 +42,9 @@ fn all() -> Vec<FetchError> {
         io(io::ErrorKind::StorageFull),
         io(io::ErrorKind::PermissionDenied),
         io(io::ErrorKind::ReadOnlyFilesystem),
+        FetchError::Io { path: path(), action: "open", source: rustix::io::Errno::MFILE.into() },
+        FetchError::Redirect { location: at(), why: RedirectFault::PrivateNetwork },
+        FetchError::Missing { path: "/base/htp:/me:hunter2@h/x".into() },
     ]
 }
 
@@ -74,6 +78,8 @@ fn messages() {
         fetch/redirect unavailable https://me:xxxxx@h.example/it's?token=xxxxx: redirection refused: it leads from https to an insecure address
         fetch/offline unavailable https://me:xxxxx@h.example/it's?token=xxxxx: not in the cache, and this run is offline
           = run once without --offline
+        fetch/offline unavailable https://me:xxxxx@h.example/it's?token=xxxxx: the copy in the cache was damaged, and this run is offline
+          = run once without --offline
         fetch/too-large integrity https://me:xxxxx@h.example/it's?token=xxxxx: larger than the limit of 10 bytes
         fetch/size integrity https://me:xxxxx@h.example/it's?token=xxxxx: expected 1 bytes, found at least 2
           = the mirror may be halfway through an update: run again, or use another one
@@ -92,5 +98,11 @@ fn messages() {
           = give this user the right to: `ls -ld '/a b/\u{1b}c'`, then `chmod u+r '/a b/\u{1b}c'`
         fetch/io host /a b/\u{1b}c: cannot write: read-only filesystem or storage medium
           = use another cache folder: `--cache-dir DIR`
+        fetch/io host /a b/\u{1b}c: cannot open: Too many open files (os error 24)
+          = allow more open files in this shell: `ulimit -n 1024`
+        fetch/redirect unavailable https://me:xxxxx@h.example/it's?token=xxxxx: redirection refused: it leads to an address in a private network that the server is not in
+          = if it is meant to lead there, write the address it leads to in the spec
+        fetch/missing spec /base/htp:/xxxxx@h/x: no such file or folder
+          = paths in a spec are relative to the spec file
     "#]].assert_eq(&out);
 }

@@ -114,3 +114,17 @@ fn only_regular_files_are_opened() {
     assert_eq!(message(&at("loop")), format!("{}: cannot open", at("loop").display()));
     assert_eq!(message(Path::new("/tmp/a\u{1b}[2J")), "/tmp/a\\u{1b}[2J: no such file or folder");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_says_it_is_empty_and_is_not_is_refused() {
+    let blob = open_file(Path::new("/proc/version")).unwrap();
+    assert_eq!(blob.len(), 0);
+    let error = blob.read_to_vec(1 << 20).unwrap_err();
+    let error = FetchError::inside(&error).expect("an error of ours");
+    assert_eq!(
+        error.to_string(),
+        "/proc/version: changed while it was read (it has more bytes than its size says)"
+    );
+    assert_eq!(error.hints(), ["give a copy of it instead: `cat /proc/version > FILE`"]);
+}

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use assemble_fetch::{Credential, FetchError, HttpOptions, ProxySettings, TransferError};
 use assemble_testkit::{HttpServer, Request, Response};
@@ -164,4 +165,46 @@ fn redirections_do_not_leave_tls() {
     let with_ca = HttpOptions { ca_files: vec![pem("ca.pem")], ..quick() };
     let error = setup_with(None, false, with_ca).document(&url).unwrap_err();
     assert!(error.to_string().ends_with("it leads from https to an insecure address"), "{error}");
+}
+
+#[test]
+fn redirections_do_not_lead_inside_and_carry_nobody_else_s_password() {
+    let server = redirect_to("http://169.254.169.254/latest".into());
+    let error = throw_away().document(&server.url()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "{}/: redirection refused: it leads to an address in a private network that the server is not in",
+            server.url()
+        )
+    );
+    assert_eq!(error.code(), "fetch/redirect");
+    let last = HttpServer::new(|_: &Request| Response::text(200, "here"));
+    let first = redirect_to(last.url().replace("http://", "http://user:pw@"));
+    let mut setup = throw_away();
+    let known = Credential { host: last.host(), user: "me".into(), password: "hunter2".into() };
+    setup.fetcher = setup.fetcher.with_credentials(vec![known]);
+    assert_eq!(setup.document(&first.url()).unwrap(), b"here");
+    assert_eq!(last.log()[0].header("authorization"), None);
+}
+
+#[test]
+fn a_server_that_drips_is_a_server_that_stands_still() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
+        while stream.write_all(b"x").is_ok() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    // Five bytes in this time are the least.
+    let mut options = HttpOptions { stall_timeout: Duration::from_millis(300), ..quick() };
+    options.retry.tries = 1;
+    let start = Instant::now();
+    let error = setup_with(None, false, options).document(&url).unwrap_err();
+    assert!(matches!(error, FetchError::Unavailable { source: TransferError::Stalled, .. }), "{error:?}");
+    assert!(start.elapsed() < Duration::from_secs(20));
 }
