@@ -8,6 +8,12 @@ use crate::tree::{Body, Meta, Node, PackageIndex, Part, Tree, TreeError};
 /// Names with this beginning mean "removed" to a runtime that unpacks layers (OCI image spec, layer, whiteouts).
 const WHITEOUT: &[u8] = b".wh.";
 
+/// The longest name in bytes that a file system takes.
+const LONGEST_NAME: usize = 255;
+
+/// The longest path, and the longest text of a link, that Linux takes: `PATH_MAX` without the final NUL.
+const LONGEST_PATH: usize = 4095;
+
 /// One thing to place.
 #[derive(Debug, Clone)]
 pub struct Placement {
@@ -76,6 +82,18 @@ pub enum OverlayError {
         /// The component.
         name: String,
     },
+    /// A name, path or link that no file system takes, so that no runtime could unpack the image.
+    #[error("{path}: {what} of {found} bytes; a container runtime can unpack at most {limit}")]
+    TooLong {
+        /// Where it should go, cut short.
+        path: String,
+        /// `a name`, `a path` or `a link's text`.
+        what: &'static str,
+        /// Its length in bytes.
+        found: usize,
+        /// The greatest length in bytes.
+        limit: usize,
+    },
     /// A parent cannot be used.
     #[error("{path} cannot be placed")]
     Parent {
@@ -93,6 +111,7 @@ impl Explain for OverlayError {
             Self::FileOverFolder { .. } => "overlay/file-over-folder",
             Self::FolderOverFile { .. } => "overlay/folder-over-file",
             Self::Whiteout { .. } => "overlay/whiteout",
+            Self::TooLong { .. } => "overlay/too-long",
             Self::Parent { .. } => "overlay/in-the-way",
         }
     }
@@ -107,6 +126,9 @@ impl Explain for OverlayError {
                 vec![format!("to put the {what} into that folder, give a path below {found}")]
             }
             Self::FolderOverFile { .. } | Self::Parent { .. } => vec!["give another `path`".to_owned()],
+            Self::TooLong { .. } => {
+                vec!["give it a shorter name, or leave it out with `exclude`".to_owned()]
+            }
             Self::Whiteout { .. } => {
                 vec!["rename the file, or leave it out with `exclude`".to_owned()]
             }
@@ -126,6 +148,10 @@ pub fn place(
     let mut replaced = Vec::new();
     for placement in placements {
         refuse_whiteouts(&placement.path)?;
+        refuse_long(&placement.path)?;
+        if let PlacementKind::Symlink(text) = &placement.kind {
+            within(&placement.path, "a link's text", text.len(), LONGEST_PATH)?;
+        }
         if let Some(one) = place_one(tree, part, placement, time)? {
             replaced.push(one);
         }
@@ -138,6 +164,18 @@ fn refuse_whiteouts(path: &ImagePath) -> Result<(), OverlayError> {
         Some(name) => Err(OverlayError::Whiteout { path: path.clone(), name: shown(name) }),
         None => Ok(()),
     }
+}
+
+fn refuse_long(path: &ImagePath) -> Result<(), OverlayError> {
+    within(path, "a path", path.as_bytes().len(), LONGEST_PATH)?;
+    path.components().try_for_each(|name| within(path, "a name", name.len(), LONGEST_NAME))
+}
+
+fn within(path: &ImagePath, what: &'static str, found: usize, limit: usize) -> Result<(), OverlayError> {
+    if found <= limit {
+        return Ok(());
+    }
+    Err(OverlayError::TooLong { path: format!("/{}", shown(path.as_bytes())), what, found, limit })
 }
 
 fn place_one(
@@ -160,6 +198,8 @@ fn place_one(
     let parents = Meta { mode: Mode::DIRECTORY, owner: Owner::ROOT, mtime: time };
     let (folder, real) = tree.make_directories(&parent, parents, part).map_err(parent_error)?;
     let real = real.join(name).expect("a component of a valid path");
+    // Links on the way may have made it longer.
+    refuse_long(&real)?;
     let below = tree.child(folder, name).map(|entry| (entry.node, entry.part));
     if let Some((id, _)) = below
         && tree.node(id).is_directory()
@@ -186,6 +226,7 @@ fn place_folder(tree: &mut Tree, part: Part, placement: &Placement, time: i64) -
     let resolved = tree.resolve(path, true).map_err(parent_error)?;
     let what = match resolved.node.map(|id| &tree.node(id).body) {
         None => {
+            refuse_long(&resolved.path)?;
             let meta = Meta { mode: placement.mode, owner: placement.owner, mtime: time };
             let id = tree.add(Node::directory(meta));
             return tree.insert(&resolved.path, id, part, None).map_err(parent_error);

@@ -19,6 +19,20 @@ pub enum InstallError {
         #[source]
         source: ImagePathError,
     },
+    /// A path or a link's text that Linux does not take, so that no runtime could unpack the image.
+    #[error("/{}: {package} has {what} of {found} bytes; a container runtime can unpack at most {limit}", shown(.path.as_bytes()))]
+    TooLong {
+        /// The path.
+        path: ImagePath,
+        /// The package.
+        package: PackageId,
+        /// `a path` or `a link's text`.
+        what: &'static str,
+        /// Its length in bytes.
+        found: usize,
+        /// The greatest length in bytes.
+        limit: usize,
+    },
     /// Something other than a folder is where a folder is needed.
     #[error("{path}: {needed_by} needs a folder here, and there is none")]
     NotAFolder {
@@ -201,6 +215,7 @@ impl Explain for InstallError {
     fn code(&self) -> &'static str {
         match self {
             Self::Path { .. } => "rootfs/path",
+            Self::TooLong { .. } => "rootfs/too-long",
             Self::NotAFolder { .. } => "rootfs/not-a-folder",
             Self::IsAFolder { .. } => "rootfs/is-a-folder",
             Self::Exists { .. } => "rootfs/exists",
@@ -257,7 +272,9 @@ impl Explain for InstallError {
                     second.name, first.name
                 ),
             ],
-            Self::ClashesWithOurs { package, .. } | Self::NoChecksum { package, .. } => {
+            Self::ClashesWithOurs { package, .. }
+            | Self::NoChecksum { package, .. }
+            | Self::TooLong { package, .. } => {
                 vec![format!(
                     "remove {} from `contents.packages`, or have it built anew without this file",
                     package.name

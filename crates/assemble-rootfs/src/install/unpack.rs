@@ -14,6 +14,10 @@ use crate::tree::{Body, Meta, Node, NodeId, PackageIndex};
 /// Files that the installation itself makes and that a package may bring with the same bytes, such as keys.
 const OWN_FILE_LIMIT: u64 = 64 << 20;
 
+/// The longest path, and the longest text of a link, that Linux takes: `PATH_MAX` without the final NUL. That no name
+/// in a path is too long was checked when the package was read.
+const LONGEST_PATH: usize = 4095;
+
 /// What came of the packages' entries.
 pub(super) struct Placed<'a> {
     /// For each package the entries that count, in archive order.
@@ -71,6 +75,10 @@ impl Unpacker<'_, '_> {
 
     /// Returns whether the entry is now in the tree, rather than what was there before.
     fn place(&mut self, entry: &Entry) -> Result<bool, InstallError> {
+        self.within(entry, "a path", entry.path.as_bytes().len())?;
+        if let EntryKind::Symlink(text) = &entry.kind {
+            self.within(entry, "a link's text", text.len())?;
+        }
         match &entry.kind {
             EntryKind::Directory => self.folder(entry).map(|()| true),
             EntryKind::File(blob) => self.leaf(entry, Body::File(blob.clone())),
@@ -82,6 +90,14 @@ impl Unpacker<'_, '_> {
             }
             EntryKind::HardLink { target, text } => self.hard_link(entry, target, text).map(|()| true),
         }
+    }
+
+    fn within(&self, entry: &Entry, what: &'static str, found: usize) -> Result<(), InstallError> {
+        if found <= LONGEST_PATH {
+            return Ok(());
+        }
+        let (path, package) = (entry.path.clone(), self.package().id());
+        Err(InstallError::TooLong { path, package, what, found, limit: LONGEST_PATH })
     }
 
     /// The first package that has a folder decides its mode, the last one its time. Set-id and sticky bits are lost.

@@ -502,3 +502,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_no_runtime_can_unpack_is_refused_and_shown_short() {
+    let path = |len: usize| {
+        let mut text = "d/".repeat(len / 2);
+        text.push('n');
+        text
+    };
+    let fine = [package("a", "1-r0", vec![folder(&path(4094), 0o755), link("l", &"t".repeat(4095))])];
+    assert!(run(&fine).is_ok());
+    for (bad, what) in [
+        (folder(&path(4096), 0o755), "a path of 4097 bytes"),
+        (link("l", &"t".repeat(4096)), "a link's text of 4096 bytes"),
+    ] {
+        let text = refused(&[package("a", "1-r0", vec![bad])]);
+        let want = format!(": a-1-r0 has {what}; a container runtime can unpack at most 4095\n");
+        assert!(text.starts_with("rootfs/too-long /") && text.contains(&want), "{text}");
+        assert!(text.chars().count() < 450, "{text}");
+    }
+}

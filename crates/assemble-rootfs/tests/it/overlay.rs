@@ -144,3 +144,33 @@ fn what_does_not_fit_is_refused_and_named() {
           rename the file, or leave it out with `exclude`
     "#]].assert_eq(&text);
 }
+
+#[test]
+fn what_no_runtime_can_unpack_is_refused_and_shown_short() {
+    let folder_of = |len: usize| vec!["d".repeat(9); len / 10].join("/");
+    let long = folder_of(2040);
+    let below = format!("d 0755 0:0 /{long}\nl /to -> /{long}");
+    let told = |one: Placement| place(&mut tree(&below), Part::Files, &[one], TIME).map(drop);
+    for fine in [
+        file(&"n".repeat(255), "x"),
+        file(&format!("{}/{}", folder_of(4080), "n".repeat(15)), "x"),
+        link("l", &"t".repeat(4095)),
+        folder(&format!("to/{}", folder_of(2000))),
+    ] {
+        assert_eq!(told(fine), Ok(()));
+    }
+    for (one, what) in [
+        (file(&format!("a/{}/b", "n".repeat(256)), "x"), "a name of 256 bytes"),
+        (folder(&"n".repeat(256)), "a name of 256 bytes"),
+        (file(&format!("{}/{}", folder_of(4080), "n".repeat(17)), "x"), "a path of 4097 bytes"),
+        (link("l", &"t".repeat(4096)), "a link's text of 4096 bytes"),
+        (file(&format!("to/{}/n", folder_of(2060)), "x"), "a path of 4101 bytes"),
+        (folder(&format!("to/{}", folder_of(2060))), "a path of 4099 bytes"),
+    ] {
+        let error = told(one).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(&format!(": {what}; a container runtime can unpack at most ")), "{text}");
+        assert!(text.chars().count() < 320, "{text}");
+        assert_eq!((error.code(), error.kind().exit_code()), ("overlay/too-long", 3));
+    }
+}
