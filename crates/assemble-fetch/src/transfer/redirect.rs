@@ -14,11 +14,10 @@ use crate::error::RedirectFault;
 pub(super) fn follow(first: &SafeUrl, from: &SafeUrl, target: &str) -> Result<SafeUrl, RedirectFault> {
     let mut url = from.expose().join(target.trim()).map_err(|_| RedirectFault::NoTarget)?;
     match url.scheme() {
-        "https" => {}
         "http" if first.expose().scheme() == "https" || from.expose().scheme() == "https" => {
             return Err(RedirectFault::Insecure);
         }
-        "http" => {}
+        "http" | "https" => {}
         _ => return Err(RedirectFault::NoTarget),
     }
     check_zone(first.expose(), &url)?;
