@@ -140,7 +140,14 @@ impl Explain for Error {
 
     fn hints(&self) -> Vec<String> {
         let mut hints = self.hints.clone();
-        hints.extend(self.cause.explain().hints());
+        // A layer cannot know why a file could not be read; what reads files does.
+        let inner = match self.cause.as_ref() {
+            Cause::Layer(assemble_layer::LayerError::Content { source, .. }) => {
+                assemble_fetch::FetchError::inside(source)
+            }
+            _ => None,
+        };
+        hints.extend(inner.map_or_else(|| self.cause.explain().hints(), Explain::hints));
         hints
     }
 

@@ -108,3 +108,16 @@ fn names_cannot_steer_the_terminal() {
         assert!(!text.contains('\u{202e}'), "{text:?}");
     }
 }
+
+#[test]
+fn files_of_the_kernel_are_not_packed_as_empty() {
+    let s = Sandbox::new().with_hello();
+    s.write("spec.yaml", "contents:\n  binary: hello\n  files: [{source: /proc/version, path: /v}]\n");
+    let ran = s.run(["build", "spec.yaml"]);
+    assert_eq!(ran.code, 9, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("more bytes than its size says") && ran.stderr.contains("cat "),
+        "{}",
+        ran.stderr
+    );
+}
