@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use assemble_apk::{Constraint, Operator, PackageId, Record};
+use assemble_apk::{Constraint, Operator, PackageId, Provide, Record};
 
 use crate::explain::shown;
 use crate::universe::{ruled, ruled_constraint};
@@ -70,13 +70,15 @@ impl fmt::Display for Violation {
 struct Holder<'a> {
     choice: Choice,
     record: &'a Record,
+    /// What it provides under this name, as listed.
+    provides: Vec<&'a Provide>,
 }
 
 impl Holder<'_> {
     /// By its own version if the name is its own; else by a version it provides the name in; and, as in apko, who provides
     /// it without a version counts with its own.
     fn meets(&self, bound: &Constraint) -> bool {
-        let mut provides = self.record.provides.iter().filter(|p| p.name == bound.name).map(ruled).peekable();
+        let mut provides = self.provides.iter().copied().map(ruled).peekable();
         if bound.operator == Operator::Any {
             return true;
         }
@@ -88,7 +90,7 @@ impl Holder<'_> {
     /// As [`Holder::meets`], but without a version nothing is said about bounds.
     fn is_excluded(&self, bound: &Constraint) -> bool {
         let own = self.record.name == bound.name && bound.satisfied_by(&self.record.version);
-        let mut provides = self.record.provides.iter().filter(|p| p.name == bound.name).map(ruled);
+        let mut provides = self.provides.iter().copied().map(ruled);
         own || provides.any(|p| match &p.version {
             Some(version) => bound.satisfied_by(version),
             None => bound.operator == Operator::Any,
@@ -104,22 +106,21 @@ pub fn check(world: &[Constraint], solution: &Solution, repositories: &[Reposito
     for &choice in &solution.packages {
         let repository = repositories.get(choice.repository);
         let record = repository.and_then(|r| r.index.records.get(choice.record));
-        chosen.extend(record.map(|record| Holder { choice, record }));
+        chosen.extend(record.map(|record| Holder { choice, record, provides: Vec::new() }));
     }
-    let mut names: BTreeMap<&str, Vec<&Holder<'_>>> = BTreeMap::new();
+    let mut names: BTreeMap<&str, Vec<Holder<'_>>> = BTreeMap::new();
     for holder in &chosen {
         let name = holder.record.name.as_str();
         let same = names.entry(name).or_default();
         if same.iter().any(|other| other.record.name.as_str() == name) {
             violations.push(Violation::Twice { choice: holder.choice, package: id(holder.record) });
         }
-        same.push(holder);
-        let mut provided: Vec<&str> = holder.record.provides.iter().map(|p| p.name.as_str()).collect();
-        provided.retain(|other| *other != name);
-        provided.sort_unstable();
-        provided.dedup();
-        for name in provided {
-            names.entry(name).or_default().push(holder);
+        let mut under: BTreeMap<&str, Vec<&Provide>> = BTreeMap::from([(name, Vec::new())]);
+        for provide in &holder.record.provides {
+            under.entry(provide.name.as_str()).or_default().push(provide);
+        }
+        for (name, provides) in under {
+            names.entry(name).or_default().push(Holder { provides, ..*holder });
         }
     }
     for constraint in world {
@@ -137,7 +138,7 @@ fn id(record: &Record) -> PackageId {
 }
 
 fn broken(
-    names: &BTreeMap<&str, Vec<&Holder<'_>>>,
+    names: &BTreeMap<&str, Vec<Holder<'_>>>,
     constraint: &Constraint,
     by: Option<&Holder<'_>>,
 ) -> Option<Violation> {

@@ -17,6 +17,7 @@
 mod check;
 mod error;
 mod explain;
+mod frame;
 mod pass;
 mod search;
 mod universe;

@@ -8,6 +8,7 @@ use assemble_apk::{Constraint, Operator, Version};
 
 use crate::error::{Chain, Unsolvable};
 use crate::explain;
+use crate::frame::{Frame, Rank};
 use crate::universe::{Id, Indifferent, Preference, Universe, ruled, ruled_constraint};
 
 /// Why a record is out of play.
@@ -32,11 +33,11 @@ enum Asker {
 
 /// What is being asked for, with everything about it that does not change during a resolution.
 #[derive(Debug, Clone)]
-struct Wish<'a> {
+pub(crate) struct Wish<'a> {
     /// As written.
-    constraint: &'a Constraint,
+    pub(crate) constraint: &'a Constraint,
     /// As written, for ordering.
-    text: Rc<str>,
+    pub(crate) text: Rc<str>,
     /// With the rule for shared libraries.
     bound: Cow<'a, Constraint>,
     /// Who fits, before exclusions and tags.
@@ -50,7 +51,12 @@ pub(crate) struct Pass<'u, 'a> {
     excluded: Vec<Option<Reason<'a>>>,
     /// Records not even automatic installation may bring.
     barred: Vec<bool>,
+    /// Records whose rivals are out already. What they are never changes, and one record is chosen again and again.
+    rivals_out: Vec<bool>,
     selected: HashMap<&'a str, Id>,
+    /// Names for which something changed that decides about wishes, oldest first. Who looked at all wishes once need
+    /// look again only at those named since.
+    changed: Vec<&'a str>,
     asked_by: Vec<Asker>,
     /// The world's entries as written, sorted.
     entries: Vec<Rc<str>>,
@@ -121,15 +127,6 @@ impl<'s> Existing<'s> {
     }
 }
 
-/// A package whose dependencies are being met.
-#[derive(Debug)]
-struct Frame<'a> {
-    id: Id,
-    open: Vec<Wish<'a>>,
-    /// Places in the list of what was chosen for this package itself.
-    chosen: Vec<usize>,
-}
-
 impl<'u, 'a> Pass<'u, 'a> {
     /// `tried` are the records that may not be chosen.
     pub(crate) fn new(universe: &'u Universe<'a>, tried: &[Id]) -> Self {
@@ -140,8 +137,17 @@ impl<'u, 'a> Pass<'u, 'a> {
             barred[*id as usize] = true;
         }
         let asked_by = vec![Asker::Nobody; universe.len()];
-        let (selected, wishes) = (HashMap::new(), HashMap::new());
-        Self { universe, excluded, barred, selected, asked_by, entries: Vec::new(), wishes }
+        Self {
+            universe,
+            excluded,
+            barred,
+            rivals_out: vec![false; universe.len()],
+            selected: HashMap::new(),
+            changed: Vec::new(),
+            asked_by,
+            entries: Vec::new(),
+            wishes: HashMap::new(),
+        }
     }
 
     /// The records in order of installation. `world` need not be sorted; exclusions in it hold for everything.
@@ -195,26 +201,22 @@ impl<'u, 'a> Pass<'u, 'a> {
 
     /// Chooses a record for every entry of the world, the one with the fewest candidates first.
     fn choose_entries(&mut self, entries: &[Wish<'a>]) -> Result<Vec<Id>, Unsolvable> {
-        let mut left: Vec<&Wish<'a>> = entries.iter().collect();
+        let mut left = Frame::new(0, entries.to_vec());
         let mut chosen = Vec::new();
-        while !left.is_empty() {
-            let mut fewest = (usize::MAX, 0);
-            for (i, wish) in left.iter().enumerate() {
+        loop {
+            for at in left.stale(&self.changed) {
+                let Some(wish) = left.wish(at) else { continue };
                 let pin = wish.constraint.pin.as_deref();
-                let count = self.playable(wish, pin, None).count();
-                if count == 0 {
-                    return Err(self.nothing_for(wish, pin, &[]));
-                }
-                if count < fewest.0 {
-                    fewest = (count, i);
+                match self.playable(wish, pin, None).count() {
+                    0 => return Err(self.nothing_for(wish, pin, &[])),
+                    count => left.rank(at, Rank::Open(count)),
                 }
             }
-            let wish = left.remove(fewest.1);
-            let id = self.best_for_entry(wish)?;
+            let Some(wish) = left.take_first() else { return Ok(chosen) };
+            let id = self.best_for_entry(&wish)?;
             chosen.push(id);
             self.exclude_rivals(id);
         }
-        Ok(chosen)
     }
 
     fn best_for_entry(&mut self, wish: &Wish<'a>) -> Result<Id, Unsolvable> {
@@ -263,7 +265,13 @@ impl<'u, 'a> Pass<'u, 'a> {
     }
 
     fn exclude(&mut self, id: Id, reason: Reason<'a>) {
-        self.excluded[id as usize].get_or_insert(reason);
+        let known = &mut self.excluded[id as usize];
+        if known.is_none() {
+            *known = Some(reason);
+            let record = self.universe.record(id);
+            self.changed.push(record.name.as_str());
+            self.changed.extend(record.provides.iter().map(|p| p.name.as_str()));
+        }
     }
 
     /// Takes out what these dependencies rule out: named conflicts, and holders of a bounded name outside the bound.
@@ -288,13 +296,16 @@ impl<'u, 'a> Pass<'u, 'a> {
     /// Takes out what cannot stand beside a chosen record because both provide the same thing. Two that provide it without
     /// a version may stay together.
     fn exclude_rivals(&mut self, chosen: Id) {
+        if std::mem::replace(&mut self.rivals_out[chosen as usize], true) {
+            return;
+        }
         for provide in &self.universe.record(chosen).provides {
             let name = &provide.name;
             for rival in self.universe.holders(name.as_str()) {
                 let record = self.universe.record(rival);
                 let virtual_too = || {
                     record.name != *name
-                        && record.provides.iter().filter(|p| p.name == *name).all(|p| p.version.is_none())
+                        && self.universe.provides(rival, name.as_str()).all(|p| p.version.is_none())
                 };
                 if rival != chosen && !(provide.version.is_none() && virtual_too()) {
                     self.exclude(rival, Reason::Provided { by: chosen, name: name.as_str() });
@@ -320,6 +331,7 @@ impl<'u, 'a> Pass<'u, 'a> {
             None => {}
         }
         self.selected.insert(record.name.as_str(), id);
+        self.changed.push(record.name.as_str());
         for provide in &record.provides {
             if let Some(&other) = self.selected.get(provide.name.as_str())
                 && other != id
@@ -328,6 +340,7 @@ impl<'u, 'a> Pass<'u, 'a> {
             }
             if provide.version.is_some() {
                 self.selected.insert(provide.name.as_str(), id);
+                self.changed.push(provide.name.as_str());
             }
         }
         Ok(())
@@ -404,6 +417,7 @@ impl<'u, 'a> Pass<'u, 'a> {
             if let Some(parent) = stack.last_mut() {
                 for at in done.chosen {
                     existing.learn(self.universe, at, list[at]);
+                    self.changed.push(self.universe.record(list[at]).name.as_str());
                 }
                 parent.chosen.push(list.len());
                 list.push(done.id);
@@ -415,8 +429,14 @@ impl<'u, 'a> Pass<'u, 'a> {
     fn enter(&mut self, id: Id) -> Frame<'a> {
         let record = self.universe.record(id);
         self.constrain(&record.depends, Some(id));
-        let open = record.depends.iter().filter(|c| !c.conflict).map(|c| self.wish(c)).collect();
-        Frame { id, open, chosen: Vec::new() }
+        let universe = self.universe;
+        // What it is or provides itself it needs of nobody.
+        let own = |c: &Constraint| {
+            universe.provides(id, c.name.as_str()).next().is_some()
+                || (record.name == c.name && ruled_constraint(c).satisfied_by(&record.version))
+        };
+        let open = record.depends.iter().filter(|c| !c.conflict && !own(c));
+        Frame::new(id, open.map(|c| self.wish(c)).collect())
     }
 
     /// The record for the dependency of the topmost package that has the fewest candidates; nothing if all are met.
@@ -427,53 +447,38 @@ impl<'u, 'a> Pass<'u, 'a> {
         existing: &Existing<'a>,
     ) -> Result<Option<Id>, Unsolvable> {
         let Some((frame, _)) = stack.split_last_mut() else { return Ok(None) };
-        let mut still = Vec::with_capacity(frame.open.len());
-        let mut fewest: Option<(usize, usize)> = None;
-        let mut failed = None;
-        for wish in std::mem::take(&mut frame.open) {
-            match self.is_met(&wish, frame.id) {
-                Ok(true) => continue,
-                Ok(false) => {}
+        for at in frame.stale(&self.changed) {
+            let Some(wish) = frame.wish(at) else { continue };
+            match self.rank(wish, pin, existing) {
+                Ok(rank) => frame.rank(at, rank),
                 Err(other) => {
-                    failed = Some((wish, Some(other)));
-                    break;
+                    let wish = wish.clone();
+                    return Err(match other {
+                        Some(other) => self.taken(&wish, other, stack),
+                        None => self.nothing_for(&wish, pin, stack),
+                    });
                 }
             }
-            let count = self.playable(&wish, pin, existing.get(wish.constraint.name.as_str())).count();
-            if count == 0 {
-                failed = Some((wish, None));
-                break;
-            }
-            let first = fewest.is_none_or(|(least, at): (usize, usize)| {
-                let other: &Wish<'a> = &still[at];
-                (count, &wish.text) < (least, &other.text)
-            });
-            if first {
-                fewest = Some((count, still.len()));
-            }
-            still.push(wish);
         }
-        if let Some((wish, other)) = failed {
-            return Err(match other {
-                Some(other) => self.taken(&wish, other, stack),
-                None => self.nothing_for(&wish, pin, stack),
-            });
-        }
-        let Some((_, at)) = fewest else { return Ok(None) };
-        let wish = still.remove(at);
-        frame.open = still;
+        let Some(wish) = frame.take_first() else { return Ok(None) };
         let installed = existing.get(wish.constraint.name.as_str());
         Ok(self.best(&wish, pin, None, installed, &Known(existing, self.universe)))
     }
 
-    /// Whether a dependency is met by the package itself or by what was selected; the selected record if that cannot meet it.
-    fn is_met(&self, wish: &Wish<'a>, package: Id) -> Result<bool, Id> {
-        let record = self.universe.record(package);
-        let (name, bound) = (&wish.constraint.name, &wish.bound);
-        let own = record.name == *name && bound.satisfied_by(&record.version);
-        if own || record.provides.iter().any(|p| p.name == *name) {
-            return Ok(true);
+    /// Where a wish stands; if nothing can grant it, the selected record that is in its way, if that is why.
+    fn rank(&self, wish: &Wish<'a>, pin: Option<&str>, existing: &Existing<'a>) -> Result<Rank, Option<Id>> {
+        if self.is_met(wish).map_err(Some)? {
+            return Ok(Rank::Met);
         }
+        match self.playable(wish, pin, existing.get(wish.constraint.name.as_str())).count() {
+            0 => Err(None),
+            count => Ok(Rank::Open(count)),
+        }
+    }
+
+    /// Whether a dependency is met by what was selected; the selected record if that cannot meet it.
+    fn is_met(&self, wish: &Wish<'a>) -> Result<bool, Id> {
+        let (name, bound) = (&wish.constraint.name, &wish.bound);
         let Some(&other) = self.selected.get(name.as_str()) else { return Ok(false) };
         let selected = self.universe.record(other);
         let exact = |version: &Version| {
@@ -483,7 +488,7 @@ impl<'u, 'a> Pass<'u, 'a> {
                 .is_some_and(|wanted| version.compare(wanted).is_some_and(std::cmp::Ordering::is_eq))
         };
         let provided = || {
-            let same = selected.provides.iter().filter(|p| p.name == *name);
+            let same = self.universe.provides(other, name.as_str());
             same.map(ruled).any(|p| p.version.as_ref().is_some_and(exact))
         };
         if bound.operator == Operator::Any || bound.satisfied_by(&selected.version) || provided() {
@@ -544,6 +549,6 @@ fn within(universe: &Universe<'_>, id: Id, bound: &Constraint) -> bool {
     if record.name == bound.name {
         return bound.satisfied_by(&record.version);
     }
-    let mut versions = record.provides.iter().filter(|p| p.name == bound.name).map(ruled);
+    let mut versions = universe.provides(id, bound.name.as_str()).map(ruled);
     versions.all(|p| p.version.as_ref().is_none_or(|version| bound.satisfied_by(version)))
 }

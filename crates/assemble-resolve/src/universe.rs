@@ -26,7 +26,12 @@ pub(crate) struct Universe<'a> {
     named: HashMap<&'a str, Vec<Id>>,
     providers: HashMap<&'a str, Vec<Id>>,
     install_if: HashMap<String, Vec<Id>>,
+    /// Of records that provide much: the places of their provides, by name, then as listed.
+    sorted: HashMap<Id, Vec<u32>>,
 }
+
+/// From how many provides on a record gets a table of its own.
+const MANY: usize = 32;
 
 /// What is preferred among several candidates, beside what they are.
 pub(crate) trait Preference {
@@ -70,7 +75,7 @@ impl<'a> Universe<'a> {
         // More records than numbers would need more memory than there is: an index is at most some hundred megabytes.
         entries.truncate(Id::MAX as usize);
         let (named, providers, install_if) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let mut universe = Self { entries, named, providers, install_if };
+        let mut universe = Self { entries, named, providers, install_if, sorted: HashMap::new() };
         universe.fill();
         universe
     }
@@ -88,6 +93,11 @@ impl<'a> Universe<'a> {
                         shared.push(name.as_str());
                     }
                 }
+            }
+            if record.provides.len() >= MANY {
+                let mut places: Vec<u32> = (0..).zip(&record.provides).map(|(place, _)| place).collect();
+                places.sort_by_key(|place| &record.provides[*place as usize].name);
+                self.sorted.insert(id, places);
             }
             for condition in &record.install_if {
                 let waiting = self.install_if.entry(condition.to_string()).or_default();
@@ -128,6 +138,27 @@ impl<'a> Universe<'a> {
         let named = self.named.get(name).map_or(&[][..], Vec::as_slice);
         let providers = self.providers.get(name).map_or(&[][..], Vec::as_slice);
         named.iter().chain(providers).copied()
+    }
+
+    /// What a record provides under this name, as listed. Quick, however much it provides.
+    pub(crate) fn provides<'n>(
+        &self,
+        id: Id,
+        name: &'n str,
+    ) -> impl Iterator<Item = &'a Provide> + use<'_, 'a, 'n> {
+        let all = &self.record(id).provides;
+        let (few, places) = match (all.len() >= MANY).then(|| self.sorted.get(&id)).flatten() {
+            None => (all.as_slice(), &[][..]),
+            Some(places) => {
+                let named = |place: &u32| all[*place as usize].name.as_str();
+                let from = places.partition_point(|place| named(place) < name);
+                let count = places[from..].partition_point(|place| named(place) == name);
+                (&[][..], &places[from..from + count])
+            }
+        };
+        few.iter()
+            .filter(move |p| p.name.as_str() == name)
+            .chain(places.iter().map(|place| &all[*place as usize]))
     }
 
     /// The names of all records; one may come more than once.
@@ -175,16 +206,16 @@ impl<'a> Universe<'a> {
         let kept = |r: &Record| preference.version_of(r.name.as_str()) == Some(&r.version);
         let kin =
             |r: &Record| !r.origin.is_empty() && preference.version_of_origin(&r.origin) == Some(&r.version);
-        let version_for = |r: &'a Record| {
+        let version_for = |id: Id, r: &'a Record| {
             if r.name.as_str() == name {
                 return Some(Cow::Borrowed(&r.version));
             }
-            r.provides.iter().find(|p| p.name.as_str() == name).and_then(|p| match ruled(p) {
+            self.provides(id, name).next().and_then(|p| match ruled(p) {
                 Cow::Borrowed(p) => p.version.as_ref().map(Cow::Borrowed),
                 Cow::Owned(p) => p.version.map(Cow::Owned),
             })
         };
-        let by_name = || match (version_for(left), version_for(right)) {
+        let by_name = || match (version_for(a, left), version_for(b, right)) {
             (Some(l), Some(r)) if l != r => newer_first(&l, &r),
             _ => Ordering::Equal,
         };

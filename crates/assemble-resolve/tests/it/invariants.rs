@@ -3,7 +3,7 @@
 use assemble_resolve::{check, solve};
 use proptest::prelude::*;
 
-use crate::support::{repository, world};
+use crate::support::{repository, solved, world};
 
 /// Small numbers make collisions, cycles and conflicts frequent.
 fn index() -> impl Strategy<Value = String> {
@@ -71,4 +71,31 @@ fn long_chains_do_not_need_a_deep_stack() {
     let (chain, error) = thread.unwrap().join().unwrap();
     assert_eq!(chain.unwrap(), n + 1);
     assert!(error.contains("more … ->") && error.len() < 400, "{error}");
+}
+
+#[test]
+fn wide_packages_cost_no_square() {
+    // Every dependency chooses the same package anew, since it needs nothing itself and so is never fixed as a holder.
+    let n = 40_000;
+    let names = |key: &str, end: &str| -> String { (0..n).map(|i| format!(" {key}:v{i:05}{end}")).collect() };
+    let wide = format!("good 1{}\nwide 1{}", names("d", ""), names("p", "=1"));
+    assert_eq!(solved("good", &[repository("r", &wide)]).unwrap(), "wide=1 good=1");
+    // The same with bounds, and with a package that is fixed since it needs something.
+    let bound = format!("good 1{}\nwide 1 d:leaf{}\nleaf 1", names("d", "=1"), names("p", "=1"));
+    assert_eq!(solved("good", &[repository("r", &bound)]).unwrap(), "leaf=1 wide=1 good=1");
+    // What provides everything itself, and a rival that provides it, too.
+    let own = format!("good 1{}{}\nwide 1{}", names("d", ""), names("p", ""), names("p", ""));
+    assert_eq!(solved("good wide", &[repository("r", &own)]).unwrap(), "good=1 wide=1");
+}
+
+#[test]
+fn many_packages_cost_no_square() {
+    // Each dependency fixes a name, and each package becomes an entry of the second resolution.
+    let n = 10_000;
+    let mut text: String = String::from("good 1");
+    text += &(0..n).map(|i| format!(" d:p{i}")).collect::<String>();
+    text += &(0..n).map(|i| format!("\np{i} 1 d:leaf")).collect::<String>();
+    text += "\nleaf 1";
+    let packages = solve(&world("good"), &[repository("r", &text)]).map(|s| s.packages.len());
+    assert_eq!(packages.unwrap(), n + 2);
 }
