@@ -121,7 +121,12 @@ impl Sources<'_> {
                 .map_err(|e| e.at(&input.span))?;
             let key =
                 PublicKey::parse(&input.name, &fetched.bytes).map_err(|e| Error::from(e).at(&input.span))?;
-            keyring.insert(key);
+            let (name, fingerprint) = (key.name().to_owned(), key.fingerprint());
+            if keyring.insert(key).is_some_and(|other| other.fingerprint() != fingerprint) {
+                self.observer.event(Event::Warning(format!(
+                    "two different keys are named {name}; signatures go by that name, and only the last one counts"
+                )));
+            }
         }
         Ok(keyring)
     }
