@@ -157,6 +157,12 @@ pub enum Unsolvable {
         /// By whom.
         required_by: Chain,
     },
+    /// Packages need each other in so many ways that one resolution does not end in reasonable time.
+    #[error("no package set was found within {choices} choices; the dependencies are tangled")]
+    Tangled {
+        /// How many choices were made.
+        choices: usize,
+    },
     /// The search was given up.
     #[error("no package set was found in {steps} attempts; the first one failed because {first}")]
     GivenUp {
@@ -207,6 +213,7 @@ impl Explain for Unsolvable {
             Self::NotAVersion { .. } => "resolve/not-a-version",
             Self::Conflict(_) => "resolve/conflict",
             Self::Unmet { .. } => "resolve/unmet",
+            Self::Tangled { .. } => "resolve/tangled",
             Self::GivenUp { .. } => "resolve/given-up",
         }
     }
@@ -234,6 +241,12 @@ impl Explain for Unsolvable {
                 ]
             }
             Self::Unmet { required_by, .. } => leave_out(&[required_by]),
+            Self::Tangled { .. } => {
+                vec![
+                    "name the packages that are wanted themselves in contents.packages, `name=version`"
+                        .into(),
+                ]
+            }
             Self::GivenUp { first, .. } => first.hints(),
         }
     }

@@ -44,6 +44,9 @@ pub(crate) struct Wish<'a> {
     candidates: Rc<[Id]>,
 }
 
+/// Choices after which one resolution is given up. Real distributions need some thousands. Counted, never timed.
+const MAX_CHOICES: usize = 1_000_000;
+
 /// State of one resolution.
 #[derive(Debug)]
 pub(crate) struct Pass<'u, 'a> {
@@ -51,6 +54,8 @@ pub(crate) struct Pass<'u, 'a> {
     excluded: Vec<Option<Reason<'a>>>,
     /// Records not even automatic installation may bring.
     barred: Vec<bool>,
+    /// Choices made so far; an index can be written so that they double with each level.
+    choices: usize,
     /// Records whose rivals are out already. What they are never changes, and one record is chosen again and again.
     rivals_out: Vec<bool>,
     selected: HashMap<&'a str, Id>,
@@ -141,6 +146,7 @@ impl<'u, 'a> Pass<'u, 'a> {
             universe,
             excluded,
             barred,
+            choices: 0,
             rivals_out: vec![false; universe.len()],
             selected: HashMap::new(),
             changed: Vec::new(),
@@ -398,6 +404,10 @@ impl<'u, 'a> Pass<'u, 'a> {
         let mut stack = vec![self.enter(package)];
         while !stack.is_empty() {
             if let Some(best) = self.next_choice(&mut stack, pin, existing)? {
+                self.choices += 1;
+                if self.choices > MAX_CHOICES {
+                    return Err(Unsolvable::Tangled { choices: MAX_CHOICES });
+                }
                 self.exclude_rivals(best);
                 let top = stack.len() - 1;
                 let parent = stack[top].id;

@@ -34,6 +34,7 @@ pub(crate) fn search(world: &[Constraint], repositories: &[Repository]) -> Resul
         steps += 1;
         match search.attempt(&without) {
             Attempt::Holds(solution) => return Ok(solution),
+            Attempt::Fails(error @ Unsolvable::Tangled { .. }) => return Err(error),
             Attempt::Fails(_) => {}
             Attempt::Breaks(violation) => search.branch(&violation, &without, &mut seen, &mut open),
         }

@@ -99,3 +99,20 @@ fn many_packages_cost_no_square() {
     let packages = solve(&world("good"), &[repository("r", &text)]).map(|s| s.packages.len());
     assert_eq!(packages.unwrap(), n + 2);
 }
+
+#[test]
+fn tangled_packages_end_after_a_counted_number_of_choices() {
+    // Each level is needed twice, by two names of one package, so the choices double with every level.
+    let depth = 60;
+    let mut text = String::from("good 1 d:a0 d:b0");
+    for level in 0..depth {
+        let next = level + 1;
+        text += &format!("\nq{level} 1 p:a{level} p:b{level} d:a{next} d:b{next}");
+    }
+    text += &format!("\nq{depth} 1 p:a{depth} p:b{depth}");
+    let error = solve(&world("good"), &[repository("r", &text)]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no package set was found within 1000000 choices; the dependencies are tangled"
+    );
+}
