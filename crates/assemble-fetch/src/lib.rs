@@ -45,8 +45,8 @@ pub use counters::Counters;
 pub use error::{FetchError, RedirectFault, TransferError};
 pub use fetcher::{ContentKey, ContentRequest, Credential, FetchOptions, Fetched, Fetcher};
 pub use http::{
-    GiveUp, Http, HttpError, HttpOptions, ProxySettings, RetryDecision, RetryPolicy, is_transient_status,
-    jitter_seed, retry_delay,
+    GiveUp, Http, HttpError, HttpOptions, ProxySettings, RetryDecision, RetryPolicy, is_this_machine,
+    is_transient_status, jitter_seed, may_lead_to, retry_delay,
 };
 pub use local::{LocalEntry, LocalKind, is_excluded, open_file, read_tree};
 pub use location::{Location, LocationError};

@@ -1,9 +1,8 @@
 //! Which addresses a registry may send us to, and what may go there.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
+use assemble_fetch::{is_this_machine, may_lead_to};
 use assemble_types::Digest;
-use url::{Host, Url};
+use url::Url;
 
 /// Why an address is not followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -66,14 +65,10 @@ fn check(registry: &Url, url: &Url, secure: bool) -> Result<(), AddressFault> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(AddressFault::UserInfo);
     }
-    let (Some(from), Some(to)) = (registry.host(), url.host()) else { return Err(AddressFault::Unreadable) };
-    if from == to {
-        return Ok(());
+    if url.host().is_none() || registry.host().is_none() {
+        return Err(AddressFault::Unreadable);
     }
-    match (zone(&from), zone(&to)) {
-        (_, Zone::Public) | (Zone::Loopback, Zone::Loopback) | (Zone::Private, Zone::Private) => Ok(()),
-        _ => Err(AddressFault::PrivateNetwork),
-    }
+    if may_lead_to(registry, url) { Ok(()) } else { Err(AddressFault::PrivateNetwork) }
 }
 
 /// Appends `digest=` and changes nothing else: upload states are signed.
@@ -89,58 +84,7 @@ pub(crate) fn with_digest(location: &Url, digest: &Digest) -> Url {
 
 /// Whether a registry's name (host, perhaps with a port) means this machine.
 pub(crate) fn is_loopback_name(registry: &str) -> bool {
-    Url::parse(&format!("http://{registry}/"))
-        .ok()
-        .and_then(|url| url.host().map(|host| zone(&host) == Zone::Loopback))
-        .unwrap_or(false)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Zone {
-    Public,
-    Loopback,
-    Private,
-    /// Link-local, unspecified, shared or multicast: never a place to be sent to.
-    Odd,
-}
-
-fn zone(host: &Host<&str>) -> Zone {
-    match host {
-        Host::Domain(name) => {
-            let name = name.trim_end_matches('.').to_ascii_lowercase();
-            if name == "localhost" || name.ends_with(".localhost") { Zone::Loopback } else { Zone::Public }
-        }
-        Host::Ipv4(ip) => zone_v4(*ip),
-        Host::Ipv6(ip) => zone_v6(*ip),
-    }
-}
-
-fn zone_v4(ip: Ipv4Addr) -> Zone {
-    let [a, b, ..] = ip.octets();
-    if ip.is_loopback() {
-        Zone::Loopback
-    } else if ip.is_private() {
-        Zone::Private
-    } else if ip.is_link_local() || a == 0 || a >= 224 || (a == 100 && (64..128).contains(&b)) {
-        Zone::Odd
-    } else {
-        Zone::Public
-    }
-}
-
-fn zone_v6(ip: Ipv6Addr) -> Zone {
-    if let IpAddr::V4(v4) = IpAddr::V6(ip).to_canonical() {
-        return zone_v4(v4);
-    }
-    if ip.is_loopback() {
-        Zone::Loopback
-    } else if ip.is_unique_local() {
-        Zone::Private
-    } else if ip.is_unicast_link_local() || ip.is_unspecified() || ip.is_multicast() {
-        Zone::Odd
-    } else {
-        Zone::Public
-    }
+    Url::parse(&format!("http://{registry}/")).is_ok_and(|url| is_this_machine(&url))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod error;
 mod retry;
+mod zone;
 
 use std::fmt;
 use std::future::Future;
@@ -19,6 +20,7 @@ use tokio::runtime::{Builder, Runtime};
 
 pub use error::HttpError;
 pub use retry::{GiveUp, RetryDecision, RetryPolicy, is_transient_status, jitter_seed, retry_delay};
+pub use zone::{is_this_machine, may_lead_to};
 
 /// A CA file larger than this is not one; Mozilla's whole list has a quarter of a megabyte.
 const CA_FILE_LIMIT: u64 = 16 << 20;

@@ -1,11 +1,10 @@
 //! Which addresses a server may send us to, and what goes there.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use assemble_types::SafeUrl;
-use url::{Host, Url};
+use url::Url;
 
 use crate::error::RedirectFault;
+use crate::http::may_lead_to;
 
 /// Resolves a `Location` that answered a request to `from`, which began as one to `first`.
 ///
@@ -20,7 +19,13 @@ pub(super) fn follow(first: &SafeUrl, from: &SafeUrl, target: &str) -> Result<Sa
         "http" | "https" => {}
         _ => return Err(RedirectFault::NoTarget),
     }
-    check_zone(first.expose(), &url)?;
+    if !may_lead_to(first.expose(), &url) {
+        return Err(if url.host().is_some() {
+            RedirectFault::PrivateNetwork
+        } else {
+            RedirectFault::NoTarget
+        });
+    }
     url.set_fragment(None);
     let (user, password) = if may_know(first.expose(), &url) {
         (first.expose().username(), first.expose().password())
@@ -39,66 +44,6 @@ pub(super) fn may_know(first: &Url, url: &Url) -> bool {
     let same_port = first.port_or_known_default() == url.port_or_known_default();
     let secured = url.scheme() == "https" && first.port().is_none() && url.port().is_none();
     same_host && ((first.scheme() == url.scheme() && same_port) || secured)
-}
-
-/// A server elsewhere must not make us ask what only this machine or its network can reach.
-fn check_zone(first: &Url, url: &Url) -> Result<(), RedirectFault> {
-    let (Some(from), Some(to)) = (first.host(), url.host()) else { return Err(RedirectFault::NoTarget) };
-    if from == to {
-        return Ok(());
-    }
-    match (zone(&from), zone(&to)) {
-        (_, Zone::Public) | (Zone::Loopback, Zone::Loopback) | (Zone::Private, Zone::Private) => Ok(()),
-        _ => Err(RedirectFault::PrivateNetwork),
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Zone {
-    Public,
-    Loopback,
-    Private,
-    /// Link-local, unspecified, shared or multicast: never a place to be sent to.
-    Odd,
-}
-
-fn zone(host: &Host<&str>) -> Zone {
-    match host {
-        Host::Domain(name) => {
-            let name = name.trim_end_matches('.').to_ascii_lowercase();
-            if name == "localhost" || name.ends_with(".localhost") { Zone::Loopback } else { Zone::Public }
-        }
-        Host::Ipv4(ip) => zone_v4(*ip),
-        Host::Ipv6(ip) => zone_v6(*ip),
-    }
-}
-
-fn zone_v4(ip: Ipv4Addr) -> Zone {
-    let [a, b, ..] = ip.octets();
-    if ip.is_loopback() {
-        Zone::Loopback
-    } else if ip.is_private() {
-        Zone::Private
-    } else if ip.is_link_local() || a == 0 || a >= 224 || (a == 100 && (64..128).contains(&b)) {
-        Zone::Odd
-    } else {
-        Zone::Public
-    }
-}
-
-fn zone_v6(ip: Ipv6Addr) -> Zone {
-    if let IpAddr::V4(v4) = IpAddr::V6(ip).to_canonical() {
-        return zone_v4(v4);
-    }
-    if ip.is_loopback() {
-        Zone::Loopback
-    } else if ip.is_unique_local() {
-        Zone::Private
-    } else if ip.is_unicast_link_local() || ip.is_unspecified() || ip.is_multicast() {
-        Zone::Odd
-    } else {
-        Zone::Public
-    }
 }
 
 #[cfg(test)]
