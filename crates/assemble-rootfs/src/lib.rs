@@ -10,6 +10,7 @@
 //! Whether the image starts can only be told of the whole, so [`check_start`] looks at the merged tree, by the rules of
 //! the runtime, the kernel and the dynamic loaders, and only reports what is certain.
 
+mod apko_config;
 mod base;
 mod install;
 mod overlay;
@@ -17,11 +18,12 @@ mod shown;
 mod start;
 mod tree;
 
-pub use base::{AdditionalCertificate, BaseError, BaseOptions, BaseReport, place_base};
-pub use install::{
-    ApkoAccounts, ApkoConfig, ApkoContents, ApkoEntrypoint, InstallError, InstallInput, InstallReport,
-    Installed, ScriptNotRun, install,
+pub use apko_config::{
+    ApkoAccounts, ApkoBaseImage, ApkoCertificates, ApkoConfig, ApkoContents, ApkoEntrypoint, ApkoGroup,
+    ApkoLayering, ApkoNamed, ApkoPath, ApkoUser,
 };
+pub use base::{AdditionalCertificate, BaseError, BaseOptions, BaseReport, place_base};
+pub use install::{InstallError, InstallInput, InstallReport, Installed, ScriptNotRun, install};
 pub use overlay::{OverlayError, Placement, PlacementKind, Replaced, place};
 pub use start::{
     ElfError, ElfIdentity, FolderSource, Language, LibraryFault, Searched, ShebangFault, StartProblem,

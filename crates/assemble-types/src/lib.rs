@@ -11,6 +11,7 @@
 mod blob;
 mod digest;
 mod explain;
+pub mod go_json;
 mod image_path;
 mod meta;
 mod observer;

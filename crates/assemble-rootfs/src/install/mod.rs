@@ -28,10 +28,10 @@ mod ustar;
 use assemble_apk::Package;
 use assemble_types::{Arch, Timestamp};
 
-pub use config::{ApkoAccounts, ApkoConfig, ApkoContents, ApkoEntrypoint};
 pub use error::InstallError;
 pub use report::{InstallReport, ScriptNotRun};
 
+use crate::apko_config::ApkoConfig;
 use crate::tree::{PackageIndex, Tree};
 use root::Root;
 

@@ -385,7 +385,7 @@ fn accounts_come_from_the_packaged_file() {
     let passwd = "app:x:1000:1000::/home/app:/bin/sh\nx:x:7:7::/etc:/bin/sh\n";
     let packages = [package("a", "1-r0", vec![file("etc/passwd", passwd)])];
     let mut asked = input(&packages);
-    asked.config.accounts = ApkoAccounts { run_as: "app".into() };
+    asked.config.accounts = ApkoAccounts { run_as: "app".into(), ..ApkoAccounts::default() };
     let installed = install(&asked).unwrap();
     assert_eq!(installed.run_as.as_deref(), Some("1000"));
     assert!(text(&installed, "etc/apko.json").contains("\"accounts\":{\"run-as\":\"1000\"}"));
