@@ -24,6 +24,7 @@ mod check;
 mod diagnostic;
 mod foreign;
 mod init;
+pub mod lock;
 mod model;
 mod node;
 mod parse;

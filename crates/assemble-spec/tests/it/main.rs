@@ -6,13 +6,16 @@
     clippy::needless_pass_by_value,
     clippy::format_push_string,
     clippy::format_collect,
-    clippy::unwrap_used
+    clippy::unwrap_used,
+    clippy::print_stderr
 )]
 
 mod accepted;
+mod apko_lock;
 mod folders;
 mod foreign;
 mod hostile;
+mod lock;
 mod mistakes;
 
 use expect_test::Expect;
