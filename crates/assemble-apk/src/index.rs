@@ -64,9 +64,10 @@ pub struct Index {
 }
 
 /// Whether an unsigned or foreign-signed index is accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Trust {
     /// A signature by a key of the keyring is needed.
+    #[default]
     Required,
     /// The signature may be missing, unknown or wrong. [`Index::signed_by`] tells what came of it.
     AllowUntrusted,

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use assemble::{Built, BuiltImage, CODEC, Cause, Error, Inspection, Published, VerifyReport};
+use assemble::{Built, BuiltImage, BuiltLayer, CODEC, Cause, Error, Inspection, Published, VerifyReport};
 use assemble_types::{Explain as _, SourceSpan};
 use serde_json::{Map, Value, json};
 
@@ -86,11 +86,11 @@ fn image(built: &BuiltImage) -> Value {
     let layers: Vec<Value> = built
         .layers
         .iter()
-        .map(|(part, layer)| {
+        .map(|BuiltLayer { name, layer }| {
             json!({
                 "digest": layer.digest, "diff_id": layer.diff_id, "size": layer.size,
                 "uncompressed_size": layer.uncompressed_size, "media_type": assemble::LAYER_MEDIA_TYPE,
-                "part": assemble::part_name(*part),
+                "part": name,
             })
         })
         .collect();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use assemble::{
     BuildOptions, Created, Credential, CredentialSources, Env, FetchOptions, Fetcher, Http, HttpOptions,
-    Load, PlainHttp, Reference, Registry, RegistryOptions, Result, StartCheck, Trust,
+    Load, Mode, PlainHttp, Reference, Registry, RegistryOptions, Result, StartCheck, Trust,
 };
 use assemble_types::Observer;
 
@@ -33,6 +33,8 @@ pub(crate) fn default_threads() -> NonZeroUsize {
 /// What the arguments say about a build.
 pub(crate) fn build_options(input: &InputArgs, tags: &[String]) -> Result<BuildOptions> {
     Ok(BuildOptions {
+        mode: Mode::Assemble,
+        build_date: None,
         platforms: input.platform.clone(),
         tags: tags.iter().map(|tag| Reference::parse(tag).map_err(Into::into)).collect::<Result<_>>()?,
         created: match input.created {

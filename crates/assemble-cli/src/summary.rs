@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use assemble::{Built, BuiltImage, Published};
+use assemble::{Built, BuiltImage, BuiltLayer, Published};
 
 /// Bytes for people.
 pub(crate) fn size(bytes: u64) -> String {
@@ -72,20 +72,16 @@ fn platform(out: &mut String, built: &BuiltImage) {
     row(out, "platform", &built.platform.to_string());
     row(out, "manifest", &image.manifest_digest().to_string());
     row(out, "image ID", &format!("{} (what docker lists)", image.config_digest()));
-    let packed: u64 = built.layers.iter().map(|(_, layer)| layer.size).sum();
-    let unpacked: u64 = built.layers.iter().map(|(_, layer)| layer.uncompressed_size).sum();
+    let packed: u64 = built.layers.iter().map(|built| built.layer.size).sum();
+    let unpacked: u64 = built.layers.iter().map(|built| built.layer.uncompressed_size).sum();
     row(out, "size", &format!("{} packed, {} unpacked", size(packed), size(unpacked)));
-    for (part, layer) in &built.layers {
-        row(
-            out,
-            "layer",
-            &format!("{} {} ({})", layer.digest.short(), size(layer.size), assemble::part_name(*part)),
-        );
+    for BuiltLayer { name, layer } in &built.layers {
+        row(out, "layer", &format!("{} {} ({name})", layer.digest.short(), size(layer.size)));
     }
     if !built.contents.packages.is_empty() {
         row(out, "packages", &built.contents.packages.len().to_string());
     }
-    row(out, "user", &built.start.user);
+    row(out, "user", built.start.user.as_deref().unwrap_or("root (none is set)"));
     let start: Vec<&str> =
         built.start.entrypoint.iter().chain(&built.start.cmd).map(String::as_str).collect();
     let shown =

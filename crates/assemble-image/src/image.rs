@@ -154,6 +154,11 @@ impl Image {
         &self.options
     }
 
+    /// When it counts as created.
+    pub fn created(&self) -> Timestamp {
+        self.options.created
+    }
+
     /// What an index or a layout says of it, platform included.
     pub fn descriptor(&self) -> Descriptor {
         Descriptor {

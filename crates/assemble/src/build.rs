@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 
 use assemble_fetch::{Counters, Fetcher};
 use assemble_image::{Image, ImageIndex};
-use assemble_layer::Layer;
-use assemble_rootfs::{Part, Tree};
+use assemble_rootfs::Tree;
 use assemble_types::{Event, Observer, Platform, Timestamp};
 
+use crate::choose::{self, Selection};
 use crate::contents::{self, Contents};
+use crate::documents;
 use crate::error::{Doing, Result};
 use crate::image_set::ImageSet;
-use crate::layers;
+use crate::layers::{self, BuiltLayer};
 use crate::plan::{BuildOptions, Plan};
-use crate::sources::{Indexes, Sources};
+use crate::sources::Sources;
 use crate::spec_file::SpecFile;
 use crate::start::{self, StartReport};
 
@@ -37,8 +38,8 @@ pub struct BuiltImage {
     pub platform: Platform,
     /// Manifest and configuration.
     pub image: Image,
-    /// Layers, lowest first, with the part that each is.
-    pub layers: Vec<(Part, Layer)>,
+    /// Layers, lowest first.
+    pub layers: Vec<BuiltLayer>,
     /// What the image holds, where it came from, and what is worth saying of it.
     pub contents: ContentsReport,
     /// How it starts.
@@ -110,62 +111,61 @@ pub struct Built {
 pub fn build(file: &SpecFile, options: &BuildOptions, env: &Env) -> Result<Built> {
     let mut watch = Stopwatch::default();
     let plan = watch.time("plan", || Plan::lower(file, options))?;
-    let mut images = Vec::new();
-    for &platform in &plan.platforms {
-        images.push(
-            build_image(&plan, platform, options, env, &mut watch)
-                .doing(|| format!("building for {platform}"))?,
-        );
-    }
-    let created = images.iter().map(|built| built.image.options().created).max().unwrap_or_default();
-    let index = (images.len() > 1).then(|| {
-        ImageIndex::new(images.iter().map(|built| built.image.clone()).collect(), &plan.spec().annotations)
-    });
+    let images = images(&plan, env, &mut watch)?;
+    let index = documents::index(&plan, &images);
+    let created = images.iter().map(|built| built.image.created()).max().unwrap_or_default();
     let set = ImageSet::of(&images, index.as_ref());
     let Plan { names, .. } = plan;
     let cache = env.fetcher.counters();
     Ok(Built { name: file.name.clone(), names, images, index, set, created, timings: watch.laps, cache })
 }
 
-fn build_image(
-    plan: &Plan<'_>,
-    platform: Platform,
-    options: &BuildOptions,
-    env: &Env,
-    watch: &mut Stopwatch,
-) -> Result<BuiltImage> {
+/// One image a platform. The platforms choose their packages together; from there on each goes its own way.
+fn images(plan: &Plan<'_>, env: &Env, watch: &mut Stopwatch) -> Result<Vec<BuiltImage>> {
     let sources = Sources {
         fetcher: &env.fetcher,
         observer: env.observer.as_ref(),
-        trust: options.trust,
+        trust: plan.trust,
         threads: env.threads,
     };
-    let mut packages = Vec::new();
-    let mut solution = None;
-    let mut indexes = Indexes::default();
-    if !plan.world.is_empty() {
-        indexes = watch
-            .time("index", || sources.indexes(&plan.build_repositories, &plan.keyring, platform.arch))?;
-        let solved = watch
-            .time("resolve", || assemble_resolve::solve(&plan.world, &indexes.repositories))
-            .doing(|| format!("choosing packages for {platform}"))?;
-        packages = watch.time("fetch", || {
-            sources.packages(&solved, &indexes.repositories, &plan.build_repositories, platform.arch)
-        })?;
-        solution = Some(solved);
+    let selections = if plan.installs() {
+        choose::packages(plan, &sources, watch)?
+    } else {
+        plan.platforms.iter().map(|_| Selection::default()).collect()
+    };
+    let mut images = Vec::new();
+    for (&platform, selection) in plan.platforms.iter().zip(&selections) {
+        images.push(
+            image(plan, platform, selection, &sources, env, watch)
+                .doing(|| format!("building for {platform}"))?,
+        );
     }
-    let Contents { tree, mut report, installed } = watch
-        .time("rootfs", || contents::assemble(plan, platform, solution.as_ref(), &packages, &indexes))?;
+    Ok(images)
+}
+
+/// packages -> tree -> layers -> documents.
+fn image(
+    plan: &Plan<'_>,
+    platform: Platform,
+    selection: &Selection,
+    sources: &Sources<'_>,
+    env: &Env,
+    watch: &mut Stopwatch,
+) -> Result<BuiltImage> {
+    let observer = env.observer.as_ref();
+    let packages = match selection.packages.as_slice() {
+        [] => Vec::new(),
+        wanted => watch.time("fetch", || sources.packages(wanted, platform.arch))?,
+    };
+    let Contents { tree, report, installed } =
+        watch.time("rootfs", || contents::assemble(plan, platform, selection, &packages))?;
     for warning in &report.scripts_not_run {
-        env.observer.event(Event::Note(warning.clone()));
+        observer.event(Event::Note(warning.clone()));
     }
-    report.builtin_keys = indexes.builtin_keys_used;
-    report.untrusted = indexes.untrusted;
-    let start = watch.time("start check", || {
-        start::check(plan, &tree, platform, options.start_check, env.observer.as_ref())
-    })?;
+    let start =
+        watch.time("start check", || start::check(plan, &tree, platform, installed.as_ref(), observer))?;
     let layers = watch.time("layers", || layers::pack(&tree, env))?;
-    let image = layers::image(plan, platform, &layers, &start, installed.as_ref());
+    let image = documents::image(plan, platform, &layers, &start, installed.as_ref());
     Ok(BuiltImage { platform, image, layers, contents: report, start, tree })
 }
 

@@ -1,16 +1,14 @@
 //! Puts one platform's tree together: packages, base files, the spec's files, the binary, in this order.
 
 use assemble_apk::Package;
-use assemble_resolve::Solution;
-use assemble_rootfs::{
-    ApkoConfig, InstallInput, Installed, Part, Replaced, Tree, install, place, place_base,
-};
+use assemble_rootfs::{InstallInput, Installed, Part, Replaced, Tree, install, place, place_base};
 use assemble_types::{Platform, Timestamp};
 
+use crate::apko_config;
 use crate::build::{ContentsReport, PackageSummary};
+use crate::choose::Selection;
 use crate::error::{Doing, Result};
 use crate::plan::{Plan, repository_line};
-use crate::sources::Indexes;
 
 /// A finished tree.
 #[derive(Debug)]
@@ -25,21 +23,26 @@ pub(crate) struct Contents {
 pub(crate) struct InstalledFacts {
     /// The newest build time of a package, or `SOURCE_DATE_EPOCH`.
     pub(crate) created: Timestamp,
+    /// Whom the image runs as, in apko's words: a known user's number, anything else as it was written.
+    pub(crate) run_as: Option<String>,
 }
 
 pub(crate) fn assemble(
     plan: &Plan<'_>,
     platform: Platform,
-    solution: Option<&Solution>,
+    selection: &Selection,
     packages: &[Package],
-    indexes: &Indexes,
 ) -> Result<Contents> {
-    let mut report =
-        ContentsReport { packages: packages.iter().map(summary).collect(), ..ContentsReport::default() };
+    let mut report = ContentsReport {
+        packages: packages.iter().map(summary).collect(),
+        builtin_keys: selection.builtin_keys.clone(),
+        untrusted: selection.untrusted.clone(),
+        ..ContentsReport::default()
+    };
     let mut tree = Tree::new();
     let mut installed = None;
-    if let Some(solution) = solution {
-        let done = install_packages(plan, platform, solution, packages, indexes)?;
+    if plan.installs() {
+        let done = install_packages(plan, platform, selection, packages)?;
         for script in done.report.scripts_not_run.iter().filter(|s| !s.reproduced) {
             report.scripts_not_run.push(format!(
                 "{}: not run: {}",
@@ -47,7 +50,7 @@ pub(crate) fn assemble(
                 script.scripts.join(", ")
             ));
         }
-        installed = Some(InstalledFacts { created: done.build_date_epoch });
+        installed = Some(InstalledFacts { created: done.build_date_epoch, run_as: done.run_as });
         tree = done.tree;
     }
     let time = plan.own_time();
@@ -72,61 +75,25 @@ pub(crate) fn assemble(
 fn install_packages(
     plan: &Plan<'_>,
     platform: Platform,
-    solution: &Solution,
+    selection: &Selection,
     packages: &[Package],
-    indexes: &Indexes,
 ) -> Result<Installed> {
-    let world: Vec<String> = solution.locked.iter().map(ToString::to_string).collect();
     let input = InstallInput {
         arch: platform.arch,
         packages,
+        world: selection.locked.clone(),
         build_repositories: plan
             .build_repositories
             .iter()
             .map(|r| repository_line(r.pin.as_deref(), &r.text))
             .collect(),
         repositories: plan.runtime_repositories.clone(),
-        keys: indexes.keys.clone(),
-        config: apko_config(plan, platform, &world),
-        world,
-        source_date_epoch: plan.fixed_time,
+        keys: selection.keys.clone(),
+        config: apko_config::locked(plan.spec(), platform, &selection.locked),
+        source_date_epoch: plan.times.fixed,
+        build_date: plan.times.no_earlier,
     };
     install(&input).doing(|| format!("installing {} packages for {platform}", packages.len()))
-}
-
-/// What apko would write into `/etc/apko.json` for the same packages.
-fn apko_config(plan: &Plan<'_>, platform: Platform, world: &[String]) -> ApkoConfig {
-    let spec = plan.spec();
-    let lines = |sources: &[assemble_spec::Located<assemble_spec::RepositorySource>]| {
-        let mut lines: Vec<String> =
-            sources.iter().map(|s| repository_line(s.value.pin.as_deref(), &s.value.location)).collect();
-        lines.sort();
-        lines.dedup();
-        lines
-    };
-    let mut keyring: Vec<String> = spec.keyring.iter().map(|key| key.value.clone()).collect();
-    keyring.sort();
-    keyring.dedup();
-    let mut config = ApkoConfig {
-        archs: vec![platform.arch.oci_with_variant()],
-        environment: spec.environment.clone(),
-        annotations: spec.annotations.clone(),
-        cmd: spec.apko.cmd.clone().unwrap_or_default(),
-        stop_signal: spec.stop_signal.clone().unwrap_or_default(),
-        work_dir: spec.work_dir.clone().unwrap_or_default(),
-        volumes: spec.volumes.clone(),
-        ..ApkoConfig::default()
-    };
-    config.contents.build_repositories = lines(&spec.build_repositories);
-    config.contents.runtime_repositories = lines(&spec.runtime_repositories);
-    config.contents.repositories = lines(&spec.repositories);
-    config.contents.keyring = keyring;
-    config.contents.packages = world.to_vec();
-    config.entrypoint.kind = spec.apko.entrypoint_type.clone().unwrap_or_default();
-    config.entrypoint.command = spec.apko.entrypoint_command.clone().unwrap_or_default();
-    config.entrypoint.shell_fragment = spec.apko.entrypoint_shell_fragment.clone().unwrap_or_default();
-    config.accounts.run_as = spec.run_as.as_ref().map(|r| r.value.clone()).unwrap_or_default();
-    config
 }
 
 fn summary(package: &Package) -> PackageSummary {

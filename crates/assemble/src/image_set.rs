@@ -101,7 +101,7 @@ impl ImageSet {
         let mut manifests = Vec::new();
         for built in images {
             blobs.insert(built.image.config_digest(), Blob::from_bytes(built.image.config()));
-            blobs.extend(built.layers.iter().map(|(_, layer)| (layer.digest, layer.blob.clone())));
+            blobs.extend(built.layers.iter().map(|built| (built.layer.digest, built.layer.blob.clone())));
             manifests.push(StoredManifest {
                 digest: built.image.manifest_digest(),
                 media_type: built.image.descriptor().media_type,

@@ -8,10 +8,13 @@
 //! into what each stage takes before the first stage runs, so no stage knows YAML, and a change of the spec's format
 //! touches the spec and the plan.
 
+mod apko_config;
 mod build;
 mod check;
+mod choose;
 mod contents;
 mod docker_archive;
+mod documents;
 mod error;
 mod faults;
 mod image_set;
@@ -47,9 +50,9 @@ pub use error::{Cause, Error, OwnError, Result};
 pub use image_set::{ImageSet, ListedBlob, StoredManifest};
 pub use init::init;
 pub use inspect::{InspectedFile, InspectedLayer, Inspection, OpenedImage};
-pub use layers::part_name;
+pub use layers::BuiltLayer;
 pub use output::Output;
-pub use plan::{BuildOptions, DEFAULT_USER, StartCheck};
+pub use plan::{BuildOptions, DEFAULT_USER, Mode, StartCheck};
 pub use publish::{
     Load, PublishOptions, Published, own_program_error, publish, push, stdin_error, stdout_error,
     usage_error, write_file,

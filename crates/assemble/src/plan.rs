@@ -9,14 +9,14 @@ use assemble_image::Reference;
 use assemble_rootfs::{
     AdditionalCertificate, BaseOptions, ElfIdentity, Placement, PlacementKind, elf_platform,
 };
-use assemble_spec::{Binary, BinarySources, CertificateSource, FileMapping, Located, Spec};
-use assemble_types::{Arch, ImagePath, Mode, Owner, Platform, SourceSpan, Timestamp};
+use assemble_spec::{Binary, BinarySources, CertificateSource, FileMapping, Located, RepositorySource, Spec};
+use assemble_types::{Arch, ImagePath, Mode as FileMode, Owner, Platform, SourceSpan, Timestamp};
 
 use crate::error::{Doing, Error, OwnError, Result};
 use crate::faults;
 use crate::sources::{KeyInput, RepositoryInput};
 use crate::spec_file::SpecFile;
-use crate::time::{Created, commit_time, source_date_epoch};
+use crate::time::{Created, Times};
 
 /// The user of every image that does not ask for another.
 pub const DEFAULT_USER: Owner = Owner { uid: 65532, gid: 65532 };
@@ -39,9 +39,22 @@ pub enum StartCheck {
     Off,
 }
 
+/// Whose rules a build follows. Trees and layers are made by the same code; what differs is who chooses, what is added
+/// where the spec is silent, and how the image's documents are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Ours: base files, an unprivileged user, the start check, a package set that holds.
+    #[default]
+    Assemble,
+    /// apko's, to the byte: its choice of packages, nothing that the spec does not say, its documents.
+    Apko,
+}
+
 /// What a user can say about a build beside the spec.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct BuildOptions {
+    /// Whose rules it follows.
+    pub mode: Mode,
     /// Platforms to build for instead of the spec's.
     pub platforms: Vec<Platform>,
     /// Names of the image; none means `<spec name>:latest`.
@@ -50,6 +63,8 @@ pub struct BuildOptions {
     pub created: Created,
     /// The value of `SOURCE_DATE_EPOCH`.
     pub source_date_epoch: Option<String>,
+    /// No image says it was made before this, unless `SOURCE_DATE_EPOCH` does.
+    pub build_date: Option<Timestamp>,
     /// What is done about an image that cannot start.
     pub start_check: StartCheck,
     /// Whether an index without a valid signature is taken.
@@ -59,12 +74,14 @@ pub struct BuildOptions {
 /// Everything that a build needs, decided: no stage looks at the spec again.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
+    pub(crate) mode: Mode,
     pub(crate) file: &'a SpecFile,
     pub(crate) platforms: Vec<Platform>,
     /// Names of the image, at least one.
     pub(crate) names: Vec<Reference>,
-    /// `SOURCE_DATE_EPOCH` or the commit's time, if either was given.
-    pub(crate) fixed_time: Option<Timestamp>,
+    pub(crate) times: Times,
+    pub(crate) start_check: StartCheck,
+    pub(crate) trust: Trust,
     pub(crate) world: Vec<Constraint>,
     pub(crate) build_repositories: Vec<RepositoryInput>,
     /// What `/etc/apk/repositories` of the image holds.
@@ -77,41 +94,21 @@ impl<'a> Plan<'a> {
     /// Decides everything that does not depend on the platform. Opens local files only where a decision needs them.
     pub(crate) fn lower(file: &'a SpecFile, options: &BuildOptions) -> Result<Self> {
         let spec = &file.spec;
-        let fixed_time = match options.created {
-            Created::Commit => Some(commit_time(&file.directory)?),
-            Created::Inputs => source_date_epoch(options.source_date_epoch.as_deref())?,
-        };
-        let names = if options.tags.is_empty() {
-            vec![Reference::parse(&format!("{}:latest", file.name))?]
-        } else {
-            options.tags.clone()
-        };
-        let mut build_repositories = Vec::new();
-        for source in spec.build_repositories.iter().chain(&spec.repositories) {
-            build_repositories.push(RepositoryInput {
-                text: source.value.location.clone(),
-                pin: source.value.pin.as_deref().map(Into::into),
-                location: location(file, &source.value.location, &source.span)?,
-                span: source.span.clone(),
-            });
-        }
-        // The same package must be found whatever the order of lines, so the order is that of the text.
-        build_repositories.sort_by(|a, b| (&a.text, &a.pin).cmp(&(&b.text, &b.pin)));
-        build_repositories.dedup_by(|a, b| (&a.text, &a.pin) == (&b.text, &b.pin));
-        let runtime_repositories = spec
-            .repositories
-            .iter()
-            .chain(&spec.runtime_repositories)
-            .map(|r| repository_line(r.value.pin.as_deref(), &r.value.location))
-            .collect();
+        let times = Times::of(options, &file.directory)?;
+        let runtime_repositories = spec.repositories.iter().chain(&spec.runtime_repositories);
         Ok(Self {
+            mode: options.mode,
             file,
             platforms: platforms(file, options)?,
-            names,
-            fixed_time,
+            names: names(file, options)?,
+            times,
+            start_check: options.start_check,
+            trust: options.trust,
             world: spec.packages.iter().map(|p| p.value.clone()).collect(),
-            build_repositories,
-            runtime_repositories,
+            build_repositories: build_repositories(file)?,
+            runtime_repositories: runtime_repositories
+                .map(|r| repository_line(r.value.pin.as_deref(), &r.value.location))
+                .collect(),
             keyring: keys(file)?,
             base: base_options(file)?,
         })
@@ -122,14 +119,19 @@ impl<'a> Plan<'a> {
         &self.file.spec
     }
 
+    /// Whether packages are installed.
+    pub(crate) fn installs(&self) -> bool {
+        !self.world.is_empty()
+    }
+
     /// Whether the image holds packages and nothing else: then it is apko's tree and no more.
     pub(crate) fn packages_only(&self) -> bool {
-        !self.world.is_empty() && self.spec().binary.is_none() && self.spec().files.is_empty()
+        self.installs() && self.spec().binary.is_none() && self.spec().files.is_empty()
     }
 
     /// The time of all that we add ourselves.
     pub(crate) fn own_time(&self) -> i64 {
-        faults::now().unwrap_or_else(|| self.fixed_time.unwrap_or_default().seconds())
+        faults::now().unwrap_or_else(|| self.times.fixed.unwrap_or_default().seconds())
     }
 
     /// The spec's files, opened, ready to be placed.
@@ -152,10 +154,10 @@ impl<'a> Plan<'a> {
                 Error::from(OwnError::Bug(format!("{}: {e}", source.display()))).at(&mapping.source.span)
             })?;
             let (kind, mode) = match entry.kind {
-                LocalKind::Directory => (PlacementKind::Directory, Mode::DIRECTORY),
-                LocalKind::Symlink(text) => (PlacementKind::Symlink(text), Mode::SYMLINK),
+                LocalKind::Directory => (PlacementKind::Directory, FileMode::DIRECTORY),
+                LocalKind::Symlink(text) => (PlacementKind::Symlink(text), FileMode::SYMLINK),
                 LocalKind::File { blob, executable } => {
-                    let usual = if executable { Mode::EXECUTABLE } else { Mode::FILE };
+                    let usual = if executable { FileMode::EXECUTABLE } else { FileMode::FILE };
                     (PlacementKind::File(blob), mapping.permissions.unwrap_or_else(|| faults::umask(usual)))
                 }
             };
@@ -172,10 +174,34 @@ impl<'a> Plan<'a> {
         let blob = open_file(&self.file.path(&source.value))
             .doing(|| "reading contents.binary".into())
             .map_err(|e| e.at(&source.span))?;
-        let mode = binary.permissions.unwrap_or(Mode::EXECUTABLE);
+        let mode = binary.permissions.unwrap_or(FileMode::EXECUTABLE);
         let path = binary_path(binary, &source.value)?;
         Ok(Some(Placement { path, kind: PlacementKind::File(blob), mode, owner: Owner::ROOT }))
     }
+}
+
+/// The image's names: those that were asked for, else the spec's own.
+fn names(file: &SpecFile, options: &BuildOptions) -> Result<Vec<Reference>> {
+    if options.tags.is_empty() {
+        return Ok(vec![Reference::parse(&format!("{}:latest", file.name))?]);
+    }
+    Ok(options.tags.clone())
+}
+
+/// The same package must be found whatever the order of lines, so the order is that of the lines' text.
+fn build_repositories(file: &SpecFile) -> Result<Vec<RepositoryInput>> {
+    let mut inputs = BTreeMap::new();
+    for source in file.spec.build_repositories.iter().chain(&file.spec.repositories) {
+        let RepositorySource { pin, location: text } = &source.value;
+        let input = RepositoryInput {
+            text: text.clone(),
+            pin: pin.as_deref().map(Into::into),
+            location: location(file, text, &source.span)?,
+            span: source.span.clone(),
+        };
+        inputs.entry(repository_line(pin.as_deref(), text)).or_insert(input);
+    }
+    Ok(inputs.into_values().collect())
 }
 
 /// One line of `/etc/apk/repositories`.

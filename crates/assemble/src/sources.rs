@@ -6,13 +6,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use assemble_apk::{
-    Expected, Index, KNOWN_REPOSITORIES, Keyring, Limits, Package, PackageId, PublicKey, Record, Trust,
-    builtin_keys, nearest_known_repository, open_package, read_index,
+    Expected, Index, KNOWN_REPOSITORIES, Keyring, Limits, Package, PublicKey, Trust, builtin_keys,
+    nearest_known_repository, open_package, read_index,
 };
 use assemble_fetch::{ContentKey, Fetcher, Location};
-use assemble_resolve::{Repository, Solution};
+use assemble_resolve::Repository;
 use assemble_types::{Arch, Event, Explain, Kind, Observer, SourceSpan, Spool};
 
+use crate::choose::Wanted;
 use crate::error::{Doing, Error, OwnError, Result};
 
 /// Largest index that is read, packed, in bytes.
@@ -150,15 +151,9 @@ impl Sources<'_> {
         })
     }
 
-    /// Fetches, checks and opens every package of a solution, in order of installation.
-    pub(crate) fn packages(
-        &self,
-        solution: &Solution,
-        repositories: &[Repository],
-        inputs: &[RepositoryInput],
-        arch: Arch,
-    ) -> Result<Vec<Package>> {
-        let total = solution.packages.len();
+    /// Fetches, checks and opens packages, in the order given.
+    pub(crate) fn packages(&self, wanted: &[Wanted], arch: Arch) -> Result<Vec<Package>> {
+        let total = wanted.len();
         self.observer.event(Event::Stage(format!(
             "fetching and checking {total} packages for linux/{}",
             arch.oci_with_variant()
@@ -170,12 +165,8 @@ impl Sources<'_> {
         let work = || {
             while !failed.load(Ordering::Relaxed) {
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                let Some(choice) = solution.packages.get(number) else { return };
-                let (input, record) = (
-                    &inputs[choice.repository],
-                    &repositories[choice.repository].index.records[choice.record],
-                );
-                let result = self.package(input, record, arch, spool.as_ref()).map_err(|e| {
+                let Some(wanted) = wanted.get(number) else { return };
+                let result = self.package(wanted, spool.as_ref()).map_err(|e| {
                     e.doing(format!("reading package {} of {total} for {}", number + 1, arch.apk()))
                 });
                 if result.is_err() {
@@ -203,43 +194,22 @@ impl Sources<'_> {
         }
     }
 
-    fn package(
-        &self,
-        input: &RepositoryInput,
-        record: &Record,
-        arch: Arch,
-        spool: &dyn Spool,
-    ) -> Result<Package> {
-        let id = PackageId { name: record.name.clone(), version: record.version.clone() };
-        if ![arch.apk(), "noarch", "all", ""].contains(&record.arch.as_str()) {
-            let other = OwnError::OtherArch {
-                package: id.to_string(),
-                found: record.arch.clone(),
-                wanted: arch.apk().to_owned(),
-            };
-            return Err(Error::from(other).at(&input.span));
-        }
-        let Some(checksum) = record.checksum else {
-            return Err(
-                OwnError::NoChecksum { package: id.to_string(), repository: input.text.clone() }.into()
-            );
-        };
-        let location = input.location.join(&format!("{}/{}-{}.apk", arch.apk(), record.name, record.version));
-        let key = ContentKey::new(checksum.to_string(), record.size);
-        let expected = Expected { id, checksum };
-        let label = format!("{}-{}", record.name, record.version);
-        let fetch = || self.fetcher.content(&location, &key, &label);
-        let packed = fetch().map_err(|e| Error::from(e).at(&input.span))?;
+    fn package(&self, wanted: &Wanted, spool: &dyn Spool) -> Result<Package> {
+        let key = ContentKey::new(wanted.checksum.to_string(), wanted.size);
+        let expected = Expected { id: wanted.id.clone(), checksum: wanted.checksum };
+        let label = wanted.id.to_string();
+        let fetch = || self.fetcher.content(&wanted.location, &key, &label);
+        let packed = fetch().map_err(|e| Error::from(e).at(&wanted.span))?;
         match open_package(&packed, &expected, &Limits::default(), spool) {
             Ok(package) => Ok(package),
             // A damaged copy in the cache is made again once; what the repository itself gives is final.
-            Err(_) if input.location.url().is_some() => {
+            Err(_) if wanted.location.url().is_some() => {
                 self.fetcher.forget(&key);
-                let packed = fetch().map_err(|e| Error::from(e).at(&input.span))?;
+                let packed = fetch().map_err(|e| Error::from(e).at(&wanted.span))?;
                 open_package(&packed, &expected, &Limits::default(), spool)
-                    .map_err(|e| Error::from(e).at(&input.span))
+                    .map_err(|e| Error::from(e).at(&wanted.span))
             }
-            Err(error) => Err(Error::from(error).at(&input.span)),
+            Err(error) => Err(Error::from(error).at(&wanted.span)),
         }
     }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use assemble_rootfs::{Body, StartRequest, Tree, check_start, start_notes};
 use assemble_types::{Event, Explain, ImagePath, Observer, Owner, Platform};
 
+use crate::contents::InstalledFacts;
 use crate::error::{Error, OwnError, Result};
-use crate::plan::{DEFAULT_USER, Plan, StartCheck};
+use crate::plan::{DEFAULT_USER, Mode, Plan, StartCheck};
 
 /// What `PATH` is where the spec gives none; the order is apko's.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin";
@@ -24,8 +25,8 @@ pub struct StartReport {
     pub cmd: Vec<String>,
     /// The environment.
     pub environment: BTreeMap<String, String>,
-    /// `uid:gid`.
-    pub user: String,
+    /// `uid:gid`; in apko's mode what the configuration says, or nothing.
+    pub user: Option<String>,
     /// Reasons why it would not start, where the user chose only to be warned.
     pub problems: Vec<String>,
 }
@@ -35,11 +36,19 @@ pub(crate) fn check(
     plan: &Plan<'_>,
     tree: &Tree,
     platform: Platform,
-    how: StartCheck,
+    installed: Option<&InstalledFacts>,
     observer: &dyn Observer,
 ) -> Result<StartReport> {
+    let how = plan.start_check;
     let spec = plan.spec();
-    let owner = user(plan, tree, observer)?;
+    let owner = match plan.mode {
+        Mode::Assemble => user(plan, tree, observer)?,
+        Mode::Apko => Owner::ROOT,
+    };
+    let user = match plan.mode {
+        Mode::Assemble => Some(format!("{}:{}", owner.uid, owner.gid)),
+        Mode::Apko => installed.and_then(|facts| facts.run_as.clone()),
+    };
     let mut entrypoint = spec.entrypoint.clone().unwrap_or_default();
     let cmd = spec.cmd.clone().unwrap_or_default();
     if entrypoint.is_empty()
@@ -48,13 +57,7 @@ pub(crate) fn check(
         entrypoint.push(binary.path.to_string());
     }
     let environment = environment(plan, tree);
-    let mut report = StartReport {
-        entrypoint,
-        cmd,
-        environment,
-        user: format!("{}:{}", owner.uid, owner.gid),
-        problems: Vec::new(),
-    };
+    let mut report = StartReport { entrypoint, cmd, environment, user, problems: Vec::new() };
     if how == StartCheck::Off {
         return Ok(report);
     }
@@ -100,7 +103,7 @@ fn environment(plan: &Plan<'_>, tree: &Tree) -> BTreeMap<String, String> {
     let certificates = ImagePath::parse(CERTIFICATE_FILE).expect("a constant path without `..`");
     let there = tree.resolve(&certificates, true).is_ok_and(|r| r.node.is_some());
     // A tree of packages alone is apko's, which sets the variable whether the file is there or not.
-    if there || plan.packages_only() {
+    if there || plan.packages_only() || plan.mode == Mode::Apko {
         environment.entry("SSL_CERT_FILE".into()).or_insert_with(|| CERTIFICATE_FILE.into());
     }
     environment

@@ -6,6 +6,7 @@ use std::process::Command;
 use assemble_types::Timestamp;
 
 use crate::error::{OwnError, Result};
+use crate::plan::{BuildOptions, Mode};
 
 /// Where the time of what we add comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,8 +18,31 @@ pub enum Created {
     Commit,
 }
 
+/// The times that a build is told.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Times {
+    /// The time of all that is made for this build, whatever the packages say.
+    pub(crate) fixed: Option<Timestamp>,
+    /// Without a fixed time, that of the newest package, but no earlier than this.
+    pub(crate) no_earlier: Option<Timestamp>,
+}
+
+impl Times {
+    /// What the options say, for a spec in this folder.
+    pub(crate) fn of(options: &BuildOptions, directory: &Path) -> Result<Self> {
+        let epoch = options.source_date_epoch.as_deref();
+        let fixed = match (options.mode, options.created) {
+            (_, Created::Commit) => Some(commit_time(directory)?),
+            // To apko an empty variable is set, and means the build date.
+            (Mode::Apko, _) if epoch == Some("") => Some(options.build_date.unwrap_or_default()),
+            _ => source_date_epoch(epoch)?,
+        };
+        Ok(Self { fixed, no_earlier: options.build_date })
+    }
+}
+
 /// Reads `SOURCE_DATE_EPOCH`; empty counts as unset.
-pub(crate) fn source_date_epoch(value: Option<&str>) -> Result<Option<Timestamp>> {
+fn source_date_epoch(value: Option<&str>) -> Result<Option<Timestamp>> {
     match value.map(str::trim) {
         None | Some("") => Ok(None),
         Some(text) => match Timestamp::parse_seconds(text) {
@@ -29,7 +53,7 @@ pub(crate) fn source_date_epoch(value: Option<&str>) -> Result<Option<Timestamp>
 }
 
 /// The committer time of `HEAD` in the checkout that `directory` lies in.
-pub(crate) fn commit_time(directory: &Path) -> Result<Timestamp> {
+fn commit_time(directory: &Path) -> Result<Timestamp> {
     let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     let output = Command::new("git")
         .arg("-C")

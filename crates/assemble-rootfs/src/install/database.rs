@@ -26,7 +26,7 @@ pub(super) fn write(
     let text = installed_db::write(&records).map_err(|source| InstallError::Database { source })?;
     let readable = readable(&text);
     root.write(INSTALLED, text, 0o644, FOR)?;
-    let time = input.source_date_epoch.unwrap_or_default();
+    let time = input.source_date_epoch.or(input.build_date).unwrap_or_default();
     root.write(SCRIPTS, scripts(input.packages, time), 0o644, FOR)?;
     root.write(TRIGGERS, triggers(input.packages), 0o644, FOR)?;
     Ok(readable)
@@ -62,15 +62,15 @@ fn triggers(packages: &[Package]) -> Vec<u8> {
     lines.collect::<String>().into_bytes()
 }
 
-/// The time of what is made for this build: as asked for, else the newest package's.
+/// The time of what is made for this build: as asked for, else the newest package's, but not before the build date.
 pub(super) fn build_date_epoch(
-    asked: Option<Timestamp>,
+    input: &InstallInput<'_>,
     readable: &[Package],
 ) -> Result<Timestamp, InstallError> {
-    let mut newest = Timestamp::EPOCH;
-    if let Some(asked) = asked {
+    if let Some(asked) = input.source_date_epoch {
         return Ok(asked);
     }
+    let mut newest = input.build_date.unwrap_or_default();
     for package in readable {
         let built = Timestamp::from_seconds(package.info.build_time)
             .map_err(|source| InstallError::BuildTime { package: package.id(), source })?;

@@ -54,6 +54,8 @@ pub struct InstallInput<'a> {
     pub config: ApkoConfig,
     /// The time for what is made for this build; without one, that of the newest package.
     pub source_date_epoch: Option<Timestamp>,
+    /// What is made for this build is not older than this, and scripts are kept with it; `source_date_epoch` goes first.
+    pub build_date: Option<Timestamp>,
 }
 
 /// An installed tree.
@@ -78,7 +80,7 @@ pub fn install(input: &InstallInput<'_>) -> Result<Installed, InstallError> {
     let readable = database::write(&mut root, input, &placed)?;
     let readable = input.packages.get(..readable).unwrap_or(input.packages);
     lib_apk::link(&mut root, readable)?;
-    let epoch = database::build_date_epoch(input.source_date_epoch, readable)?;
+    let epoch = database::build_date_epoch(input, readable)?;
     // 1. Accounts (users and groups of the spec are to be added before the homes are made).
     config.accounts.run_as = accounts::apply(&mut root, &config.accounts.run_as)?;
     // 2. The configuration.

@@ -85,6 +85,7 @@ fn input(packages: &[Package]) -> InstallInput<'_> {
         keys: vec![("k.rsa.pub".into(), b"key\n".to_vec())],
         config: ApkoConfig::default(),
         source_date_epoch: None,
+        build_date: None,
     }
 }
 

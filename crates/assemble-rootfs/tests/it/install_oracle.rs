@@ -171,6 +171,7 @@ fn build(
         repositories: joined(&contents.runtime_repositories, &contents.repositories),
         keys: contents.keyring.iter().map(key).collect(),
         source_date_epoch: case.time(),
+        build_date: None,
         config,
     })
 }
