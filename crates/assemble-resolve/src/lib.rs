@@ -25,6 +25,7 @@ mod universe;
 use std::sync::Arc;
 
 use assemble_apk::{Constraint, Index, Record};
+use assemble_types::Arch;
 
 pub use check::{Violation, check};
 pub use error::{Chain, Conflict, Mismatch, Missing, Unsolvable, Untagged};
@@ -70,16 +71,41 @@ impl Solution {
     }
 }
 
-/// The package set for a world. Neither the order of the world nor that of the repositories matters.
+/// One architecture for which a world is solved.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The architecture.
+    pub arch: Arch,
+    /// All repositories, with their index for this architecture.
+    pub repositories: &'a [Repository],
+}
+
+/// Whose choice is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// That of `apk add` in an empty root, then any set that holds.
+    Apk,
+    /// That of apko, even if it breaks a rule: [`check`] tells.
+    Apko,
+}
+
+/// The package sets for a world, one for each target, in their order.
 ///
 /// # Errors
 /// There is no set, or none was found: see [`Unsolvable`].
-pub fn solve(world: &[Constraint], repositories: &[Repository]) -> Result<Solution, Unsolvable> {
+pub fn solve(
+    world: &[Constraint],
+    targets: &[Target<'_>],
+    policy: Policy,
+) -> Result<Vec<Solution>, Unsolvable> {
     // Sorted, so that not even the choice of what an error tells depends on the order.
     let mut world = world.to_vec();
     world.sort_by_cached_key(ToString::to_string);
     world.dedup();
-    search::search(&world, repositories)
+    let solve_one = |target: &Target<'_>| match policy {
+        Policy::Apk | Policy::Apko => search::search(&world, target.repositories),
+    };
+    targets.iter().map(solve_one).collect()
 }
 
 /// Only the first of the two resolutions, unchecked: the packages in the order in which apko shows (but does not install)

@@ -4,12 +4,12 @@
 
 use assemble_apk::{Checksum, PackageId};
 use assemble_fetch::Location;
-use assemble_resolve::{Repository, Solution};
+use assemble_resolve::{Policy, Repository, Solution, Target};
 use assemble_types::{Platform, SourceSpan};
 
 use crate::build::Stopwatch;
 use crate::error::{Doing, Error, OwnError, Result};
-use crate::plan::Plan;
+use crate::plan::{Mode, Plan};
 use crate::sources::{Indexes, Sources};
 
 /// What one platform's image is to hold, wherever the choice came from.
@@ -60,13 +60,20 @@ pub(crate) fn packages(
 }
 
 fn solve(plan: &Plan<'_>, indexes: &[Indexes]) -> Result<Vec<Solution>> {
-    let mut solutions = Vec::new();
-    for (platform, indexes) in plan.platforms.iter().zip(indexes) {
-        let solved = assemble_resolve::solve(&plan.world, &indexes.repositories)
-            .doing(|| format!("choosing packages for {platform}"))?;
-        solutions.push(solved);
-    }
-    Ok(solutions)
+    let policy = match plan.mode {
+        Mode::Assemble => Policy::Apk,
+        Mode::Apko => Policy::Apko,
+    };
+    let targets: Vec<_> = plan
+        .platforms
+        .iter()
+        .zip(indexes)
+        .map(|(platform, indexes)| Target { arch: platform.arch, repositories: &indexes.repositories })
+        .collect();
+    assemble_resolve::solve(&plan.world, &targets, policy).doing(|| {
+        let platforms: Vec<String> = plan.platforms.iter().map(ToString::to_string).collect();
+        format!("choosing packages for {}", platforms.join(", "))
+    })
 }
 
 fn selection(

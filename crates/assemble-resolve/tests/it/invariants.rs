@@ -1,9 +1,9 @@
 //! What holds for every world and every index.
 
-use assemble_resolve::{check, solve};
+use assemble_resolve::{Policy, check};
 use proptest::prelude::*;
 
-use crate::support::{repository, solved, world};
+use crate::support::{repository, solve, solved, world};
 
 /// Small numbers make collisions, cycles and conflicts frequent.
 fn index() -> impl Strategy<Value = String> {
@@ -43,13 +43,13 @@ proptest! {
         let (one, two) = (repository("one", &one), repository("two", &two));
         let mut world = world(&wanted);
         let forward = [one.clone(), two.clone()];
-        let found = solve(&world, &forward);
+        let found = solve(&world, &forward, Policy::Apk);
         if let Ok(solution) = &found {
             prop_assert_eq!(check(&world, solution, &forward), []);
         }
         world.reverse();
         let backward = [two, one];
-        let again = solve(&world, &backward).map(|mut solution| {
+        let again = solve(&world, &backward, Policy::Apk).map(|mut solution| {
             solution.packages.iter_mut().for_each(|choice| choice.repository = 1 - choice.repository);
             solution
         });
@@ -64,9 +64,9 @@ fn long_chains_do_not_need_a_deep_stack() {
     text += &format!("p{n} 1\n");
     let thread = std::thread::Builder::new().stack_size(256 * 1024).spawn(move || {
         let repositories = [repository("r", &text)];
-        let chain = solve(&world("p0"), &repositories).map(|s| s.packages.len());
+        let chain = solve(&world("p0"), &repositories, Policy::Apk).map(|s| s.packages.len());
         let broken = [repository("r", &text.replace(&format!("p{n} 1\n"), ""))];
-        (chain, solve(&world("p0"), &broken).unwrap_err().to_string())
+        (chain, solve(&world("p0"), &broken, Policy::Apk).unwrap_err().to_string())
     });
     let (chain, error) = thread.unwrap().join().unwrap();
     assert_eq!(chain.unwrap(), n + 1);
@@ -96,7 +96,7 @@ fn many_packages_cost_no_square() {
     text += &(0..n).map(|i| format!(" d:p{i}")).collect::<String>();
     text += &(0..n).map(|i| format!("\np{i} 1 d:leaf")).collect::<String>();
     text += "\nleaf 1";
-    let packages = solve(&world("good"), &[repository("r", &text)]).map(|s| s.packages.len());
+    let packages = solve(&world("good"), &[repository("r", &text)], Policy::Apk).map(|s| s.packages.len());
     assert_eq!(packages.unwrap(), n + 2);
 }
 
@@ -110,7 +110,7 @@ fn tangled_packages_end_after_a_counted_number_of_choices() {
         text += &format!("\nq{level} 1 p:a{level} p:b{level} d:a{next} d:b{next}");
     }
     text += &format!("\nq{depth} 1 p:a{depth} p:b{depth}");
-    let error = solve(&world("good"), &[repository("r", &text)]).unwrap_err();
+    let error = solve(&world("good"), &[repository("r", &text)], Policy::Apk).unwrap_err();
     assert_eq!(
         error.to_string(),
         "no package set was found within 1000000 choices; the dependencies are tangled"

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use assemble_apk::{Constraint, Index, Keyring, Trust, read_index};
-use assemble_resolve::{Repository, check, resolve_once, solve};
+use assemble_resolve::{Policy, Repository, check, resolve_once};
 use serde_json::Value;
 
-use crate::support::names;
+use crate::support::{names, solve};
 
 fn kit() -> Option<PathBuf> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/testkit");
@@ -72,7 +72,7 @@ fn apko_answers() {
         let world: Vec<_> =
             request.iter().map(|c| Constraint::parse_or_unmeetable(c.as_str().unwrap())).collect();
         // Whatever the answer is, it holds.
-        let solution = solve(&world, &repositories);
+        let solution = solve(&world, &repositories, Policy::Apk);
         if let Ok(solution) = &solution {
             assert_eq!(check(&world, solution, &repositories), [], "{id}");
         }
@@ -176,7 +176,7 @@ fn apko_builds() {
         }
         for (arch, locked) in expected["lock"]["packages"].as_object().into_iter().flatten() {
             let Some((world, repositories)) = simple_case(&kit, folder, arch, &mut indexes) else { continue };
-            let solution = solve(&world, &repositories);
+            let solution = solve(&world, &repositories, Policy::Apk);
             // Architectures that have to agree: each is solved alone here.
             if name == "039-archs-unify" {
                 continue;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use assemble_apk::{Constraint, Index, PackageName, Provide, Record, Version};
-use assemble_resolve::{Choice, Repository, Solution, Unsolvable, check, resolve_once, solve};
-use assemble_types::Explain as _;
+use assemble_resolve::{Choice, Policy, Repository, Solution, Target, Unsolvable, check, resolve_once};
+use assemble_types::{Arch, Explain as _};
 
 /// `name version key:value …`, one package a line; `d:` depends, `p:` provides, `o:` origin, `i:` install_if, `k:` priority.
 pub(crate) fn repository(name: &str, text: &str) -> Repository {
@@ -83,7 +83,17 @@ pub(crate) fn once(wanted: &str, repositories: &[Repository]) -> Result<String, 
 /// Order of installation, or the error. The solution is checked.
 pub(crate) fn solved(wanted: &str, repositories: &[Repository]) -> Result<String, String> {
     let world = world(wanted);
-    let solution = solve(&world, repositories).map_err(|error| show(&error))?;
+    let solution = solve(&world, repositories, Policy::Apk).map_err(|error| show(&error))?;
     assert_eq!(check(&world, &solution, repositories), []);
     Ok(names(&solution.packages, repositories).join(" "))
+}
+
+/// The solution for one architecture.
+pub(crate) fn solve(
+    world: &[Constraint],
+    repositories: &[Repository],
+    policy: Policy,
+) -> Result<Solution, Unsolvable> {
+    let target = Target { arch: Arch::X86_64, repositories };
+    Ok(assemble_resolve::solve(world, &[target], policy)?.remove(0))
 }

@@ -226,7 +226,7 @@ fn the_locked_list_is_sorted_as_text() {
     let repositories =
         [repository("r", "foo 1 d:foo-bar\nfoo-bar 1"), tagged("t", "edge", "foo 2 d:foo-bar")];
     let world = crate::support::world("foo@edge");
-    let solution = assemble_resolve::solve(&world, &repositories).unwrap();
+    let solution = crate::support::solve(&world, &repositories, assemble_resolve::Policy::Apk).unwrap();
     let locked: Vec<_> = solution.locked.iter().map(ToString::to_string).collect();
     assert_eq!(locked, ["foo-bar=1", "foo=2@edge"]);
 }
