@@ -49,6 +49,8 @@ pub struct Record {
     pub provider_priority: u64,
     /// `C:` Nothing if it is missing or not of the form `Q1…`; such a package cannot be installed.
     pub checksum: Option<Checksum>,
+    /// A field in upper case that nobody knows: who does not know it must not install the package.
+    pub unknown_field: Option<char>,
 }
 
 /// A repository index whose signature was checked (or was allowed to be missing).

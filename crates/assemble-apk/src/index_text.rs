@@ -34,6 +34,7 @@ struct Rest {
     installed_size: u64,
     provider_priority: u64,
     checksum: Option<Checksum>,
+    unknown_field: Option<char>,
 }
 
 fn number<T: FromStr + Default>(value: &str) -> Result<T, &'static str> {
@@ -45,7 +46,7 @@ fn constraints(value: &str) -> Vec<Constraint> {
 }
 
 impl Draft {
-    /// Takes one line. Letters that are not known are passed over.
+    /// Takes one line. Lower-case letters that are not known are passed over.
     fn line(&mut self, letter: u8, value: &str) -> Result<(), &'static str> {
         let rest = &mut self.rest;
         match letter {
@@ -83,7 +84,10 @@ impl Draft {
             b'I' => rest.installed_size = number(value)?,
             b'k' => rest.provider_priority = number(value)?,
             b'C' => rest.checksum = Checksum::parse(value).ok(),
-            _ => {}
+            // Fields of installed packages; an index has no use for them.
+            b'F' | b'M' | b'R' | b'Z' => {}
+            other if other.is_ascii_lowercase() => {}
+            other => rest.unknown_field = Some(char::from(other)),
         }
         Ok(())
     }
@@ -109,6 +113,7 @@ impl Draft {
             installed_size: rest.installed_size,
             provider_priority: rest.provider_priority,
             checksum: rest.checksum,
+            unknown_field: rest.unknown_field,
         })
     }
 }
@@ -178,6 +183,14 @@ mod tests {
         );
         assert_eq!((&*record.maintainer, &*record.url, &*record.commit), ("m", "u", "c"));
         assert_eq!(record.checksum.unwrap().to_string(), "Q1kqFQHSGzXGq3k7gQTqb+GxbmnOw=");
+    }
+
+    #[test]
+    fn unknown_fields_are_noted_if_they_must_be_known() {
+        for (line, expected) in [("x:1", None), ("F:a", None), ("X:1", Some('X')), ("0:1", Some('0'))] {
+            let records = parse_records(format!("P:a\nV:1\n{line}\n").as_bytes()).unwrap();
+            assert_eq!(records[0].unknown_field, expected, "{line}");
+        }
     }
 
     #[test]

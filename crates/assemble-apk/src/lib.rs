@@ -37,6 +37,7 @@
     )
 )]
 
+mod apk_order;
 mod checksum;
 mod constraint;
 mod entries;

@@ -37,6 +37,7 @@ pub(crate) fn record(line: &str) -> Record {
         installed_size: 0,
         provider_priority: 0,
         checksum: None,
+        unknown_field: None,
     };
     for word in words {
         let (key, value) = word.split_once(':').expect("key:value");
