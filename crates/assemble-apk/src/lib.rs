@@ -40,6 +40,7 @@
 mod apk_order;
 mod checksum;
 mod constraint;
+mod discovery;
 mod entries;
 mod error;
 mod index;
@@ -60,6 +61,7 @@ mod version;
 
 pub use checksum::{Checksum, ChecksumError};
 pub use constraint::{Constraint, ConstraintError, Operator, Provide};
+pub use discovery::{AlpineKey, AlpineReleases, DiscoveryError, alpine_branch, jwks_keys, jwks_uri};
 pub use error::{PackageError, PackageProblem, PathProblem, Section};
 pub use index::{Index, IndexError, Record, Trust, read_index};
 pub use ini::IniError;

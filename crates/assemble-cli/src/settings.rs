@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use assemble::{
-    BuildOptions, Created, Credential, CredentialSources, Env, FetchOptions, Fetcher, Http, HttpOptions,
-    Load, Mode, PlainHttp, Reference, Registry, RegistryOptions, Result, StartCheck, Trust,
+    BuildOptions, Created, Credential, CredentialSources, Env, FetchOptions, Fetcher, FoundCredentials, Http,
+    HttpOptions, Load, Mode, NetrcFile, PlainHttp, Reference, Registry, RegistryOptions, Result, StartCheck,
+    Trust,
 };
-use assemble_types::Observer;
+use assemble_types::{Event, Observer};
 
 use crate::args::{CreatedArg, InputArgs, NetworkArgs, RegistryArgs, StartCheckArg};
 
@@ -83,7 +84,7 @@ pub(crate) fn env(
         http: Arc::clone(http),
         observer: Arc::clone(observer),
     })?
-    .with_credentials(repository_credentials());
+    .with_credentials(repository_credentials(observer.as_ref()));
     Ok(Env {
         fetcher: Arc::new(fetcher),
         observer: Arc::clone(observer),
@@ -123,51 +124,16 @@ pub(crate) fn registry(network: &RegistryArgs, http: &Arc<Http>, observer: &Arc<
     })
 }
 
-/// Passwords of package repositories: `HTTP_AUTH` in apko's form, then netrc.
-fn repository_credentials() -> Vec<Credential> {
-    let mut credentials = Vec::new();
-    if let Some(text) = variable("HTTP_AUTH") {
-        credentials.extend(http_auth(&text));
+/// Passwords of package repositories. What is wrong with where they stand is told, not fatal: they may not be needed.
+fn repository_credentials(observer: &dyn Observer) -> Vec<Credential> {
+    let netrc = path_variable("NETRC")
+        .map(NetrcFile::Named)
+        .or_else(|| path_variable("HOME").map(|home| NetrcFile::Usual(home.join(".netrc"))));
+    let found = FoundCredentials::gather(variable("HTTP_AUTH").as_deref(), netrc.as_ref());
+    for warning in found.warnings {
+        observer.event(Event::Warning(warning));
     }
-    let netrc = path_variable("NETRC").or_else(|| path_variable("HOME").map(|home| home.join(".netrc")));
-    if let Some(text) = netrc.and_then(|path| std::fs::read_to_string(path).ok()) {
-        credentials.extend(netrc_entries(&text));
-    }
-    credentials
-}
-
-/// `basic:HOST:USER:PASSWORD`; a host with a port cannot be said in this form.
-fn http_auth(text: &str) -> Option<Credential> {
-    let mut fields = text.splitn(4, ':');
-    match (fields.next()?, fields.next()?, fields.next()?, fields.next()?) {
-        ("basic", host, user, password) => {
-            Some(Credential { host: host.into(), user: user.into(), password: password.into() })
-        }
-        _ => None,
-    }
-}
-
-/// The `machine` entries of a netrc file; `default` would send a password to any host and is not taken.
-fn netrc_entries(text: &str) -> Vec<Credential> {
-    let mut words =
-        text.lines().map(|line| line.split('#').next().unwrap_or_default()).flat_map(str::split_whitespace);
-    let mut found: Vec<Credential> = Vec::new();
-    let mut in_machine = false;
-    while let Some(word) = words.next() {
-        let mut value = || words.next().unwrap_or_default().to_owned();
-        match (word, found.last_mut()) {
-            ("machine", _) => {
-                in_machine = true;
-                found.push(Credential { host: value(), user: String::new(), password: String::new() });
-            }
-            ("default" | "macdef", _) => in_machine = false,
-            ("login", Some(entry)) if in_machine => entry.user = value(),
-            ("password", Some(entry)) if in_machine => entry.password = value(),
-            _ => {}
-        }
-    }
-    found.retain(|entry| !entry.host.is_empty() && !entry.password.is_empty());
-    found
+    found.credentials
 }
 
 fn credentials() -> CredentialSources {
@@ -183,24 +149,5 @@ fn credentials() -> CredentialSources {
         github_actor: variable("GITHUB_ACTOR"),
         helper_path: std::env::var_os("PATH"),
         ..CredentialSources::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shown(credentials: impl IntoIterator<Item = Credential>) -> Vec<String> {
-        credentials.into_iter().map(|c| format!("{} {} {}", c.host, c.user, c.password)).collect()
-    }
-
-    #[test]
-    fn passwords_of_repositories_are_for_their_host_only() {
-        assert_eq!(shown(http_auth("basic:apk.example.org:ci:a:b")), ["apk.example.org ci a:b"]);
-        assert!(http_auth("bearer:apk.example.org:ci:a").is_none());
-        assert!(http_auth("basic:apk.example.org").is_none());
-        let text = "# mine\nmachine a.example login u password p\nmachine b.example\n  login v\n  password q\n\
-                    default login x password y\nmachine c.example login only\n";
-        assert_eq!(shown(netrc_entries(text)), ["a.example u p", "b.example v q"]);
     }
 }

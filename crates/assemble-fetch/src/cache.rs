@@ -36,6 +36,8 @@ pub(crate) struct Validators {
 pub(crate) struct Document {
     pub(crate) validators: Validators,
     pub(crate) bytes: Vec<u8>,
+    /// Of the bytes.
+    pub(crate) digest: Digest,
 }
 
 #[derive(Debug)]
@@ -164,6 +166,13 @@ impl Cache {
         let written = part.write_all(header.as_bytes()).and_then(|()| part.write_all(bytes));
         written.map_err(|e| FetchError::io(part.path(), "write", e))?;
         give_name(part, &document_path(&self.root()?.path, url)).map(drop)
+    }
+
+    /// Drops a document that may not be kept any more. Where this is not allowed, the next answer decides again.
+    pub(crate) fn drop_document(&self, url: &str) {
+        for root in self.readable() {
+            remove(&document_path(&root.path, url));
+        }
     }
 
     /// A folder for unnamed files.
@@ -323,8 +332,8 @@ fn parse_document(mut file: Vec<u8>) -> Option<Document> {
         }
     }
     let bytes = file.split_off(end + 2);
-    (Some(bytes.len()) == size && Some(Digest::of(&bytes)) == digest)
-        .then_some(Document { validators, bytes })
+    let digest = digest.filter(|digest| *digest == Digest::of(&bytes))?;
+    (Some(bytes.len()) == size).then_some(Document { validators, bytes, digest })
 }
 
 #[cfg(test)]

@@ -21,12 +21,14 @@ pub enum FetchError {
         location: Location,
     },
     /// The server wants credentials, or other ones.
-    #[error("{location}: access denied (status {status})")]
+    #[error("{location}: access denied (status {status}){}", told_with(.sent.as_deref()))]
     Denied {
         /// The place asked.
         location: Location,
         /// 401, 403 or 407.
         status: u16,
+        /// Where the credentials came from that were sent, if any were.
+        sent: Option<String>,
     },
     /// The server answered something that trying again will not change.
     #[error("{location}: unexpected status {status}")]
@@ -292,7 +294,20 @@ impl Explain for FetchError {
             Self::NotFound { .. } => {
                 vec!["check the address; if the server's index is newer than yours, run again".into()]
             }
-            Self::Denied { .. } => vec!["give credentials for this host, or check those given".into()],
+            Self::Denied { status: 407, .. } => {
+                vec![
+                    "give the proxy's user and password: `HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT`".into(),
+                ]
+            }
+            Self::Denied { sent: Some(sent), .. } => {
+                vec![format!("check the user and the password in {sent}, and whether they may read this")]
+            }
+            Self::Denied { location, sent: None, .. } => {
+                let (host, bare) = (location.host().unwrap_or_default(), bare_host(location));
+                vec![format!(
+                    "give credentials: `HTTP_AUTH=basic:{host}:USER:PASSWORD`, or `machine {bare}` in ~/.netrc"
+                )]
+            }
             Self::Unavailable { source: TransferError::NameLookup(_), location, .. } => {
                 vec![format!("check the host name: `getent hosts {}`", bare_host(location))]
             }
@@ -331,6 +346,10 @@ impl Explain for FetchError {
             | Self::Pattern { .. } => Vec::new(),
         }
     }
+}
+
+fn told_with(sent: Option<&str>) -> String {
+    sent.map(|sent| format!(" with the credentials in {sent}")).unwrap_or_default()
 }
 
 fn bare_host(location: &Location) -> String {

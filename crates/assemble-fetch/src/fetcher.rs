@@ -1,14 +1,15 @@
 //! Documents and contents, from the cache or their place.
 
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use assemble_types::{Blob, Observer, SafeUrl, Spool};
+use assemble_types::{Blob, Digest, Observer, SafeUrl, Spool};
 
-use crate::cache::{Cache, Validators};
+use crate::cache::{Cache, Document, Validators};
 use crate::counters::{Counters, Counting};
+use crate::credentials::{Access, Credential};
 use crate::local::{open_file, open_limited};
 use crate::spool::FileSpool;
 use crate::transfer::{Bound, FileBody, MemoryBody, Outcome, Progress, Sink, Transfer};
@@ -28,26 +29,6 @@ pub struct FetchOptions {
     pub http: Arc<Http>,
     /// Is told about transfers and warnings.
     pub observer: Arc<dyn Observer>,
-}
-
-/// A user's name and password for one host. Its `Debug` form does not show the password.
-#[derive(Clone)]
-pub struct Credential {
-    /// The host, with the port if that is not the scheme's own: `repo.example`, `localhost:8080`.
-    pub host: String,
-    /// The user's name.
-    pub user: String,
-    /// The password or token.
-    pub password: String,
-}
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential")
-            .field("host", &self.host)
-            .field("user", &self.user)
-            .finish_non_exhaustive()
-    }
 }
 
 /// What a content is known by: text that identifies its bytes, such as a checksum, and its size. The same key must
@@ -103,8 +84,21 @@ pub struct Fetcher {
     http: Arc<Http>,
     observer: Arc<dyn Observer>,
     offline: bool,
-    credentials: Vec<Credential>,
+    access: Access,
     counting: Counting,
+    /// What servers said so far about documents, by address.
+    said: Mutex<BTreeMap<String, Said>>,
+    /// Contents that were not what their key says.
+    distrusted: Mutex<BTreeSet<ContentKey>>,
+}
+
+/// What a server said about a document.
+#[derive(Debug, Clone, Copy)]
+enum Said {
+    /// That there is none.
+    Nothing,
+    /// That it is the one in the cache with this digest.
+    Kept(Digest),
 }
 
 impl Fetcher {
@@ -123,34 +117,61 @@ impl Fetcher {
         let cache =
             Arc::new(Cache::new(cache_dir.as_deref(), std::env::temp_dir(), Arc::clone(&observer), offline));
         let spool = Arc::new(FileSpool::in_cache(Arc::clone(&cache)));
-        let (credentials, counting) = (Vec::new(), Counting::default());
-        Ok(Self { cache, spool, http, observer, offline, credentials, counting })
+        let access = Access::new(Vec::new(), Arc::clone(&observer));
+        let counting = Counting::default();
+        let (said, distrusted) = (Mutex::default(), Mutex::default());
+        Ok(Self { cache, spool, http, observer, offline, access, counting, said, distrusted })
     }
 
-    /// The same with names and passwords, each for one host.
+    /// The same with credentials, each for one host; of several for a host the first is sent.
     #[must_use]
     pub fn with_credentials(mut self, credentials: Vec<Credential>) -> Self {
-        self.credentials = credentials;
+        self.access = Access::new(credentials, Arc::clone(&self.observer));
         self
     }
 
-    /// Something that changes at its place: an index, a key. A server is always asked whether it changed; without one
-    /// (offline) it is the one last seen.
+    /// Something that changes at its place: an index, a key. A server is asked once in the life of a fetcher whether it
+    /// changed, whatever the last answer said of how long it would stay fresh, so that a build sees what is there now,
+    /// and one state of it for all platforms; without one (offline) it is the one last seen.
     ///
     /// # Errors
     /// More than `limit` bytes; the place's refusal; no answer, also where the cache has an older one, since an old
     /// index without a word would hide updates.
     pub fn document(&self, location: &Location, limit: u64) -> Result<Fetched, FetchError> {
         let Some(url) = location.url() else { return local_document(location, limit) };
-        let cache_key = url.expose().as_str();
-        let known = self.cache.document(cache_key, limit);
+        let cache_key = cache_key(url);
+        let said = locked(&self.said).get(&cache_key).copied();
+        if let Some(Said::Nothing) = said {
+            return Err(FetchError::NotFound { location: location.clone() });
+        }
+        let known = self.cache.document(&cache_key, limit);
         if self.offline {
             let known = known.ok_or_else(|| FetchError::Offline { location: location.clone() })?;
-            self.counting.hit();
-            return Ok(Fetched { bytes: known.bytes, from_cache: true });
+            return Ok(self.from_cache(known));
         }
+        if let Some(Said::Kept(digest)) = said
+            && let Some(known) = known.filter(|known| known.digest == digest)
+        {
+            return Ok(self.from_cache(known));
+        }
+        let asked = self.ask_for_document(location, url, &cache_key, limit);
+        match &asked {
+            Ok((_, Some(said))) => drop(locked(&self.said).insert(cache_key, *said)),
+            Err(FetchError::NotFound { .. }) => drop(locked(&self.said).insert(cache_key, Said::Nothing)),
+            _ => {}
+        }
+        asked.map(|(fetched, _)| fetched)
+    }
+
+    fn ask_for_document(
+        &self,
+        location: &Location,
+        url: &SafeUrl,
+        cache_key: &str,
+        limit: u64,
+    ) -> Result<(Fetched, Option<Said>), FetchError> {
         // Without a validator there is nothing to ask by.
-        let known = known.filter(|known| known.validators != Validators::default());
+        let known = self.cache.document(cache_key, limit).filter(|k| k.validators != Validators::default());
         let mut body = MemoryBody::default();
         let progress = Progress::start(&self.observer, location.to_string(), 0);
         let transfer = Transfer {
@@ -159,18 +180,29 @@ impl Fetcher {
         };
         match (transfer.run(&mut body, progress)?, known) {
             (Outcome::NotModified, Some(known)) => {
-                self.counting.hit();
-                Ok(Fetched { bytes: known.bytes, from_cache: true })
+                let said = Said::Kept(known.digest);
+                Ok((self.from_cache(known), Some(said)))
             }
             (Outcome::NotModified, None) => {
                 Err(FetchError::Status { location: location.clone(), status: 304 })
             }
-            (Outcome::Complete(validators), _) => {
+            (Outcome::Complete { validators, may_keep: true }, _) => {
                 self.counting.miss();
                 self.cache.keep_document(cache_key, &validators, &body.0)?;
-                Ok(Fetched { bytes: body.0, from_cache: false })
+                let said = Said::Kept(Digest::of(&body.0));
+                Ok((Fetched { bytes: body.0, from_cache: false }, Some(said)))
+            }
+            (Outcome::Complete { .. }, _) => {
+                self.counting.miss();
+                self.cache.drop_document(cache_key);
+                Ok((Fetched { bytes: body.0, from_cache: false }, None))
             }
         }
+    }
+
+    fn from_cache(&self, known: Document) -> Fetched {
+        self.counting.hit();
+        Fetched { bytes: known.bytes, from_cache: true }
     }
 
     /// Something that never changes, known by its key and not by its place: a package. Its size is checked; whether its
@@ -196,15 +228,18 @@ impl Fetcher {
         self.counting.miss();
         let mut body = FileBody(self.cache.part()?);
         let progress = Progress::start(&self.observer, label.to_owned(), key.size());
-        let transfer = self.transfer(location, url, Bound::Exactly(key.size()));
+        let past_caches = locked(&self.distrusted).contains(key);
+        let transfer = Transfer { past_caches, ..self.transfer(location, url, Bound::Exactly(key.size())) };
         match transfer.run(&mut body as &mut dyn Sink, progress)? {
-            Outcome::Complete(_) => self.cache.keep_content(body.0, key),
+            Outcome::Complete { .. } => self.cache.keep_content(body.0, key),
             Outcome::NotModified => Err(FetchError::Status { location: location.clone(), status: 304 }),
         }
     }
 
-    /// Drops a content from the cache, because its bytes turned out not to be those its key stands for.
+    /// Drops a content from the cache, because its bytes turned out not to be those its key stands for. The next time it
+    /// is asked for, caches on the way have to ask the server, too.
     pub fn forget(&self, key: &ContentKey) {
+        locked(&self.distrusted).insert(key.clone());
         self.cache.forget(key);
     }
 
@@ -251,12 +286,25 @@ impl Fetcher {
             http: &self.http,
             location,
             url,
-            credentials: &self.credentials,
+            access: &self.access,
             counting: &self.counting,
             bound,
             known: None,
+            past_caches: false,
         }
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a document is kept under: its address without user information, which says who asks and not what for.
+fn cache_key(url: &SafeUrl) -> String {
+    let mut url = url.expose().clone();
+    // A URL that has no place for them has none.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    url.into()
 }
 
 fn local_document(location: &Location, limit: u64) -> Result<Fetched, FetchError> {

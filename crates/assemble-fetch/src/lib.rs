@@ -31,6 +31,7 @@
 
 mod cache;
 mod counters;
+mod credentials;
 mod error;
 mod escape;
 mod fetcher;
@@ -42,8 +43,9 @@ mod spool;
 mod transfer;
 
 pub use counters::Counters;
+pub use credentials::{Credential, FoundCredentials, NetrcFile};
 pub use error::{FetchError, RedirectFault, TransferError};
-pub use fetcher::{ContentKey, ContentRequest, Credential, FetchOptions, Fetched, Fetcher};
+pub use fetcher::{ContentKey, ContentRequest, FetchOptions, Fetched, Fetcher};
 pub use http::{
     GiveUp, Http, HttpError, HttpOptions, ProxySettings, RetryDecision, RetryPolicy, is_this_machine,
     is_transient_status, jitter_seed, may_lead_to, retry_delay,

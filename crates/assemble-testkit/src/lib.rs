@@ -33,6 +33,7 @@ mod registry;
 mod registry_auth;
 mod repository;
 mod tarball;
+mod tls;
 
 pub use apk::{ApkBuilder, ApkEntry, BuiltApk};
 pub use elf::{FakeElf, fake_elf};
@@ -43,3 +44,4 @@ pub use registry::{RegistryOptions, RegistryStub};
 pub use registry_auth::Auth;
 pub use repository::RepositoryBuilder;
 pub use tarball::{TarEntry, TarKind, gzip_member, tar_bytes};
+pub use tls::{TlsServer, TunnelProxy, test_ca};

@@ -38,7 +38,8 @@ mod verify;
 
 pub use assemble_apk::Trust;
 pub use assemble_fetch::{
-    Counters, Credential, FetchOptions, Fetcher, Http, HttpError, HttpOptions, platform_cache_dir,
+    Counters, Credential, FetchOptions, Fetcher, FoundCredentials, Http, HttpError, HttpOptions, NetrcFile,
+    platform_cache_dir,
 };
 pub use assemble_image::{Image, ImageError, Reference, media_type::LAYER_GZIP as LAYER_MEDIA_TYPE};
 pub use assemble_layer::{CODEC, Layer};

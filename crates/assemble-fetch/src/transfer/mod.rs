@@ -9,20 +9,22 @@ use std::time::{Duration, Instant};
 
 use assemble_types::SafeUrl;
 use reqwest::header::{
-    CONTENT_RANGE, ETAG, HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION,
-    RANGE,
+    CACHE_CONTROL, CONTENT_RANGE, ETAG, HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED,
+    LOCATION, RANGE,
 };
 use reqwest::{RequestBuilder, Response};
 
+use crate::Location;
 use crate::cache::Validators;
 use crate::counters::Counting;
+use crate::credentials::Access;
 use crate::error::{FetchError, RedirectFault, TransferError};
 use crate::http::{GiveUp, Http, RetryDecision, is_transient_status, jitter_seed};
-use crate::{Credential, Location};
 
 pub(crate) use body::{Bound, FileBody, MemoryBody, Sink};
 pub(crate) use progress::Progress;
 pub use progress::next_transfer_id;
+pub(crate) use redirect::may_know;
 
 const MOST_REDIRECTS: u32 = 10;
 /// So much more of the body than ever before makes a broken transfer worth its full number of tries again.
@@ -38,10 +40,12 @@ pub(crate) struct Transfer<'a> {
     pub(crate) http: &'a Http,
     pub(crate) location: &'a Location,
     pub(crate) url: &'a SafeUrl,
-    pub(crate) credentials: &'a [Credential],
+    pub(crate) access: &'a Access,
     pub(crate) counting: &'a Counting,
     pub(crate) bound: Bound,
     pub(crate) known: Option<&'a Validators>,
+    /// Whether caches on the way have to ask the server, because what they have may be damaged.
+    pub(crate) past_caches: bool,
 }
 
 /// How a transfer ended well.
@@ -50,7 +54,12 @@ pub(crate) enum Outcome {
     /// What we know is still what there is.
     NotModified,
     /// The body is in the sink.
-    Complete(Validators),
+    Complete {
+        /// What to ask by the next time.
+        validators: Validators,
+        /// Whether the server allows to keep it (RFC 9111 section 5.2.2.5).
+        may_keep: bool,
+    },
 }
 
 /// What the tries so far brought.
@@ -60,6 +69,7 @@ struct State<'s> {
     received: u64,
     /// Of the body that `received` counts.
     validators: Validators,
+    may_keep: bool,
 }
 
 enum Failure {
@@ -82,7 +92,8 @@ impl From<TransferError> for Failure {
 impl Transfer<'_> {
     /// Tries until the body is there, an answer is final, or the tries are used up.
     pub(crate) fn run(&self, sink: &mut dyn Sink, progress: Progress) -> Result<Outcome, FetchError> {
-        let mut state = State { sink, progress, received: 0, validators: Validators::default() };
+        let validators = Validators::default();
+        let mut state = State { sink, progress, received: 0, validators, may_keep: true };
         let (mut tries, mut failures, mut most) = (0, 0, 0);
         let seed = jitter_seed();
         loop {
@@ -115,18 +126,22 @@ impl Transfer<'_> {
         if !self.may_resume(state) {
             state.restart()?;
         }
-        let mut response = self.ask(state).await?;
+        let (mut response, url) = self.ask(state).await?;
         let total = response.content_length();
         match response.status().as_u16() {
             200 => {
                 state.restart()?;
                 state.validators = validators(response.headers());
+                state.may_keep = !forbids_storing(response.headers());
                 self.bound.check_total(self.location, total)?;
             }
             206 if state.received > 0 => {
                 let range = content_range(response.headers());
-                if range.map(|(from, _)| from) != Some(Some(state.received)) {
-                    // Another part than the one asked for: from the start then, which every server can do.
+                let other =
+                    validators(response.headers()).etag.is_some_and(|tag| Some(tag) != state.validators.etag);
+                if other || range.map(|(from, _)| from) != Some(Some(state.received)) {
+                    // Another part than the one asked for, or of something else that has taken its place: from the
+                    // start then, which every server can do.
                     state.restart()?;
                     return Err(TransferError::Status(206).into());
                 }
@@ -139,10 +154,11 @@ impl Transfer<'_> {
                 state.restart()?;
                 return Err(TransferError::Status(416).into());
             }
-            status => return Err(self.refused(status, response.headers())),
+            status => return Err(self.refused(status, response.headers(), &url)),
         }
         self.receive(&mut response, state).await?;
-        Ok(Outcome::Complete(std::mem::take(&mut state.validators)))
+        let validators = std::mem::take(&mut state.validators);
+        Ok(Outcome::Complete { validators, may_keep: state.may_keep })
     }
 
     async fn receive(&self, response: &mut Response, state: &mut State<'_>) -> Result<(), Failure> {
@@ -174,15 +190,15 @@ impl Transfer<'_> {
         }
     }
 
-    /// Sends the request, and follows where it is sent.
-    async fn ask(&self, state: &State<'_>) -> Result<Response, Failure> {
+    /// Sends the request, and follows where it is sent; the answer, and who gave it.
+    async fn ask(&self, state: &State<'_>) -> Result<(Response, SafeUrl), Failure> {
         let mut url = self.url.clone();
         for _ in 0..=MOST_REDIRECTS {
             self.counting.request();
             let request = self.request(&url, state);
             let response = request.send().await.map_err(|error| self.classify(error))?;
             if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-                return Ok(response);
+                return Ok((response, url));
             }
             url = self.redirected(&url, &response)?;
         }
@@ -190,14 +206,10 @@ impl Transfer<'_> {
     }
 
     fn request(&self, url: &SafeUrl, state: &State<'_>) -> RequestBuilder {
-        let mut request = self.http.client().get(url.expose().clone());
-        let host = url.host();
-        // A URL's own credentials are sent by the client. A redirection to another place gets none.
-        if let Some(credential) = self.credentials.iter().find(|c| c.host == host)
-            && !url.has_credentials()
-            && redirect::may_know(self.url.expose(), url.expose())
-        {
-            request = request.basic_auth(&credential.user, Some(&credential.password));
+        let request = self.http.client().get(url.expose().clone());
+        let mut request = self.access.authorize(self.url, url, request);
+        if self.past_caches {
+            request = request.header(CACHE_CONTROL, "no-cache");
         }
         if state.received > 0 {
             request = request.header(RANGE, format!("bytes={}-", state.received));
@@ -232,11 +244,14 @@ impl Transfer<'_> {
         self.bound.is_exact() || strong(&state.validators).is_some()
     }
 
-    fn refused(&self, status: u16, headers: &HeaderMap) -> Failure {
+    fn refused(&self, status: u16, headers: &HeaderMap, url: &SafeUrl) -> Failure {
         let location = self.location.clone();
         match status {
             404 | 410 => FetchError::NotFound { location }.into(),
-            401 | 403 | 407 => FetchError::Denied { location, status }.into(),
+            401 | 403 | 407 => {
+                let sent = self.access.source(self.url, url).map(str::to_owned);
+                FetchError::Denied { location, status, sent }.into()
+            }
             _ if is_transient_status(status) => {
                 Failure::Passing(TransferError::Status(status), Some(headers.clone()))
             }
@@ -309,6 +324,12 @@ fn validators(headers: &HeaderMap) -> Validators {
     Validators { etag: get(ETAG), last_modified: get(LAST_MODIFIED) }
 }
 
+/// Whether `Cache-Control` says `no-store`, in any of its headers and spellings.
+fn forbids_storing(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(CACHE_CONTROL).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case("no-store"))
+}
+
 /// The entity tag if it promises equal bytes (RFC 9110 section 8.8.1).
 fn strong(validators: &Validators) -> Option<&str> {
     validators.etag.as_deref().filter(|etag| etag.starts_with('"'))
@@ -365,6 +386,22 @@ mod tests {
         assert!(!pace.is_too_slow(999, start + Duration::from_secs(119)));
         assert!(!pace.is_too_slow(1, start + minute * 2), "1000 bytes in a minute");
         assert!(pace.is_too_slow(999, start + minute * 3), "each minute counts for itself");
+    }
+
+    #[test]
+    fn storing_is_forbidden_by_one_word_only() {
+        for (values, want) in [
+            (&[][..], false),
+            (&["no-store"], true),
+            (&["private, No-Store"], true),
+            (&["max-age=60", "no-store"], true),
+            (&["no-cache, must-revalidate, max-age=0, immutable"], false),
+            (&["x-no-store", "no-store=1"], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            values.iter().for_each(|value| drop(headers.append(CACHE_CONTROL, value.parse().unwrap())));
+            assert_eq!(forbids_storing(&headers), want, "{values:?}");
+        }
     }
 
     #[test]

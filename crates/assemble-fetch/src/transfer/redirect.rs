@@ -39,7 +39,7 @@ pub(super) fn follow(first: &SafeUrl, from: &SafeUrl, target: &str) -> Result<Sa
 
 /// Whether credentials for `first` may go to `url`: the same scheme, host and port, or the same host where both have
 /// their scheme's own port and the second has TLS.
-pub(super) fn may_know(first: &Url, url: &Url) -> bool {
+pub(crate) fn may_know(first: &Url, url: &Url) -> bool {
     let same_host = first.host() == url.host();
     let same_port = first.port_or_known_default() == url.port_or_known_default();
     let secured = url.scheme() == "https" && first.port().is_none() && url.port().is_none();

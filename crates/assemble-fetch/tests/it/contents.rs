@@ -83,6 +83,49 @@ fn parts_that_do_not_fit_are_not_taken() {
 }
 
 #[test]
+fn a_part_of_something_newer_is_not_taken() {
+    // The file changes while it is fetched, and the server does not know `If-Range`.
+    for (first, second) in [("\"a\"", "\"b\""), ("", "\"b\"")] {
+        let all = bytes(9000);
+        let body = all.clone();
+        let server = HttpServer::new(move |request: &Request| match request.header("range") {
+            Some(_) => {
+                let part = Response::new(206).header("Content-Range", "bytes 5000-8999/9000");
+                part.header("ETag", second).body(vec![0; 4000])
+            }
+            None => Response::new(200).header("ETag", first).body(body.clone()),
+        });
+        server.fault(Fault::on("GET", "/", Action::CutBody(5000)).nth(1));
+        assert_eq!(throw_away().content(&server.url(), &key("k", &all)).unwrap(), all, "{first}");
+    }
+    // A server that does know it sends the whole.
+    let (old, new) = (bytes(9000), vec![7; 9000]);
+    let body = new.clone();
+    let server = HttpServer::new(move |request: &Request| match request.header("if-range") {
+        Some(tag) => {
+            assert_eq!(tag, "\"old\"");
+            Response::new(200).header("ETag", "\"new\"").body(body.clone())
+        }
+        None => Response::new(200).header("ETag", "\"old\"").body(old.clone()),
+    });
+    server.fault(Fault::on("GET", "/", Action::CutBody(5000)).nth(1));
+    assert_eq!(throw_away().content(&server.url(), &key("k", &new)).unwrap(), new);
+}
+
+#[test]
+fn what_was_damaged_on_the_way_is_asked_of_the_server_itself() {
+    let all = bytes(5000);
+    let (_folder, server, url) = serve(&all);
+    let setup = throw_away();
+    let key = key("k", &all);
+    setup.content(&url, &key).unwrap();
+    setup.fetcher.forget(&key);
+    setup.content(&url, &key).unwrap();
+    let asked: Vec<_> = server.log().iter().map(|l| l.header("cache-control").map(str::to_owned)).collect();
+    assert_eq!(asked, [None, Some("no-cache".into())]);
+}
+
+#[test]
 fn a_range_refused_starts_over() {
     let all = bytes(9000);
     let body = all.clone();

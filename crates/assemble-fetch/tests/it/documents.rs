@@ -7,29 +7,61 @@ use assemble_testkit::{Action, Fault, HttpServer, Request, Response};
 use assemble_types::{Explain as _, Kind};
 
 use crate::support::{
-    RawServer, bytes, chain, location, quick, setup, setup_with, throw_away, unsized_answer,
+    RawServer, Setup, bytes, chain, location, quick, setup, setup_with, throw_away, unsized_answer,
 };
 
 #[test]
-fn a_known_document_is_revalidated_and_a_new_one_is_taken() {
+fn a_known_document_is_revalidated_in_each_run_and_a_new_one_is_taken() {
     let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let file = folder.path().join("index");
     std::fs::write(&file, "one").unwrap();
     let server = HttpServer::folder(folder.path());
-    let setup = setup(cache.path());
     let place = location(&format!("{}/index", server.url()));
-    let get = || setup.fetcher.document(&place, 100).map(|f| (f.bytes, f.from_cache)).unwrap();
-    assert_eq!(get(), (b"one".to_vec(), false));
-    assert_eq!(get(), (b"one".to_vec(), true));
+    let get = |run: &Setup| run.fetcher.document(&place, 100).map(|f| (f.bytes, f.from_cache)).unwrap();
+    let (first, second, third) = (setup(cache.path()), setup(cache.path()), setup(cache.path()));
+    assert_eq!(get(&first), (b"one".to_vec(), false));
+    assert_eq!(get(&second), (b"one".to_vec(), true));
     std::fs::write(&file, "two").unwrap();
-    assert_eq!(get(), (b"two".to_vec(), false));
-    assert_eq!(get(), (b"two".to_vec(), true));
+    assert_eq!(get(&second), (b"one".to_vec(), true), "a run sees one state");
+    assert_eq!(get(&third), (b"two".to_vec(), false));
+    assert_eq!(get(&setup(cache.path())), (b"two".to_vec(), true));
     let log = server.log();
     assert_eq!(log.iter().map(|l| l.status).collect::<Vec<_>>(), [200, 304, 200, 304]);
     assert!(log[0].header("if-none-match").is_none() && log[1].header("if-none-match").is_some());
     assert_eq!(log[0].header("accept-encoding"), Some("identity"));
     assert!(log[0].header("user-agent").unwrap().starts_with("assemble/"));
-    assert_eq!(setup.fetcher.counters(), Counters { hits: 2, misses: 2, bytes_fetched: 6, requests: 4 });
+    assert_eq!(second.fetcher.counters(), Counters { hits: 2, misses: 0, bytes_fetched: 0, requests: 1 });
+    assert_eq!(third.fetcher.counters(), Counters { hits: 0, misses: 1, bytes_fetched: 3, requests: 1 });
+}
+
+#[test]
+fn what_another_run_puts_into_the_cache_does_not_change_this_one() {
+    let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("index");
+    std::fs::write(&file, "one").unwrap();
+    let server = HttpServer::folder(folder.path());
+    let url = format!("{}/index", server.url());
+    let first = setup(cache.path());
+    assert_eq!(first.document(&url).unwrap(), b"one");
+    std::fs::write(&file, "two").unwrap();
+    assert_eq!(setup(cache.path()).document(&url).unwrap(), b"two");
+    // The state that this run saw is gone, so it asks again.
+    assert_eq!(first.document(&url).unwrap(), b"two");
+    assert_eq!(server.log().len(), 3);
+}
+
+#[test]
+fn what_is_not_there_is_asked_for_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = HttpServer::folder(folder.path());
+    let url = format!("{}/apk-configuration", server.url());
+    let run = throw_away();
+    for _ in 0..3 {
+        assert!(matches!(run.document(&url), Err(FetchError::NotFound { .. })));
+    }
+    assert_eq!(server.log().len(), 1);
+    assert!(throw_away().document(&url).is_err());
+    assert_eq!(server.log().len(), 2, "the next run looks again");
 }
 
 #[test]
@@ -40,11 +72,61 @@ fn a_date_revalidates_where_there_is_no_tag() {
         Some(known) if known == date => Response::new(304),
         _ => Response::text(200, "x").header("Last-Modified", date),
     });
-    let setup = setup(cache.path());
-    for _ in 0..2 {
+    for hits in 0..2 {
+        let setup = setup(cache.path());
         assert_eq!(setup.document(&server.url()).unwrap(), b"x");
+        assert_eq!(setup.fetcher.counters().hits, hits);
     }
-    assert_eq!(setup.fetcher.counters().hits, 1);
+}
+
+#[test]
+fn freshness_is_the_server_s_word_and_asking_is_ours() {
+    for (words, kept) in [
+        ("max-age=3600", true),
+        ("max-age=31536000, immutable", true),
+        ("no-cache", true),
+        ("max-age=0, must-revalidate", true),
+        ("private, no-store", false),
+    ] {
+        let cache = tempfile::tempdir().unwrap();
+        let server = HttpServer::new(move |request: &Request| {
+            let answer = match request.header("if-none-match") {
+                Some("\"a\"") => Response::new(304),
+                _ => Response::text(200, "x"),
+            };
+            answer.header("ETag", "\"a\"").header("Cache-Control", words).header("Age", "5")
+        });
+        for _ in 0..2 {
+            assert_eq!(setup(cache.path()).document(&server.url()).unwrap(), b"x", "{words}");
+        }
+        let log = server.log();
+        assert_eq!(log.len(), 2, "{words}: each run asks");
+        assert_eq!(log[1].status, if kept { 304 } else { 200 }, "{words}");
+        let offline = setup_with(Some(cache.path()), true, quick()).document(&server.url());
+        assert_eq!(offline.is_ok(), kept, "{words}");
+    }
+}
+
+#[test]
+fn what_may_not_be_kept_any_more_is_dropped() {
+    let cache = tempfile::tempdir().unwrap();
+    let server = HttpServer::new(|_: &Request| Response::text(200, "x").header("ETag", "\"a\""));
+    setup(cache.path()).document(&server.url()).unwrap();
+    let private = Action::Header("Cache-Control".into(), "no-store".into());
+    server.fault(Fault::on("GET", "/", private));
+    setup(cache.path()).document(&server.url()).unwrap();
+    let error = setup_with(Some(cache.path()), true, quick()).document(&server.url()).unwrap_err();
+    assert_eq!(error.code(), "fetch/offline");
+}
+
+#[test]
+fn who_asks_does_not_matter_to_what_is_kept() {
+    let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(folder.path().join("index"), "one").unwrap();
+    let server = HttpServer::folder(folder.path());
+    let url = format!("{}/index", server.url());
+    setup(cache.path()).document(&url.replace("http://", "http://me:hunter2@")).unwrap();
+    assert_eq!(setup_with(Some(cache.path()), true, quick()).document(&url).unwrap(), b"one");
 }
 
 #[test]
@@ -68,10 +150,9 @@ fn a_server_that_does_not_answer_is_an_error_even_with_an_older_one_at_hand() {
     std::fs::write(folder.path().join("index"), "one").unwrap();
     let server = HttpServer::folder(folder.path());
     let url = format!("{}/index", server.url());
-    let setup = setup(cache.path());
-    setup.document(&url).unwrap();
+    setup(cache.path()).document(&url).unwrap();
     server.fault(Fault::status("GET", "/index", 503, ""));
-    assert!(matches!(setup.document(&url), Err(FetchError::Unavailable { tries: 5, .. })));
+    assert!(matches!(setup(cache.path()).document(&url), Err(FetchError::Unavailable { tries: 5, .. })));
 }
 
 #[test]

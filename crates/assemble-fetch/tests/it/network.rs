@@ -2,12 +2,10 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use assemble_fetch::{Credential, FetchError, HttpOptions, ProxySettings, TransferError};
-use assemble_testkit::{HttpServer, Request, Response};
+use assemble_fetch::{Credential, FetchError, FoundCredentials, HttpOptions, ProxySettings, TransferError};
+use assemble_testkit::{Handler, HttpServer, Request, Response, TlsServer, TunnelProxy, test_ca};
 use assemble_types::Explain as _;
 
 use crate::support::{chain, quick, setup_with, throw_away};
@@ -20,7 +18,7 @@ fn redirect_to(target: String) -> HttpServer {
 fn redirections_are_followed_and_passwords_are_not_carried_along() {
     let last = HttpServer::new(|_: &Request| Response::text(200, "here"));
     let first = redirect_to(format!("{}/there", last.url()));
-    let credential = |host: String| Credential { host, user: "me".into(), password: "hunter2".into() };
+    let credential = |host: String| Credential::basic(&host, "me", "hunter2", "a test").unwrap();
     let mut setup = throw_away();
     setup.fetcher = setup.fetcher.with_credentials(vec![credential(first.host())]);
     assert_eq!(setup.document(&first.url()).unwrap(), b"here");
@@ -28,7 +26,7 @@ fn redirections_are_followed_and_passwords_are_not_carried_along() {
     assert_eq!(first.log()[0].header("authorization"), Some("Basic bWU6aHVudGVyMg=="));
     assert_eq!(last.log()[0].header("authorization"), None);
     assert!(!format!("{:?}", setup.fetcher).contains("hunter2"));
-    let with_password = first.url().replace("http://", "http://you:secret@");
+    let with_password = first.url().replace("http://", "http://you:secret@") + "/second";
     assert_eq!(setup.document(&with_password).unwrap(), b"here");
     assert_eq!(first.log()[1].header("authorization"), Some("Basic eW91OnNlY3JldA=="));
     assert_eq!(first.log()[1].headers.iter().filter(|(name, _)| name == "authorization").count(), 1);
@@ -90,55 +88,60 @@ fn loopback_goes_round_every_proxy() {
     assert_eq!(setup.document("http://host.example/x").unwrap(), b"proxy http://host.example/x");
 }
 
-fn pem(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/tls").join(name)
+fn with_ca() -> HttpOptions {
+    HttpOptions { ca_files: vec![test_ca()], ..quick() }
 }
 
-/// Answers one request per connection over TLS, as long as the process lives.
-fn tls_server(address: &str, answer: &'static str) -> String {
-    use rustls_pki_types::pem::PemObject as _;
-    let certificate = rustls_pki_types::CertificateDer::from_pem_file(pem("server.pem")).unwrap();
-    let key = rustls_pki_types::PrivateKeyDer::from_pem_file(pem("server.key")).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .unwrap();
-    let config = Arc::new(config);
-    let listener = TcpListener::bind((address, 0)).unwrap();
-    let url = format!("https://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
-            let mut stream = rustls::StreamOwned::new(connection, stream.unwrap());
-            // A client that refuses the certificate is what some tests are about.
-            let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(answer.as_bytes());
-            stream.conn.send_close_notify();
-            let _ = stream.flush();
-        }
-    });
-    url
+fn secret() -> impl Handler {
+    |_: &Request| Response::text(200, "secret")
 }
-
-const GOOD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nsecret";
 
 #[test]
 fn certificates_are_checked() {
-    let url = tls_server("127.0.0.1", GOOD);
+    let server = TlsServer::new(secret());
+    let url = server.url();
     let error = throw_away().document(&url).unwrap_err();
     assert!(chain(&error).contains("no secure connection: invalid peer certificate"), "{}", chain(&error));
     assert_eq!(error.code(), "fetch/tls");
     assert!(!error.is_transient());
-    let with_ca = HttpOptions { ca_files: vec![pem("ca.pem")], ..quick() };
-    assert_eq!(setup_with(None, false, with_ca.clone()).document(&url).unwrap(), b"secret");
-    let other_name = tls_server("127.0.0.2", GOOD);
-    let error = setup_with(None, false, with_ca).document(&other_name).unwrap_err();
+    assert_eq!(setup_with(None, false, with_ca()).document(&url).unwrap(), b"secret");
+    let other_name = TlsServer::on("127.0.0.2", HttpServer::new(secret()));
+    let error = setup_with(None, false, with_ca()).document(&other_name.url()).unwrap_err();
     assert!(chain(&error).contains("certificate not valid for name"), "{}", chain(&error));
     let insecure = HttpOptions { insecure_skip_tls_verify: true, ..quick() };
     assert_eq!(setup_with(None, false, insecure).document(&url).unwrap(), b"secret");
+}
+
+#[test]
+fn https_goes_through_a_tunnel_and_no_proxy_goes_round_it() {
+    let server = TlsServer::new(secret());
+    let proxy = TunnelProxy::to(&server.host());
+    let url = "https://host.example/x";
+    let with = |no_proxy: Option<&str>, address: String| {
+        let https = Some(address);
+        let proxies =
+            ProxySettings { https, no_proxy: no_proxy.map(str::to_owned), ..ProxySettings::default() };
+        let mut options = HttpOptions { proxies: Some(proxies), ..with_ca() };
+        options.retry.tries = 1;
+        setup_with(None, false, options).document(url)
+    };
+    let address = format!("http://me:hunter2@{}", proxy.host());
+    assert_eq!(with(Some("example.org, 10.0.0.0/8"), address.clone()).unwrap(), b"secret");
+    let asked = proxy.asked();
+    assert_eq!(asked.len(), 1);
+    assert!(asked[0].starts_with("CONNECT host.example:443 HTTP/1.1\r\n"), "{}", asked[0]);
+    let head = asked[0].to_ascii_lowercase();
+    assert!(head.contains("proxy-authorization: basic bwu6ahvudgvymg=="), "{head}");
+    // There is no such host, so what goes round the proxy gets nowhere.
+    for no_proxy in ["host.example", ".example", "example", "*"] {
+        let error = with(Some(no_proxy), address.clone()).unwrap_err();
+        assert!(matches!(error, FetchError::Unavailable { .. }), "{no_proxy}: {error:?}");
+    }
+    assert_eq!(proxy.asked().len(), 1);
+    // The password of a proxy is in no message, either.
+    let gone = address.replace(&proxy.host(), "127.0.0.1:1");
+    let error = with(None, gone).unwrap_err();
+    assert!(!format!("{error:?} {}", chain(&error)).contains("hunter2"), "{error:?}");
 }
 
 #[test]
@@ -158,13 +161,64 @@ fn a_plain_server_behind_https_is_not_tried_five_times() {
 
 #[test]
 fn redirections_do_not_leave_tls() {
-    let url = tls_server(
-        "127.0.0.1",
-        "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
-    );
-    let with_ca = HttpOptions { ca_files: vec![pem("ca.pem")], ..quick() };
-    let error = setup_with(None, false, with_ca).document(&url).unwrap_err();
+    let down = |_: &Request| Response::new(302).header("Location", "http://127.0.0.1:1/");
+    let error = setup_with(None, false, with_ca()).document(&TlsServer::new(down).url()).unwrap_err();
     assert!(error.to_string().ends_with("it leads from https to an insecure address"), "{error}");
+}
+
+#[test]
+fn a_refusal_says_which_credentials_were_refused() {
+    let server = HttpServer::new(|request: &Request| match request.header("authorization") {
+        Some("Bearer right") => Response::text(200, "in"),
+        _ => Response::new(401),
+    });
+    let ask = |http_auth: &str| {
+        let mut setup = throw_away();
+        let found = FoundCredentials::gather(Some(http_auth), None);
+        setup.fetcher = setup.fetcher.with_credentials(found.credentials);
+        setup.document(&server.url())
+    };
+    let host = server.host();
+    assert_eq!(ask(&format!("bearer:{host}:right")).unwrap(), b"in");
+    let told = |error: &FetchError| (error.to_string(), error.hints().join("\n"));
+    let (message, hint) = told(&ask("basic:other.example:u:hunter2").unwrap_err());
+    assert_eq!(message, format!("{}/: access denied (status 401)", server.url()));
+    assert_eq!(
+        hint,
+        format!(
+            "give credentials: `HTTP_AUTH=basic:{host}:USER:PASSWORD`, or `machine 127.0.0.1` in ~/.netrc"
+        )
+    );
+    let error = ask(&format!("basic:{host}:u:hunter2")).unwrap_err();
+    let (message, hint) = told(&error);
+    let url = server.url();
+    assert_eq!(message, format!("{url}/: access denied (status 401) with the credentials in HTTP_AUTH"));
+    assert_eq!(hint, "check the user and the password in HTTP_AUTH, and whether they may read this");
+    assert!(!format!("{error:?}").contains("hunter2"));
+}
+
+#[test]
+fn passwords_in_the_open_are_worth_one_warning_a_host() {
+    let proxy = HttpServer::new(|_: &Request| Response::text(200, "x"));
+    let proxies = ProxySettings { http: Some(proxy.url()), ..ProxySettings::default() };
+    let mut setup = setup_with(None, false, HttpOptions { proxies: Some(proxies), ..quick() });
+    let list = "basic:host.example:me:hunter2\nbearer:127.0.0.1:hunter2";
+    setup.fetcher = setup.fetcher.with_credentials(FoundCredentials::gather(Some(list), None).credentials);
+    for url in ["http://host.example/a", "http://host.example/b", "http://other.example/c"] {
+        setup.document(url).unwrap();
+    }
+    assert!(proxy.log()[0].header("authorization").is_some());
+    assert!(proxy.log()[2].header("authorization").is_none());
+    let want = "host.example: a password or token goes there over http, where others can read it; use https";
+    assert_eq!(setup.recorder.warnings(), [want]);
+    // Nobody else is on the way to this machine.
+    let local = HttpServer::new(|_: &Request| Response::text(200, "x"));
+    let mut setup = throw_away();
+    let list = format!("basic:{}:me:hunter2", local.host());
+    setup.fetcher = setup.fetcher.with_credentials(FoundCredentials::gather(Some(&list), None).credentials);
+    setup.document(&local.url()).unwrap();
+    assert!(local.log()[0].header("authorization").is_some());
+    assert!(setup.recorder.warnings().is_empty());
 }
 
 #[test]
@@ -182,7 +236,7 @@ fn redirections_do_not_lead_inside_and_carry_nobody_else_s_password() {
     let last = HttpServer::new(|_: &Request| Response::text(200, "here"));
     let first = redirect_to(last.url().replace("http://", "http://user:pw@"));
     let mut setup = throw_away();
-    let known = Credential { host: last.host(), user: "me".into(), password: "hunter2".into() };
+    let known = Credential::basic(&last.host(), "me", "hunter2", "a test").unwrap();
     setup.fetcher = setup.fetcher.with_credentials(vec![known]);
     assert_eq!(setup.document(&first.url()).unwrap(), b"here");
     assert_eq!(last.log()[0].header("authorization"), None);

@@ -22,11 +22,12 @@ pub(super) struct Second {
 }
 
 /// Variables that say how to reach the world, or what time it is for this build: they are inputs and stay.
-const KEPT: [&str; 22] = [
+const KEPT: [&str; 23] = [
     "PATH",
     "SOURCE_DATE_EPOCH",
     "ASSEMBLE_PLANT",
     "HTTP_AUTH",
+    "NETRC",
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "ALL_PROXY",
@@ -72,6 +73,11 @@ pub(super) fn build_anew(file: &SpecFile, options: &VerifyOptions) -> Result<Sec
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }
+    }
+    // Passwords come from this user's file, whatever home the build has.
+    let netrc = std::env::var_os("HOME").map(|home| Path::new(&home).join(".netrc"));
+    if let Some(netrc) = netrc.filter(|path| path.is_file() && std::env::var_os("NETRC").is_none()) {
+        command.env("NETRC", netrc);
     }
     command
         .env("HOME", at("home"))
