@@ -147,12 +147,12 @@ impl Fetcher {
         let known = self.cache.document(&cache_key, limit);
         if self.offline {
             let known = known.ok_or_else(|| FetchError::Offline { location: location.clone() })?;
-            return Ok(self.from_cache(known));
+            return Ok(self.known_again(known));
         }
         if let Some(Said::Kept(digest)) = said
             && let Some(known) = known.filter(|known| known.digest == digest)
         {
-            return Ok(self.from_cache(known));
+            return Ok(self.known_again(known));
         }
         let asked = self.ask_for_document(location, url, &cache_key, limit);
         match &asked {
@@ -181,7 +181,7 @@ impl Fetcher {
         match (transfer.run(&mut body, progress)?, known) {
             (Outcome::NotModified, Some(known)) => {
                 let said = Said::Kept(known.digest);
-                Ok((self.from_cache(known), Some(said)))
+                Ok((self.known_again(known), Some(said)))
             }
             (Outcome::NotModified, None) => {
                 Err(FetchError::Status { location: location.clone(), status: 304 })
@@ -200,7 +200,7 @@ impl Fetcher {
         }
     }
 
-    fn from_cache(&self, known: Document) -> Fetched {
+    fn known_again(&self, known: Document) -> Fetched {
         self.counting.hit();
         Fetched { bytes: known.bytes, from_cache: true }
     }

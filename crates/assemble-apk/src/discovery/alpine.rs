@@ -206,7 +206,7 @@ mod tests {
         let many = vec![r#"{"url":"https://h/k"}"#; MOST_KEYS + 1].join(",");
         for (text, want) in [
             (String::new(), "the document is not as expected: EOF"),
-            ("[]".into(), "the document is not as expected"),
+            ("7".into(), "the document is not as expected"),
             (r#"{"release_branches": {}}"#.into(), "the document is not as expected"),
             ("[".repeat(100_000), "the document is not as expected"),
             (of_key("{}"), "the document is not as expected: missing field `url`"),

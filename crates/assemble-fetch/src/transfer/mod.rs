@@ -399,7 +399,9 @@ mod tests {
             (&["x-no-store", "no-store=1"], false),
         ] {
             let mut headers = HeaderMap::new();
-            values.iter().for_each(|value| drop(headers.append(CACHE_CONTROL, value.parse().unwrap())));
+            for value in values {
+                headers.append(CACHE_CONTROL, value.parse().unwrap());
+            }
             assert_eq!(forbids_storing(&headers), want, "{values:?}");
         }
     }

@@ -68,8 +68,12 @@ fn messages() {
           = check the address; if the server's index is newer than yours, run again
         fetch/not-found unavailable /repo/x: not found
           = check the path of the repository in the spec
-        fetch/denied denied https://me:xxxxx@h.example/it's?token=xxxxx: access denied (status 403)
-          = give credentials for this host, or check those given
+        fetch/denied denied https://me:xxxxx@h.example/it's?token=xxxxx: access denied (status 401)
+          = give credentials: `HTTP_AUTH=basic:h.example:USER:PASSWORD`, or `machine h.example` in ~/.netrc
+        fetch/denied denied https://me:xxxxx@h.example/it's?token=xxxxx: access denied (status 403) with the credentials in HTTP_AUTH
+          = check the user and the password in HTTP_AUTH, and whether they may read this
+        fetch/denied denied https://me:xxxxx@h.example/it's?token=xxxxx: access denied (status 407)
+          = give the proxy's user and password: `HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT`
         fetch/status unavailable https://me:xxxxx@h.example/it's?token=xxxxx: unexpected status 418
         fetch/unavailable unavailable https://me:xxxxx@h.example/it's?token=xxxxx: not available after 1 try: the transfer stood still for too long
           = try it by hand: `curl -I 'https://me:xxxxx@h.example/it'\''s?token=xxxxx'`
