@@ -36,12 +36,14 @@ pub struct Target {
 
 /// All targets, by name.
 pub const TARGETS: &[Target] = &[
+    Target { name: "apko_lock", run: documents::apko_lock },
     Target { name: "constraint", run: words::constraint },
     Target { name: "index", run: index::packed },
     Target { name: "index_text", run: index::text },
     Target { name: "installed_db", run: index::installed },
     Target { name: "keyring", run: words::keyring },
     Target { name: "layer", run: layer::read },
+    Target { name: "lock", run: documents::lock },
     Target { name: "package", run: package::packed },
     Target { name: "package_data", run: package::data },
     Target { name: "pkginfo", run: words::pkginfo },

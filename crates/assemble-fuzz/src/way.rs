@@ -46,6 +46,7 @@ fn input_of(packages: &[Package]) -> InstallInput<'_> {
         keys: Vec::new(),
         config: ApkoConfig::default(),
         source_date_epoch: Some(Timestamp::default()),
+        build_date: None,
     }
 }
 
