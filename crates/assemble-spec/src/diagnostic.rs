@@ -67,9 +67,20 @@ impl Diagnostic {
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// Sorts by place. `None` if there are none, for there is nothing wrong then.
+    /// Sorts by place, files in the order in which they first come up. `None` if there are none, for there is nothing
+    /// wrong then.
     pub(crate) fn new(mut all: Vec<Diagnostic>) -> Option<Self> {
-        let place = |d: &Diagnostic| d.spans.first().map_or((0, 0), |s| (s.line, s.column));
+        let mut files: Vec<String> = Vec::new();
+        for span in all.iter().filter_map(|d| d.spans.first()) {
+            if !files.contains(&span.file) {
+                files.push(span.file.clone());
+            }
+        }
+        let place = |d: &Diagnostic| {
+            d.spans.first().map_or((0, 0, 0), |s| {
+                (files.iter().position(|file| *file == s.file).unwrap_or_default(), s.line, s.column)
+            })
+        };
         all.sort_by_key(place);
         (!all.is_empty()).then_some(Self(all))
     }

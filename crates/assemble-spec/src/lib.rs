@@ -7,8 +7,11 @@
 //! # Why it is the way it is
 //! The document is read into a tree of texts with places first, and checked second. So `0755` and `"0755"` stay
 //! different, a misspelt key can be explained, and one mistake does not hide the next. A word that is no key is always
-//! a mistake: a spec that means less than it says makes an image that is wrong without anyone noticing. Keys of apko's
-//! schema that cannot be built yet are told from misspelt ones.
+//! a mistake: a spec that means less than it says makes an image that is wrong without anyone noticing.
+//!
+//! One parser reads two [`Dialect`]s, for one engine builds both. apko's takes what apko takes and knows its keys only;
+//! ours knows more keys and refuses what no runtime could start. Files that are included are checked one by one, merged
+//! as values, and then seen together: so each mistake points into the file it is in.
 //!
 //! # Example
 //! ```
@@ -30,6 +33,7 @@ mod node;
 mod parse;
 mod schema;
 mod source;
+mod whole;
 mod words;
 mod yaml;
 
@@ -37,7 +41,8 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use foreign::Foreign;
 pub use init::{init_text, spec_for_binary};
 pub use model::{
-    AdditionalCertificate, ApkoView, BaseFiles, Binary, BinarySources, CertificateSource, FileMapping,
-    Located, Port, Protocol, RepositorySource, Spec,
+    AdditionalCertificate, ApkoView, BaseFiles, BaseImage, BaseImageSource, Binary, BinarySources,
+    CertificateSource, Certificates, Dialect, FileMapping, Group, LayerStrategy, Layering, Located, PathKind,
+    PathMutation, Port, Protocol, RepositorySource, RuntimeKey, Spec, User,
 };
-pub use parse::parse_spec;
+pub use parse::{IncludeProblem, Includes, ReadSpec, SpecText, parse_spec, read_spec};

@@ -58,7 +58,7 @@ pub use publish::{
     Load, PublishOptions, Published, own_program_error, publish, push, stdin_error, stdout_error,
     usage_error, write_file,
 };
-pub use spec_file::{DEFAULT_SPEC, SpecFile};
+pub use spec_file::{ApkoPaths, DEFAULT_SPEC, SpecFile};
 pub use start::StartReport;
 pub use temporary::remove_unfinished;
 pub use time::Created;

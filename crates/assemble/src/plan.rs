@@ -288,7 +288,8 @@ fn base_options(file: &SpecFile) -> Result<Option<BaseOptions>> {
         return Ok(None);
     }
     let mut additional = Vec::new();
-    for (number, certificate) in base.additional_certificates.iter().enumerate() {
+    let certificates = file.spec.certificates.iter().flat_map(|certificates| &certificates.additional);
+    for (number, certificate) in certificates.enumerate() {
         let (name, pem) = match &certificate.source {
             CertificateSource::Inline(text) => {
                 (format!("certificate-{}", number + 1), text.clone().into_bytes())

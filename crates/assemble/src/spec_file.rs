@@ -3,9 +3,10 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use assemble_spec::Spec;
+use assemble_spec::{Dialect, IncludeProblem, Spec, SpecText};
+use assemble_types::Explain as _;
 
-use crate::error::{OwnError, Result};
+use crate::error::{Cause, OwnError, Result};
 
 /// Longest spec that is read, in bytes.
 const MAX_SPEC: u64 = 4 * 1024 * 1024;
@@ -16,7 +17,7 @@ pub const DEFAULT_SPEC: &str = "assemble.yaml";
 /// A spec and where it was found.
 #[derive(Debug, Clone)]
 pub struct SpecFile {
-    /// The checked spec.
+    /// The checked spec, with what it includes.
     pub spec: Spec,
     /// What the user named, for messages.
     pub shown: String,
@@ -24,10 +25,23 @@ pub struct SpecFile {
     pub directory: PathBuf,
     /// File name without extension, made fit for an image's name.
     pub name: String,
+    /// The files that the spec was read from, in that order: the named one, then each that the one before includes. None
+    /// for a binary.
+    pub files: Vec<SpecText>,
+}
+
+/// Where apko's dialect looks for what a spec names.
+#[derive(Debug, Clone, Default)]
+pub struct ApkoPaths {
+    /// The working directory, which relative paths start from; empty for that of the process.
+    pub directory: PathBuf,
+    /// Folders in which `include` and `contents.baseimage` are looked for when they are not there.
+    pub include: Vec<PathBuf>,
 }
 
 impl SpecFile {
-    /// Reads a spec, or takes a binary as what is to be packed.
+    /// Reads a spec of our dialect, or takes a binary as what is to be packed. What a spec names lies relative to its
+    /// folder.
     pub fn load(path: Option<&Path>) -> Result<Self> {
         let path = path.unwrap_or_else(|| Path::new(DEFAULT_SPEC));
         let shown = path.display().to_string();
@@ -37,17 +51,63 @@ impl SpecFile {
         if !named_yaml && looks_like_a_program(&bytes) {
             // The path is taken as typed, from the working directory.
             let spec = assemble_spec::spec_for_binary(&shown);
-            return Ok(Self { spec, shown, directory: PathBuf::new(), name: image_name(path) });
+            let (directory, name) = (PathBuf::new(), image_name(path));
+            return Ok(Self { spec, shown, directory, name, files: Vec::new() });
         }
-        let spec = assemble_spec::parse_spec(&shown, &bytes)?;
         let directory = path.parent().map(Path::to_owned).unwrap_or_default();
-        Ok(Self { spec, shown, directory, name: image_name(path) })
+        Self::read(path, bytes, Dialect::Assemble, directory, &[])
+    }
+
+    /// Reads a spec of apko's dialect. What a spec names lies relative to the working directory.
+    pub fn load_apko(path: &Path, paths: &ApkoPaths) -> Result<Self> {
+        let path = if path.is_relative() { &paths.directory.join(path) } else { path };
+        let bytes = read_start(path, &path.display().to_string())?;
+        Self::read(path, bytes, Dialect::Apko, paths.directory.clone(), &paths.include)
+    }
+
+    fn read(
+        path: &Path,
+        bytes: Vec<u8>,
+        dialect: Dialect,
+        directory: PathBuf,
+        more_folders: &[PathBuf],
+    ) -> Result<Self> {
+        let shown = path.display().to_string();
+        let main = SpecText { identity: identity(path), shown: shown.clone(), bytes };
+        let mut includes = |path: &str| include(path, &directory, more_folders);
+        let read = assemble_spec::read_spec(main, dialect, &mut includes)?;
+        Ok(Self { spec: read.spec, shown, directory, name: image_name(path), files: read.files })
     }
 
     /// A path of the spec, seen from the working directory.
     pub fn path(&self, relative: &str) -> PathBuf {
         self.directory.join(relative)
     }
+}
+
+/// One file, whatever way leads to it.
+fn identity(path: &Path) -> String {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+/// The file of `include: path`: below `directory`, else below the first of `more` that has it.
+fn include(path: &str, directory: &Path, more: &[PathBuf]) -> std::result::Result<SpecText, IncludeProblem> {
+    let folders = std::iter::once(directory).chain(more.iter().map(PathBuf::as_path));
+    let candidates: Vec<PathBuf> = folders.map(|folder| folder.join(path)).collect();
+    let found = candidates.iter().find(|candidate| candidate.exists()).unwrap_or(&candidates[0]);
+    let shown = found.display().to_string();
+    let bytes = read_start(found, &shown).map_err(|error| match error.cause() {
+        Cause::Own(OwnError::NoSpec(_)) => IncludeProblem {
+            message: "the included file does not exist".to_owned(),
+            hints: vec![format!("it was looked for at {}", list(&candidates))],
+        },
+        _ => IncludeProblem { message: error.to_string(), hints: error.hints() },
+    })?;
+    Ok(SpecText { identity: identity(found), shown, bytes })
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 fn read_start(path: &Path, shown: &str) -> Result<Vec<u8>> {

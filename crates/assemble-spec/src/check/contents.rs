@@ -1,64 +1,81 @@
-//! `contents` and `certificates`: what goes into the image.
+//! `contents`: what goes into the image.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use assemble_apk::Constraint;
 use assemble_types::Platform;
 
 use super::values::{self, Wrong};
-use super::{Cx, Fields, package};
+use super::{Cx, Draft, Fields, package};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    AdditionalCertificate, BaseFiles, Binary, BinarySources, CertificateSource, FileMapping, Located,
+    BaseFiles, BaseImage, BaseImageSource, Binary, BinarySources, Dialect, FileMapping, Located,
     RepositorySource, Spec,
 };
 use crate::node::{Content, Entry, Node};
 use crate::schema;
 use crate::source::plain;
 
-pub(super) fn check(cx: &mut Cx<'_, '_>, top: &Fields<'_>, spec: &mut Spec) {
-    if let Some(entry) = top.get("contents")
-        && let Some(fields) = cx.fields(&schema::CONTENTS, &entry.value, &entry.key_range)
-    {
-        spec.repositories = repositories(cx, fields, "repositories");
-        spec.build_repositories = repositories(cx, fields, "build_repositories");
-        spec.runtime_repositories = repositories(cx, fields, "runtime_repositories");
-        for (node, text) in cx.texts("contents.keyring", fields, "keyring") {
-            spec.keyring.extend(cx.key(node, &text));
-        }
-        for (node, text) in cx.texts("contents.packages", fields, "packages") {
+pub(super) fn check(cx: &mut Cx<'_, '_>, top: &Fields<'_>, draft: &mut Draft) {
+    let Some(entry) = top.get("contents") else { return };
+    let Some(fields) = cx.fields(&schema::CONTENTS, &entry.value, &entry.key_range) else { return };
+    let spec = &mut draft.spec;
+    spec.repositories = repositories(cx, fields, "repositories");
+    spec.build_repositories = repositories(cx, fields, "build_repositories");
+    spec.runtime_repositories = repositories(cx, fields, "runtime_repositories");
+    for (node, text) in cx.texts("contents.keyring", fields, "keyring") {
+        spec.keyring.extend(cx.key(node, &text));
+    }
+    packages(cx, fields, spec);
+    spec.base_image = fields.get("baseimage").and_then(|entry| base_image(cx, entry));
+    if cx.dialect == Dialect::Apko {
+        return;
+    }
+    spec.binary = fields.get("binary").and_then(|entry| binary(cx, entry));
+    if let Some(entry) = fields.get("files") {
+        spec.files = cx.items("contents.files", entry).iter().filter_map(|node| file(cx, node)).collect();
+    }
+    draft.base_files = fields.get("base-files").map(|entry| base_files(cx, entry));
+}
+
+fn packages(cx: &mut Cx<'_, '_>, fields: Fields<'_>, spec: &mut Spec) {
+    for (node, text) in cx.texts("contents.packages", fields, "packages") {
+        let span = cx.span(&node.range, "");
+        if cx.lenient() {
+            // apko writes the texts into a list and reads that back by its blanks.
+            for token in text.split_whitespace() {
+                let value = Constraint::parse_or_unmeetable(token);
+                spec.packages.push(Located { value, span: span.clone() });
+            }
+        } else {
             match package::parse(&text) {
-                Ok(value) => spec.packages.push(Located { value, span: cx.span(&node.range, "") }),
+                Ok(value) => spec.packages.push(Located { value, span }),
                 Err(wrong) => cx.report_wrong("spec/package", wrong, node),
             }
         }
-        spec.binary = fields.get("binary").and_then(|entry| binary(cx, entry));
-        if let Some(entry) = fields.get("files") {
-            spec.files = cx.items("contents.files", entry).iter().filter_map(|node| file(cx, node)).collect();
-        }
-        if let Some(entry) = fields.get("base-files") {
-            spec.base_files = base_files(cx, entry);
-        } else {
-            // Packages alone make apko's tree, to which we add nothing.
-            let ours =
-                fields.get("binary").is_some() || fields.get("files").is_some() || spec.packages.is_empty();
-            spec.base_files = if ours { BaseFiles::default() } else { no_base_files() };
-        }
-    }
-    if let Some(entry) = top.get("certificates")
-        && let Some(fields) = cx.fields(&schema::CERTIFICATES, &entry.value, &entry.key_range)
-        && let Some(entry) = fields.get("additional")
-    {
-        spec.base_files.additional_certificates = cx
-            .items("certificates.additional", entry)
-            .iter()
-            .filter_map(|node| certificate(cx, node))
-            .collect();
+        spec.apko.packages.push(text);
     }
 }
 
-fn no_base_files() -> BaseFiles {
-    BaseFiles { enabled: false, certificates: false, time_zones: false, additional_certificates: Vec::new() }
+/// `{image, apkindex}`.
+fn base_image(cx: &mut Cx<'_, '_>, entry: &Entry) -> Option<BaseImage> {
+    let fields = cx.fields(&schema::BASE_IMAGE, &entry.value, &entry.key_range)?;
+    let mut part = |key: &str, help: &str| {
+        let found = fields.get(key).filter(|entry| !entry.value.is_empty());
+        match found {
+            Some(found) => cx.host_path(&format!("contents.baseimage.{key}"), &found.value, &found.key_range),
+            None => {
+                let message = format!("`contents.baseimage` names no `{key}`");
+                let diagnostic = cx.wrong_at("spec/missing", message, &entry.key_range, "").help(help);
+                cx.report(diagnostic);
+                None
+            }
+        }
+    };
+    let image = part("image", "write `image: FOLDER`, an image in the OCI layout");
+    let apkindex = part("apkindex", "write `apkindex: FOLDER`, which holds `<arch>/APKINDEX`");
+    Some(BaseImage { source: image?.map(BaseImageSource::Layout), apkindex: apkindex? })
 }
 
 fn repositories(cx: &mut Cx<'_, '_>, fields: Fields<'_>, key: &str) -> Vec<Located<RepositorySource>> {
@@ -87,7 +104,7 @@ fn binary(cx: &mut Cx<'_, '_>, entry: &Entry) -> Option<Binary> {
     let fields = cx.fields(&schema::BINARY, &entry.value, &entry.key_range)?;
     let Some(source) = fields.get("source") else {
         // An unknown key is most likely the misspelt `source`, and was complained about.
-        if entries.iter().all(|entry| schema::BINARY.keys.contains(&entry.key.as_str())) {
+        if entries.iter().all(|entry| schema::BINARY.knows(&entry.key, Dialect::Assemble)) {
             let diagnostic = cx
                 .wrong_at("spec/missing", "`contents.binary` names no `source`", &entry.key_range, "")
                 .help("write `source: PATH`, relative to the spec's folder");
@@ -141,7 +158,7 @@ fn program(cx: &mut Cx<'_, '_>, name: &str, node: &Node, entry: &Entry) -> Optio
 }
 
 /// The last component of a host path, if it names a file.
-pub(super) fn file_name(path: &str) -> Option<&str> {
+pub(crate) fn file_name(path: &str) -> Option<&str> {
     path.rsplit('/').next().filter(|name| !matches!(*name, "" | "." | ".."))
 }
 
@@ -160,7 +177,7 @@ fn per_platform(cx: &mut Cx<'_, '_>, name: &str, entries: &[Entry]) -> BTreeMap<
             Err(Wrong { message, help }) => {
                 let mut diagnostic = cx.wrong_at("spec/platform", message, &entry.key_range, "");
                 diagnostic.help.extend(help);
-                if schema::BINARY.keys.contains(&entry.key.as_str()) {
+                if schema::BINARY.knows(&entry.key, Dialect::Assemble) {
                     diagnostic.help =
                         vec!["put the platforms below `source`:\nbinary:\n  source:\n    amd64: ./app-amd64\n    arm64: ./app-arm64\n  path: /usr/bin/app".to_owned()];
                 }
@@ -236,7 +253,7 @@ fn file(cx: &mut Cx<'_, '_>, node: &Node) -> Option<FileMapping> {
         return None;
     }
     let fields = cx.fields(&schema::FILE, node, &node.range)?;
-    let complete = fields.0.iter().all(|entry| schema::FILE.keys.contains(&entry.key.as_str()));
+    let complete = fields.0.iter().all(|entry| schema::FILE.knows(&entry.key, Dialect::Assemble));
     for key in ["source", "path"] {
         if fields.get(key).is_none() && complete {
             let message = format!("an entry of `contents.files` names no `{key}`");
@@ -252,8 +269,8 @@ fn file(cx: &mut Cx<'_, '_>, node: &Node) -> Option<FileMapping> {
     let path = fields.get("path").and_then(|entry| cx.image_path("path", entry));
     let permissions =
         fields.get("permissions").and_then(|entry| cx.value("permissions", entry, values::mode));
-    let uid = fields.get("uid").and_then(|entry| cx.value("uid", entry, values::id));
-    let gid = fields.get("gid").and_then(|entry| cx.value("gid", entry, values::id));
+    let uid = fields.get("uid").and_then(|entry| cx.id("uid", entry));
+    let gid = fields.get("gid").and_then(|entry| cx.id("gid", entry));
     let exclude = exclude(cx, fields);
     let (source, path) = (source?, path?);
     if let Some(diagnostic) = folder_confusion(cx, &source, fields) {
@@ -329,7 +346,7 @@ fn base_files(cx: &mut Cx<'_, '_>, entry: &Entry) -> BaseFiles {
         };
         let mut part = |key: &str| {
             let name = format!("contents.base-files.{key}");
-            fields.get(key).and_then(|entry| cx.value(&name, entry, values::truth)).unwrap_or(true)
+            fields.get(key).and_then(|entry| cx.truth(&name, entry)).unwrap_or(true)
         };
         return BaseFiles {
             certificates: part("certificates"),
@@ -340,90 +357,7 @@ fn base_files(cx: &mut Cx<'_, '_>, entry: &Entry) -> BaseFiles {
     let on = match entry.value.scalar().map(|scalar| scalar.text.as_str()) {
         Some("none") => Some(false),
         Some("all") => Some(true),
-        _ => cx.value("contents.base-files", entry, values::truth),
+        _ => cx.truth("contents.base-files", entry),
     };
-    if on == Some(false) { no_base_files() } else { BaseFiles::default() }
-}
-
-/// One entry of `certificates.additional`.
-fn certificate(cx: &mut Cx<'_, '_>, node: &Node) -> Option<AdditionalCertificate> {
-    if let Some(scalar) = node.scalar().filter(|_| !node.is_null()) {
-        let help = if scalar.text.contains("-----BEGIN") {
-            "write\n- name: my-ca\n  content: |\n    -----BEGIN CERTIFICATE-----\n    …".to_owned()
-        } else {
-            format!("write `- source: {}`", crate::yaml::scalar(&plain(&scalar.text)))
-        };
-        let diagnostic = cx
-            .wrong("spec/type", "an entry of `certificates.additional` has to be a map", node, "")
-            .help(help);
-        cx.report(diagnostic);
-        return None;
-    }
-    let fields = cx.fields(&schema::CERTIFICATE, node, &node.range)?;
-    let name = cx.text_of("name", fields, "name");
-    if let Some(name) = &name
-        && !is_certificate_name(&name.value)
-    {
-        let diagnostic =
-            Diagnostic::new("spec/value", format!("`{}` is no name of a certificate", plain(&name.value)))
-                .at(name.span.clone())
-                .help("letters, digits, `_`, `-` and, but for the first, `.` may be used");
-        cx.report(diagnostic);
-    }
-    let source = fields.get("source").and_then(|e| cx.host_path("source", &e.value, &e.key_range));
-    let content = cx.text_of("content", fields, "content");
-    let named = |key: &str| fields.get(key).is_some_and(|entry| !entry.value.is_empty());
-    let source = match (named("source"), named("content")) {
-        (true, true) => {
-            let diagnostic =
-                cx.wrong("spec/conflict", "a certificate has both `source` and `content`", node, "");
-            cx.report(diagnostic.help("keep one of them"));
-            return None;
-        }
-        (false, false) => {
-            if fields.0.iter().all(|entry| schema::CERTIFICATE.keys.contains(&entry.key.as_str())) {
-                let diagnostic =
-                    cx.wrong("spec/missing", "a certificate has neither `source` nor `content`", node, "");
-                cx.report(diagnostic.help("write `source: FILE.pem`"));
-            }
-            return None;
-        }
-        (true, false) => CertificateSource::File(source?),
-        (false, true) => CertificateSource::Inline(inline_pem(cx, content?, fields, name.is_some())?),
-    };
-    Some(AdditionalCertificate { name: name.map(|name| name.value), source, span: cx.span(&node.range, "") })
-}
-
-fn inline_pem(
-    cx: &mut Cx<'_, '_>,
-    content: Located<String>,
-    fields: Fields<'_>,
-    named: bool,
-) -> Option<String> {
-    let problem = if content.value.contains("PRIVATE KEY-----") {
-        Some((
-            "this is a private key, not a certificate",
-            "take it out and make a new one: the spec is no place for secrets",
-        ))
-    } else if !content.value.contains("-----BEGIN CERTIFICATE-----") {
-        Some((
-            "`content` is no PEM certificate",
-            "it begins with `-----BEGIN CERTIFICATE-----`; for a file, write `source`",
-        ))
-    } else if !named {
-        Some(("a certificate in the spec needs a `name`", "write `name: my-ca` beside `content`"))
-    } else {
-        None
-    };
-    let Some((message, help)) = problem else { return Some(content.value) };
-    let at = fields.get("content").map_or(0..0, |entry| entry.key_range.clone());
-    let diagnostic = cx.wrong_at("spec/value", message, &at, "").help(help);
-    cx.report(diagnostic);
-    None
-}
-
-/// apko's rule.
-fn is_certificate_name(name: &str) -> bool {
-    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-    name.bytes().enumerate().all(|(at, b)| word(b) || at > 0 && b == b'.')
+    if on == Some(false) { BaseFiles::NONE } else { BaseFiles::default() }
 }

@@ -2,7 +2,7 @@
 
 use assemble_types::ImagePath;
 
-use super::{package, runtime, sources, values};
+use super::{accounts, package, runtime, sources, values};
 
 pub(crate) fn package(text: &str) -> bool {
     package::parse(text).is_ok()
@@ -42,5 +42,5 @@ pub(crate) fn signal(text: &str) -> bool {
 }
 
 pub(crate) fn user(text: &str) -> bool {
-    runtime::is_user(text)
+    accounts::is_user(text)
 }

@@ -1,14 +1,17 @@
-//! From the tree of texts to the checked [`Spec`]. Goes on after a mistake, so that one run shows them all.
+//! From the tree of texts of one file to a [`Draft`]. Goes on after a mistake, so that one run shows them all.
 
+mod accounts;
+mod certificates;
 mod contents;
-mod cross;
 pub(crate) mod fits;
+mod number;
 mod package;
+mod paths;
 mod runtime;
 mod sources;
 mod values;
 
-pub(crate) use cross::SMALLEST;
+pub(crate) use contents::file_name;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,30 +19,49 @@ use std::ops::Range;
 use assemble_types::SourceSpan;
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{Located, Spec};
+use crate::model::{BaseFiles, Dialect, Located, Spec};
 use crate::node::{Content, Entry, Node};
 use crate::schema::{self, Place};
 use crate::source::{Source, plain};
+use crate::whole::SMALLEST;
 
 /// More mistakes than this are not listed: whoever has that many mends the first ones and runs again.
 pub(crate) const MOST_MISTAKES: usize = 50;
 
-/// The spec that the tree describes. It is only to be used if `mistakes` stays as long as it was.
-pub(crate) fn check(source: &Source<'_>, root: &Node, mistakes: &mut Vec<Diagnostic>) -> Spec {
-    let mut cx = Cx { source, mistakes, places: BTreeMap::new() };
-    let mut spec = Spec::default();
+/// What one file says, before others that it includes are merged in and before anything follows from the whole.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    pub(crate) spec: Spec,
+    /// `contents.base-files`, if the file decides about them.
+    pub(crate) base_files: Option<BaseFiles>,
+    /// Whether `entrypoint` says anything: then it stands for itself and nothing of an included one counts.
+    pub(crate) has_entrypoint: bool,
+}
+
+/// What the tree says. It is only to be used if `mistakes` stays as long as it was.
+pub(crate) fn check(
+    source: &Source<'_>,
+    root: &Node,
+    dialect: Dialect,
+    mistakes: &mut Vec<Diagnostic>,
+) -> Draft {
+    let mut cx = Cx { source, dialect, mistakes, places: BTreeMap::new() };
+    let mut draft = Draft { spec: Spec { dialect, ..Spec::default() }, ..Draft::default() };
     if let Some(top) = cx.fields(&schema::TOP, root, &root.range) {
-        contents::check(&mut cx, &top, &mut spec);
-        runtime::check(&mut cx, &top, &mut spec);
-        cross::check(&mut cx, &top, &mut spec);
+        contents::check(&mut cx, &top, &mut draft);
+        certificates::check(&mut cx, &top, &mut draft.spec);
+        runtime::check(&mut cx, &top, &mut draft);
+        accounts::check(&mut cx, &top, &mut draft.spec);
+        paths::check(&mut cx, &top, &mut draft.spec);
     }
-    spec.places = cx.places;
-    spec
+    draft.spec.places = cx.places;
+    draft
 }
 
 /// What every check needs.
 struct Cx<'a, 's> {
     source: &'a Source<'s>,
+    dialect: Dialect,
     mistakes: &'a mut Vec<Diagnostic>,
     places: BTreeMap<String, SourceSpan>,
 }
@@ -56,6 +78,11 @@ impl<'n> Fields<'n> {
 }
 
 impl Cx<'_, '_> {
+    /// Whether every value passes that passes apko, however little sense it makes.
+    fn lenient(&self) -> bool {
+        self.dialect == Dialect::Apko
+    }
+
     fn span(&self, range: &Range<usize>, label: &str) -> SourceSpan {
         self.source.span(range, label)
     }
@@ -101,7 +128,7 @@ impl Cx<'_, '_> {
             let at = if range.is_empty() { &node.range } else { range };
             let help = match place.path {
                 "" => format!("the smallest spec names a program:\n{SMALLEST}"),
-                _ => schema::listing(place),
+                _ => schema::listing(place, self.dialect),
             };
             let diagnostic = self
                 .wrong_at("spec/type", format!("{what}{name} has to be a map, not {}", node.kind()), at, "")
@@ -127,16 +154,7 @@ impl Cx<'_, '_> {
     fn known(&mut self, place: &Place, entry: &Entry) {
         let key = entry.key.as_str();
         // Advice takes time, and no more of it will be shown.
-        if place.keys.contains(&key) || self.mistakes.len() >= MOST_MISTAKES {
-            return;
-        }
-        if let Some((_, advice)) = place.later.iter().find(|(name, _)| *name == key) {
-            if !entry.value.is_empty() {
-                let message = format!("`{}` is not supported yet", joined(place, key));
-                let diagnostic =
-                    self.wrong_at("spec/not-supported", message, &entry.key_range, "").help(*advice);
-                self.report(diagnostic);
-            }
+        if place.knows(key, self.dialect) || self.mistakes.len() >= MOST_MISTAKES {
             return;
         }
         let place_name = match place.path {
@@ -147,7 +165,8 @@ impl Cx<'_, '_> {
             },
         };
         let message = format!("there is no key `{}`{place_name}", plain(key));
-        let help = schema::advice(place, entry).unwrap_or_else(|| schema::listing(place));
+        let help = schema::advice(place, entry, self.dialect)
+            .unwrap_or_else(|| schema::listing(place, self.dialect));
         let diagnostic =
             self.wrong_at("spec/unknown-key", message, &entry.key_range, "unknown key").help(help);
         self.report(diagnostic);
@@ -204,13 +223,16 @@ impl Cx<'_, '_> {
         &[]
     }
 
-    /// The texts of a list, with their nodes. Empty ones are mistakes.
+    /// The texts of a list, with their nodes. Empty ones are mistakes, but for apko, which leaves out what is null.
     fn texts<'n>(&mut self, name: &str, fields: Fields<'n>, key: &str) -> Vec<(&'n Node, String)> {
         let Some(entry) = fields.get(key) else { return Vec::new() };
         let mut out = Vec::new();
         for node in self.items(name, entry) {
+            if self.lenient() && node.is_null() {
+                continue;
+            }
             match node.scalar() {
-                Some(scalar) if !node.is_empty() => out.push((node, scalar.text.clone())),
+                Some(scalar) if !node.is_empty() || self.lenient() => out.push((node, scalar.text.clone())),
                 Some(_) => {
                     let at = if node.range.is_empty() { &entry.key_range } else { &node.range };
                     let diagnostic = self
@@ -240,6 +262,31 @@ impl Cx<'_, '_> {
             }
         }
         out
+    }
+
+    /// The entries of a list of maps. apko leaves out what is null.
+    fn entries<'n>(&mut self, name: &str, fields: Fields<'n>, key: &str) -> Vec<&'n Node> {
+        let Some(entry) = fields.get(key) else { return Vec::new() };
+        let lenient = self.lenient();
+        self.items(name, entry).iter().filter(|node| !(lenient && node.is_null())).collect()
+    }
+
+    /// The text of a key that an entry of a list cannot do without.
+    fn required(
+        &mut self,
+        list: &str,
+        node: &Node,
+        fields: Fields<'_>,
+        key: &str,
+        help: &str,
+    ) -> Option<Located<String>> {
+        if fields.get(key).is_some_and(|entry| !entry.value.is_empty()) {
+            return self.text_of(key, fields, key);
+        }
+        let message = format!("an entry of `{list}` names no `{key}`");
+        let diagnostic = self.wrong("spec/missing", message, node, "").help(help);
+        self.report(diagnostic);
+        None
     }
 
     /// A map of names to texts; null is the empty text.
@@ -272,12 +319,5 @@ impl Cx<'_, '_> {
             }
         }
         out
-    }
-}
-
-fn joined(place: &Place, key: &str) -> String {
-    match place.path {
-        "" => key.to_owned(),
-        path => format!("{path}.{key}"),
     }
 }

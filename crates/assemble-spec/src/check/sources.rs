@@ -52,7 +52,8 @@ impl Cx<'_, '_> {
 
     /// One entry of a list of repositories.
     pub(super) fn repository(&mut self, node: &Node, text: &str) -> Option<Located<RepositorySource>> {
-        let (pin, location) = match split_pin(text) {
+        let split = if self.lenient() { apko_pin(text) } else { split_pin(text) };
+        let (pin, location) = match split {
             Ok(parts) => parts,
             Err(wrong) => {
                 self.report_wrong("spec/value", wrong, node);
@@ -156,6 +157,15 @@ pub(super) fn host_path_problem(name: &str, path: &str) -> Option<(String, &'sta
         ),
         _ => return None,
     })
+}
+
+/// `@tag URL`, or a text that is one location whatever is in it.
+fn apko_pin(text: &str) -> Result<(Option<&str>, &str), Wrong> {
+    match text.strip_prefix('@').and_then(|tagged| tagged.split_once(' ')) {
+        Some((tag, location)) => Ok((Some(tag), location)),
+        None if text.is_empty() || text.starts_with('@') => split_pin(text),
+        None => Ok((None, text)),
+    }
 }
 
 /// `@tag URL` or `URL`.

@@ -1,8 +1,8 @@
 //! Single values: numbers, modes, truth values, platforms, ports, signals.
 
-use assemble_types::{Mode, Platform, PlatformError};
+use assemble_types::{Arch, Mode, Platform, PlatformError};
 
-use super::Cx;
+use super::{Cx, number};
 use crate::model::{Port, Protocol};
 use crate::node::{Entry, Node, Scalar};
 use crate::schema::nearest;
@@ -39,6 +39,16 @@ impl Cx<'_, '_> {
         }
     }
 
+    /// A number of a user, a group or permissions.
+    pub(super) fn id(&mut self, name: &str, entry: &Entry) -> Option<u32> {
+        if self.lenient() { self.value(name, entry, apko_number) } else { self.value(name, entry, id) }
+    }
+
+    /// A truth value.
+    pub(super) fn truth(&mut self, name: &str, entry: &Entry) -> Option<bool> {
+        if self.lenient() { self.value(name, entry, apko_truth) } else { self.value(name, entry, truth) }
+    }
+
     pub(super) fn report_wrong(&mut self, code: &'static str, wrong: Wrong, node: &Node) {
         let mut diagnostic = self.wrong(code, wrong.message, node, "");
         diagnostic.help.extend(wrong.help);
@@ -46,7 +56,30 @@ impl Cx<'_, '_> {
     }
 }
 
-/// YAML 1.1's truth values, unquoted, as apko's decoder takes them.
+fn apko_number(name: &str, scalar: &Scalar) -> Result<u32, Wrong> {
+    match number::unsigned(scalar) {
+        Some(number) => Ok(number),
+        None if !scalar.plain && number::unsigned(&Scalar { plain: true, ..scalar.clone() }).is_some() => {
+            wrong(
+                format!("`{name}` has to be a number, not a text"),
+                format!("write `{}` without quotes", plain(&scalar.text)),
+            )
+        }
+        None => wrong(
+            format!("`{name}` has to be a number from 0 to 4294967295, not `{}`", plain(&scalar.text)),
+            None,
+        ),
+    }
+}
+
+fn apko_truth(name: &str, scalar: &Scalar) -> Result<bool, Wrong> {
+    match number::truth(scalar) {
+        Some(value) => Ok(value),
+        None => truth(name, scalar),
+    }
+}
+
+/// YAML 1.1's truth values, unquoted.
 pub(super) fn truth(name: &str, scalar: &Scalar) -> Result<bool, Wrong> {
     let text = scalar.text.as_str();
     let is = |words: &[&str]| {
@@ -167,6 +200,23 @@ pub(super) fn platform(text: &str) -> Result<Platform, Wrong> {
         _ => nearest(&lower, PLATFORM_NAMES.into_iter()).map(|near| format!("did you mean `{near}`?")),
     };
     wrong(PlatformError(plain(text)).to_string(), help)
+}
+
+/// The spellings that apko knows, and those it takes as they are; any other text is one that it knows nothing about.
+pub(super) fn apko_platform(text: &str) -> Option<Platform> {
+    let arch = match text {
+        "x86" | "386" => Arch::X86,
+        "x86_64" | "amd64" => Arch::X86_64,
+        "aarch64" | "arm64" => Arch::Aarch64,
+        "armhf" | "arm/v6" => Arch::Armhf,
+        "armv7" | "arm/v7" => Arch::Armv7,
+        "loong64" | "loongarch64" => Arch::Loongarch64,
+        "ppc64le" => Arch::Ppc64le,
+        "riscv64" => Arch::Riscv64,
+        "s390x" => Arch::S390x,
+        _ => return None,
+    };
+    Some(arch.into())
 }
 
 /// `8080`, `8080/tcp`, `53/udp`.

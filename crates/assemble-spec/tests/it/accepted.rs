@@ -113,7 +113,7 @@ vcs-url: ""
         ["busybox", "ca-certificates>=2024", "tzdata@local"]
         [("./static/", /srv/static, None, None, None, ["*.map", "cache/**"]), ("rootfs", /, Some(0640), Some(1000), Some(1000), []), ("other", /, None, None, None, [])]
         (Some(["/usr/bin/hello", "-v"]), Some(["serve", "--name=a b"]), Some("/srv/static"), Some("SIGQUIT"), ["/data", "/cache"])
-        ({"A": "1", "B": "", "C": "0755", "D": "yes", "PATH": ""}, {"n": "1.10", "org.opencontainers.image.title": "Hello"}, ApkoView { entrypoint_type: None, entrypoint_command: Some("/usr/bin/hello -v"), entrypoint_shell_fragment: None, cmd: Some("serve '--name=a b'") })"#]].assert_eq(&shown);
+        ({"A": "1", "B": "", "C": "0755", "D": "yes", "PATH": ""}, {"n": "1.10", "org.opencontainers.image.title": "Hello"}, ApkoView { packages: ["busybox", "ca-certificates>=2024", "tzdata@local"], entrypoint_type: None, entrypoint_command: Some("/usr/bin/hello -v"), entrypoint_shell_fragment: None, cmd: Some("serve '--name=a b'"), archs: ["amd64", "arm64"], format: Some("tar") })"#]].assert_eq(&shown);
     assert_eq!(
         spec.ports.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["8080/tcp", "53/udp", "9/sctp"]
@@ -124,7 +124,7 @@ vcs-url: ""
         ["linux/amd64", "linux/arm64"]
     );
     assert!(spec.base_files.enabled && spec.base_files.certificates && !spec.base_files.time_zones);
-    let certificates = &spec.base_files.additional_certificates;
+    let certificates = &spec.certificates.as_ref().unwrap().additional;
     assert!(matches!(&certificates[0].source, CertificateSource::File(file) if file.value == "./ca.pem"));
     assert!(matches!(&certificates[1].source, CertificateSource::Inline(pem) if pem.ends_with("-----\n")));
     let place = |path: &str| spec.span_of(path).map(ToString::to_string);

@@ -141,7 +141,7 @@ contents:
              --> a.yaml:1:1
             1 | contents:
               | ^^^^^^^^
-              help: known here: `repositories`, `build_repositories`, `runtime_repositories`, `keyring`, `packages`, `binary`, `files`, `base-files`
+              help: known here: `repositories`, `build_repositories`, `runtime_repositories`, `keyring`, `packages`, `binary`, `files`, `base-files`, `runtime_keyring`, `baseimage`
         "#]],
     );
 }
@@ -520,7 +520,7 @@ banana: 1
              --> a.yaml:3:1
             3 | banana: 1
               | ^^^^^^ unknown key
-              help: known here: `contents`, `entrypoint`, `cmd`, `environment`, `work-dir`, `ports`, `volumes`, `stop-signal`, `annotations`, `accounts`, `archs`, `certificates`
+              help: known here: `contents`, `entrypoint`, `cmd`, `environment`, `work-dir`, `ports`, `volumes`, `stop-signal`, `annotations`, `accounts`, `archs`, `certificates`, `include`, `paths`, `layering`, `vcs-url`
         "#]],
     );
 }
@@ -565,7 +565,7 @@ contents:
 }
 
 #[test]
-fn not_supported_yet() {
+fn mistakes_in_apkos_keys() {
     refused(
         "\
 include: other.yaml
@@ -584,47 +584,34 @@ format: erofs
 vcs-url: https://example.com/x@1
 ",
         expect![[r#"
-            error[spec/not-supported]: `include` is not supported yet
-             --> a.yaml:1:1
+            error[spec/include]: there is nothing to include from here
+             --> a.yaml:1:10
             1 | include: other.yaml
-              | ^^^^^^^
-              help: put the keys of the included file into this one
+              |          ^^^^^^^^^^
 
-            error[spec/not-supported]: `paths` is not supported yet
-             --> a.yaml:5:1
-            5 | paths:
-              | ^^^^^
-              help: bring files with `contents.files`
-
-            error[spec/not-supported]: `layering` is not supported yet
+            error[spec/missing]: `layering` names no `budget`
              --> a.yaml:8:1
             8 | layering:
               | ^^^^^^^^
-              help: remove it: packages, base files, files and the binary are layers of their own already
+              help: write how many layers there may be: `budget: 10`
 
-            error[spec/not-supported]: `accounts.users` is not supported yet
-              --> a.yaml:11:3
-            11 |   users:
-               |   ^^^^^
-              help: any number works with `accounts.run-as` without being declared
+            error[spec/missing]: an entry of `accounts.users` names no `uid`
+              --> a.yaml:12:7
+            12 |     - username: a
+               |       ^^^^^^^^^^^
+              help: write `uid: 1000`; to run as root, no user is needed: `run-as: 0`
 
             error[spec/not-supported]: `format: erofs` is not supported yet
               --> a.yaml:13:9
             13 | format: erofs
                |         ^^^^^
               help: remove the line: layers are tar archives
-
-            error[spec/not-supported]: `vcs-url` is not supported yet
-              --> a.yaml:14:1
-            14 | vcs-url: https://example.com/x@1
-               | ^^^^^^^
-              help: remove it, or write `annotations` with `org.opencontainers.image.source` and `.revision`
         "#]],
     );
 }
 
 #[test]
-fn services_not_supported_yet() {
+fn a_service_bundle_needs_s6() {
     refused(
         "\
 contents:
@@ -635,17 +622,14 @@ entrypoint:
     a: /bin/a
 ",
         expect![[r#"
-            error[spec/not-supported]: `entrypoint.type: service-bundle` is not supported yet
+            error[spec/missing]: a service bundle needs the package `s6`, but there is no repository it could come from
              --> a.yaml:4:9
             4 |   type: service-bundle
               |         ^^^^^^^^^^^^^^
-              help: let the platform start one container for each service
-
-            error[spec/not-supported]: `entrypoint.services` is not supported yet
-             --> a.yaml:5:3
-            5 |   services:
-              |   ^^^^^^^^
-              help: let the platform start one container for each service
+              help: name one:
+                    contents:
+                      repositories:
+                        - https://packages.wolfi.dev/os
         "#]],
     );
 }
@@ -1496,9 +1480,9 @@ certificates:
              --> a.yaml:4:1
             4 | certificates:
               | ^^^^^^^^^^^^
-             ::: a.yaml:3:3
+             ::: a.yaml:3:15
             3 |   base-files: none
-              |   ---------- turned off here
+              |               ---- turned off here
               help: write `base-files: {time-zones: false}` to keep the certificates
         "#]],
     );
@@ -2248,7 +2232,7 @@ work-dir: "\e[2Jx"
              --> a.yaml:3:1
             3 | "wo\e[31mrk": /a
               | ^^^^^^^^^^^^ unknown key
-              help: known here: `contents`, `entrypoint`, `cmd`, `environment`, `work-dir`, `ports`, `volumes`, `stop-signal`, `annotations`, `accounts`, `archs`, `certificates`
+              help: known here: `contents`, `entrypoint`, `cmd`, `environment`, `work-dir`, `ports`, `volumes`, `stop-signal`, `annotations`, `accounts`, `archs`, `certificates`, `include`, `paths`, `layering`, `vcs-url`
 
             error[spec/value]: `work-dir` has to begin with `/`, not `\u{1b}[2Jx`
              --> a.yaml:4:11
@@ -2380,7 +2364,7 @@ contents:
 }
 
 #[test]
-fn slips_in_keys_for_later() {
+fn slips_in_keys_of_apko() {
     refused(
         "\
 contents: {binary: ./x}
@@ -2392,13 +2376,13 @@ entrypoint: {banana: x}
              --> a.yaml:2:1
             2 | includes: other.yaml
               | ^^^^^^^^ unknown key
-              help: `include` is not supported yet: put the keys of the included file into this one
+              help: did you mean `include`?
 
             error[spec/unknown-key]: there is no key `banana` in `entrypoint`
              --> a.yaml:3:14
             3 | entrypoint: {banana: x}
               |              ^^^^^^ unknown key
-              help: known here: `command`, `shell-fragment`
+              help: known here: `command`, `shell-fragment`, `services`
         "#]],
     );
 }
