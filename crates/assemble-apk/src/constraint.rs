@@ -174,13 +174,13 @@ impl Constraint {
     /// As [`Constraint::parse`]; a token outside the grammar becomes a name, shown as it was written, that nothing
     /// provides. An index must stay readable though one dependency in it is garbage, and garbage must not be met.
     pub fn parse_or_unmeetable(text: &str) -> Self {
-        Self::parse(text).unwrap_or_else(|_| Self {
-            name: PackageName::unmeetable(text),
-            operator: Operator::Any,
-            version: None,
-            pin: None,
-            conflict: false,
-        })
+        Self::parse(text).unwrap_or_else(|_| Self::unmeetable(text))
+    }
+
+    /// What a dependency outside the grammar becomes.
+    pub(crate) fn unmeetable(text: &str) -> Self {
+        let name = PackageName::unmeetable(text);
+        Self { name, operator: Operator::Any, version: None, pin: None, conflict: false }
     }
 
     /// Whether `actual` is within the bound. The name, the tag and `!` are not looked at. A version outside the grammar

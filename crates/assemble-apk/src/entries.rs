@@ -62,7 +62,7 @@ impl Entries {
 }
 
 /// Normalises a path of a package: slashes in front and doubled ones are dropped. All else that is odd is refused.
-fn entry_path(name: &[u8], limits: &Limits) -> Result<ImagePath, PathProblem> {
+pub(crate) fn entry_path(name: &[u8], limits: &Limits) -> Result<ImagePath, PathProblem> {
     if name.len() as u64 > limits.path {
         return Err(PathProblem::TooLong(limits.path));
     }

@@ -5,6 +5,7 @@ use std::io;
 
 use assemble_types::{Digest, Explain, ImagePath, Kind};
 
+use crate::adb::{AdbError, SignatureError};
 use crate::tarball::ArchiveError;
 use crate::text::shown;
 use crate::{Checksum, ChecksumError, PackageId, PackageInfoError};
@@ -78,6 +79,9 @@ pub enum PathProblem {
         "a part of it begins with `.wh.`, which deletes files of lower layers when the image is unpacked"
     )]
     Whiteout,
+    /// Version 3 writes paths in one way only.
+    #[error("it has a slash in front, behind, or two in a row")]
+    Slashes,
     /// A slash at the end of something that is no folder.
     #[error("it ends in a slash, but is no folder")]
     Slash,
@@ -87,11 +91,14 @@ pub enum PathProblem {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackageProblem {
-    /// A package of format version 3.
-    #[error("this is an APK version 3 (ADB) package; only version 2 is supported yet")]
-    Version3,
+    /// A package of format version 3 that cannot be used.
+    #[error("the package of format version 3 cannot be used")]
+    Adb(#[source] AdbError),
+    /// A package that is to be vouched for by its own signature, and is not.
+    #[error("the package is not trusted")]
+    Signature(#[source] SignatureError),
     /// Something else altogether.
-    #[error("the file is no APK package: it does not begin with a gzip header")]
+    #[error("the file is no APK package: it begins with neither a gzip header nor `ADB`")]
     NotAPackage,
     /// The file ends before a section begins.
     #[error("the file ends before its {section}")]
@@ -216,6 +223,28 @@ pub enum PackageProblem {
         /// How many.
         size: u64,
     },
+    /// A path that is there twice.
+    #[error("{path} is listed twice")]
+    Twice {
+        /// The path.
+        path: ImagePath,
+    },
+    /// A hard link to something that is no file in front of it.
+    #[error("{path} is a hard link to {target}, which is no file that the package lists before it")]
+    NoLinkTarget {
+        /// The link.
+        path: ImagePath,
+        /// Its target.
+        target: ImagePath,
+    },
+    /// A hard link with facts of its own.
+    #[error("{path} is a hard link to {target}, but is listed with another size or hash")]
+    LinkContent {
+        /// The link.
+        path: ImagePath,
+        /// Its target.
+        target: ImagePath,
+    },
     /// One path for a folder and for something else.
     #[error("{path} is listed both as a folder and as something else")]
     Clash {
@@ -231,6 +260,16 @@ pub enum PackageProblem {
         expected: Checksum,
         /// Of its content.
         found: Checksum,
+    },
+    /// A file that does not have the hash that the database gives for it.
+    #[error("{path} has hash {found}, but is listed with {expected}")]
+    FileHash {
+        /// The file.
+        path: ImagePath,
+        /// By the database, in hexadecimal digits.
+        expected: String,
+        /// Of its content.
+        found: String,
     },
     /// A checksum of a file that cannot be read.
     #[error("{path} has an unreadable checksum")]
@@ -264,12 +303,16 @@ pub enum PackageProblem {
 impl Explain for PackageError {
     fn code(&self) -> &'static str {
         match &*self.problem {
-            PackageProblem::Version3 => "apk/version-3",
-            PackageProblem::NotAPackage => "apk/not-a-package",
-            PackageProblem::NoSection { .. } | PackageProblem::Damaged { .. } => "apk/damaged",
-            PackageProblem::TooLarge { .. }
+            PackageProblem::Adb(AdbError::Schema { .. }) | PackageProblem::NotAPackage => "apk/not-a-package",
+            PackageProblem::NoSection { .. }
+            | PackageProblem::Damaged { .. }
+            | PackageProblem::Adb(AdbError::Damaged(_)) => "apk/damaged",
+            PackageProblem::Adb(AdbError::TooLarge { .. } | AdbError::Growth { .. })
+            | PackageProblem::TooLarge { .. }
             | PackageProblem::TooManyEntries { .. }
             | PackageProblem::Metadata { .. } => "apk/too-large",
+            PackageProblem::Adb(_) => "apk/adb",
+            PackageProblem::Signature(_) => "apk/package-signature",
             PackageProblem::Checksum { .. } => "apk/checksum",
             PackageProblem::Archive { .. } | PackageProblem::Content { .. } => "apk/archive",
             PackageProblem::Infos { .. } | PackageProblem::ControlEntry { .. } | PackageProblem::Info(_) => {
@@ -279,10 +322,14 @@ impl Explain for PackageError {
             PackageProblem::DataHash { .. } => "apk/data-hash",
             PackageProblem::SecondMember { .. } | PackageProblem::Trailing { .. } => "apk/trailing-data",
             PackageProblem::Path { .. } | PackageProblem::HardLinkTarget { .. } => "apk/path",
-            PackageProblem::LinkText { .. } => "apk/link",
+            PackageProblem::LinkText { .. }
+            | PackageProblem::NoLinkTarget { .. }
+            | PackageProblem::LinkContent { .. } => "apk/link",
             PackageProblem::Kind { .. } => "apk/entry-kind",
-            PackageProblem::Clash { .. } => "apk/clash",
-            PackageProblem::FileChecksum { .. } | PackageProblem::ChecksumText { .. } => "apk/file-checksum",
+            PackageProblem::Clash { .. } | PackageProblem::Twice { .. } => "apk/clash",
+            PackageProblem::FileChecksum { .. }
+            | PackageProblem::FileHash { .. }
+            | PackageProblem::ChecksumText { .. } => "apk/file-checksum",
             PackageProblem::Read(_) => "apk/read",
             PackageProblem::Spool(_) => "apk/spool",
         }
@@ -303,18 +350,23 @@ impl Explain for PackageError {
                 "if it happens again, the repository or something on the way to it altered the file: do not use it"
                     .into(),
             ],
-            PackageProblem::NotAPackage | PackageProblem::NoSection { .. } | PackageProblem::Damaged { .. } => {
+            PackageProblem::NotAPackage
+            | PackageProblem::NoSection { .. }
+            | PackageProblem::Damaged { .. }
+            | PackageProblem::Adb(_) => {
                 vec![
                     "build again; if it happens again, the repository's copy is damaged: tell its owner or use a mirror"
                         .into(),
                 ]
             }
-            PackageProblem::DataHash { .. } | PackageProblem::FileChecksum { .. } => vec![
+            PackageProblem::DataHash { .. }
+            | PackageProblem::FileChecksum { .. }
+            | PackageProblem::FileHash { .. } => vec![
                 "the file was altered or badly built: do not use it".into(),
                 format!("list an older version under contents.packages, as in {name}=1.2.3-r0, if there is one"),
             ],
-            PackageProblem::Version3 => {
-                vec!["use a repository of version 2 packages; those of Alpine and Wolfi are".into()]
+            PackageProblem::Signature(_) => {
+                vec!["add the key of whoever made the package, or get the package from a signed repository".into()]
             }
             PackageProblem::Read(_) | PackageProblem::Spool(_) => {
                 vec!["look at free space and permissions of the cache and of the folder for temporary files".into()]

@@ -1,16 +1,17 @@
-//! Repository indexes: `APKINDEX.tar.gz`.
+//! Repository indexes: `APKINDEX.tar.gz`, and those of format version 3.
 
 use std::io::{self, Read as _};
 
 use assemble_types::{Explain, Kind};
 use flate2::bufread::GzDecoder;
 
+use crate::adb::{self, AdbError, SignatureError};
 use crate::index_text::parse_records;
 use crate::keyring::SignatureHash;
-use crate::sections::{ADB_MAGIC, GZIP_MAGIC};
+use crate::sections::GZIP_MAGIC;
 use crate::tarball::{ArchiveError, ItemKind, WalkLimits, Walker, first_name, read_limited};
 use crate::text::shown;
-use crate::{Checksum, Constraint, Keyring, PackageName, Provide, Version};
+use crate::{Checksum, Constraint, Keyring, PackageName, PackageSpec, Provide, Version};
 
 /// One package as the index lists it.
 #[derive(Debug, Clone)]
@@ -63,6 +64,8 @@ pub struct Index {
     /// The file name of the key whose signature was verified. Nothing if there was none, which only
     /// [`Trust::AllowUntrusted`] lets pass.
     pub signed_by: Option<String>,
+    /// Where the packages' files lie.
+    pub files: PackageSpec,
 }
 
 /// Whether an unsigned or foreign-signed index is accepted.
@@ -80,11 +83,28 @@ pub enum Trust {
 #[non_exhaustive]
 pub enum IndexError {
     /// Neither gzip nor anything else that is known.
-    #[error("the file is no index: it does not begin with a gzip header")]
+    #[error("the file is no index: it begins with neither a gzip header nor `ADB`")]
     NotAnIndex,
-    /// An index of format version 3.
-    #[error("this is an APK version 3 (ADB) index; only version 2 is supported yet")]
-    Version3,
+    /// An index of format version 3 that cannot be used.
+    #[error("the index of format version 3 cannot be used")]
+    Adb(#[source] AdbError),
+    /// A package of an index of format version 3.
+    #[error("package {number} of the index cannot be used")]
+    Record {
+        /// Counts from 1.
+        number: usize,
+        /// What is wrong with it.
+        #[source]
+        source: AdbError,
+    },
+    /// How the index says that its packages' files are named.
+    #[error("the index names its files as `{}`: {problem}", shown(text))]
+    PackageSpec {
+        /// The `pkgname-spec`.
+        text: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// Cannot be unpacked.
     #[error("the index is damaged or cut short")]
     Damaged(#[source] io::Error),
@@ -180,10 +200,19 @@ fn list(names: &[String]) -> String {
 impl Explain for IndexError {
     fn code(&self) -> &'static str {
         match self {
-            Self::NotAnIndex | Self::NoList | Self::Entry { .. } => "apk/not-an-index",
-            Self::Version3 => "apk/version-3",
-            Self::Damaged(_) | Self::Trailing { .. } | Self::Archive(_) => "apk/index-damaged",
-            Self::TooLarge { .. } | Self::SignatureSize { .. } => "apk/index-too-large",
+            Self::NotAnIndex | Self::NoList | Self::Entry { .. } | Self::Adb(AdbError::Schema { .. }) => {
+                "apk/not-an-index"
+            }
+            Self::TooLarge { .. }
+            | Self::SignatureSize { .. }
+            | Self::Adb(AdbError::TooLarge { .. } | AdbError::Growth { .. })
+            | Self::Record { source: AdbError::Growth { .. }, .. } => "apk/index-too-large",
+            Self::Damaged(_)
+            | Self::Trailing { .. }
+            | Self::Archive(_)
+            | Self::Adb(_)
+            | Self::Record { .. } => "apk/index-damaged",
+            Self::PackageSpec { .. } => "apk/package-spec",
             Self::Unsigned => "apk/index-unsigned",
             Self::NoKeys { .. } | Self::UnknownKey { .. } => "apk/index-unknown-key",
             Self::BadSignature { .. } => "apk/index-signature",
@@ -216,7 +245,12 @@ impl Explain for IndexError {
             Self::Algorithm { .. } | Self::SignatureName { .. } => {
                 vec!["sign it anew: melange sign-index --signing-key KEY.rsa APKINDEX.tar.gz".into()]
             }
-            Self::Version3 => vec!["use the repository's APKINDEX.tar.gz, if it has one".into()],
+            Self::PackageSpec { .. } => {
+                vec![
+                    "make the index anew, with a --pkgname-spec such as ${arch}/${name}-${version}.apk"
+                        .into(),
+                ]
+            }
             Self::NotAnIndex | Self::NoList | Self::Entry { .. } => {
                 vec![
                     "look at the repository's address: it ends before the architecture, as in …/v3.22/main"
@@ -224,6 +258,22 @@ impl Explain for IndexError {
                 ]
             }
             _ => vec!["build again; if it happens again, tell the repository's owner".into()],
+        }
+    }
+}
+
+impl IndexError {
+    /// What came of the signatures of an index of format version 3.
+    pub(crate) fn signature(error: SignatureError, keyring: &Keyring) -> Self {
+        match error {
+            SignatureError::Unsigned => Self::Unsigned,
+            SignatureError::UnknownKey { ids } if keyring.is_empty() => Self::NoKeys { signed_by: ids },
+            SignatureError::UnknownKey { ids } => {
+                let keys = keyring.iter().map(|key| key.name().to_owned()).collect();
+                Self::UnknownKey { signed_by: ids, keys }
+            }
+            SignatureError::Wrong { keys } => Self::BadSignature { keys },
+            SignatureError::Form => Self::Algorithm { signatures: vec!["one of an unknown form".into()] },
         }
     }
 }
@@ -251,11 +301,12 @@ struct Signature<'a> {
 
 /// Reads an index and checks its signature over the raw bytes behind it, before those are unpacked.
 ///
-/// One signature (RSA over SHA-1 or SHA-256) by a key of the keyring is enough. The text is read as leniently as apko
+/// One signature by a key of the keyring is enough: RSA over SHA-1 or SHA-256, in format version 3 RSA or ECDSA (P-256)
+/// over SHA-512. The text is read as leniently as apko
 /// does: unknown letters are passed over, records without a name or version left out.
 pub fn read_index(packed: &[u8], keyring: &Keyring, trust: Trust) -> Result<Index, IndexError> {
-    if packed.starts_with(&ADB_MAGIC) {
-        return Err(IndexError::Version3);
+    if packed.starts_with(&adb::MAGIC) {
+        return adb::read(packed, keyring, trust);
     }
     if !packed.starts_with(&GZIP_MAGIC) {
         return Err(IndexError::NotAnIndex);
@@ -268,7 +319,7 @@ pub fn read_index(packed: &[u8], keyring: &Keyring, trust: Trust) -> Result<Inde
     };
     let plain = unpack(body)?;
     let (list, description) = read_archive(&plain)?;
-    Ok(Index { records: parse_records(list)?, description, signed_by })
+    Ok(Index { records: parse_records(list)?, description, signed_by, files: PackageSpec::version_2() })
 }
 
 /// An unpacked signature part, and the raw bytes behind it.

@@ -83,7 +83,7 @@ impl Draft {
             b'S' => rest.size = number(value)?,
             b'I' => rest.installed_size = number(value)?,
             b'k' => rest.provider_priority = number(value)?,
-            b'C' => rest.checksum = Checksum::parse(value).ok(),
+            b'C' => rest.checksum = Checksum::parse(value).ok().filter(Checksum::is_short),
             // Fields of installed packages; an index has no use for them.
             b'F' | b'M' | b'R' | b'Z' => {}
             other if other.is_ascii_lowercase() => {}

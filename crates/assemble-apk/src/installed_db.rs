@@ -163,7 +163,10 @@ fn write_header(out: &mut Vec<u8>, package: &Package) {
     line('S', &package.size.to_string());
     line('I', &info.installed_size.to_string());
     line('k', &info.provider_priority.to_string());
-    line('C', &package.checksum.to_string());
+    line('C', &package.checksum.short().to_string());
+    if !info.tags.is_empty() {
+        line('g', &info.tags.join(" "));
+    }
 }
 
 fn write_entries(out: &mut Vec<u8>, package: &InstalledPackage<'_>) -> Result<(), InstalledDbError> {

@@ -1,24 +1,42 @@
 //! Public keys and what they are called.
+//!
+//! Signatures of version 2 refer to a key by its file's name, those of version 3 by an identifier made of the key
+//! itself.
 
 use std::collections::BTreeMap;
 
 use assemble_types::{Digest, Explain, Kind};
+use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
+use p256::ecdsa::{DerSignature, VerifyingKey};
 use ring::signature::{
-    RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA512,
+    UnparsedPublicKey,
 };
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 use rustls_pki_types::pem::PemObject as _;
+use sha2::{Digest as _, Sha512};
 
 use crate::text::shown;
 
-/// A public key (PEM SubjectPublicKeyInfo, RSA) under the file name that signatures refer to.
+/// A public key (PEM SubjectPublicKeyInfo; RSA, or EC on P-256) under its file's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicKey {
     name: String,
     pem: Vec<u8>,
-    /// The inner `RSAPublicKey`, which is what the verifier takes.
-    rsa: Vec<u8>,
+    material: Material,
+    /// What signatures of version 3 refer to.
+    id: KeyId,
     fingerprint: Digest,
+}
+
+/// The first 16 bytes of the SHA-512 of the bare key.
+pub(crate) type KeyId = [u8; 16];
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Material {
+    /// The inner `RSAPublicKey`, which is what the verifier takes.
+    Rsa(Vec<u8>),
+    P256(VerifyingKey),
 }
 
 /// A file that is no usable public key.
@@ -43,8 +61,10 @@ pub enum KeyError {
         name: String,
     },
     /// A key of another algorithm.
-    #[error("key `{name}` is no RSA key; indexes are signed with RSA")]
-    NotRsa {
+    #[error(
+        "key `{name}` is neither an RSA key nor an EC key on P-256; those are what indexes are signed with"
+    )]
+    Algorithm {
         /// The key's file name.
         name: String,
     },
@@ -63,7 +83,7 @@ impl Explain for KeyError {
         match self {
             Self::Name { .. } => "apk/key-name",
             Self::Pem { .. } | Self::Malformed { .. } => "apk/key",
-            Self::NotRsa { .. } => "apk/key-algorithm",
+            Self::Algorithm { .. } => "apk/key-algorithm",
             Self::Size { .. } => "apk/key-size",
         }
     }
@@ -77,8 +97,11 @@ impl Explain for KeyError {
             Self::Pem { name } | Self::Malformed { name } => {
                 vec![format!("show what the file is: openssl pkey -pubin -in {name} -noout -text")]
             }
-            Self::NotRsa { .. } | Self::Size { .. } => {
-                vec!["sign the index with an RSA key of 4096 bits (melange keygen makes one)".into()]
+            Self::Algorithm { .. } | Self::Size { .. } => {
+                vec![
+                    "sign the index with an RSA key of 4096 bits (melange keygen makes one); a version 3 index may be signed with an EC key on P-256 too"
+                        .into(),
+                ]
             }
             Self::Name { .. } => Vec::new(),
         }
@@ -95,6 +118,8 @@ pub(crate) enum SignatureHash {
 /// Larger files are no key.
 const MAX_PEM: usize = 64 << 10;
 const RSA_ENCRYPTION: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+const EC_PUBLIC_KEY: [u8; 7] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+const CURVE_P256: [u8; 8] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 
 impl PublicKey {
     /// Parses a PEM file. `name` is the file's name, which signatures refer to, such as `melange.rsa.pub`.
@@ -113,16 +138,22 @@ impl PublicKey {
         }
         let spki =
             SubjectPublicKeyInfoDer::from_pem_slice(pem).map_err(|_| KeyError::Pem { name: owned() })?;
-        let (algorithm, rsa) =
-            split_key_info(spki.as_ref()).ok_or_else(|| KeyError::Malformed { name: owned() })?;
-        if algorithm != RSA_ENCRYPTION {
-            return Err(KeyError::NotRsa { name: owned() });
-        }
-        let bits = modulus_bits(rsa).ok_or_else(|| KeyError::Malformed { name: owned() })?;
-        if !(2048..=8192).contains(&bits) {
-            return Err(KeyError::Size { name: owned(), bits });
-        }
-        Ok(Self { name: owned(), pem: pem.to_vec(), rsa: rsa.to_vec(), fingerprint: Digest::of(&spki) })
+        let info = split_key_info(spki.as_ref()).ok_or_else(|| KeyError::Malformed { name: owned() })?;
+        let material = if info.algorithm == RSA_ENCRYPTION {
+            let bits = modulus_bits(info.key).ok_or_else(|| KeyError::Malformed { name: owned() })?;
+            if !(2048..=8192).contains(&bits) {
+                return Err(KeyError::Size { name: owned(), bits });
+            }
+            Material::Rsa(info.key.to_vec())
+        } else if info.algorithm == EC_PUBLIC_KEY && info.parameter == Some(&CURVE_P256) {
+            let key = VerifyingKey::from_sec1_bytes(info.key);
+            Material::P256(key.map_err(|_| KeyError::Malformed { name: owned() })?)
+        } else {
+            return Err(KeyError::Algorithm { name: owned() });
+        };
+        let mut id = KeyId::default();
+        id.copy_from_slice(&Sha512::digest(info.key)[..16]);
+        Ok(Self { name: owned(), pem: pem.to_vec(), material, id, fingerprint: Digest::of(&spki) })
     }
 
     /// The file name that signatures refer to.
@@ -140,13 +171,27 @@ impl PublicKey {
         self.fingerprint
     }
 
-    /// Whether `signature` (RSA, PKCS#1 v1.5) is this key's over `message`.
+    /// Whether `signature` (RSA, PKCS#1 v1.5) is this key's over `message`, as in version 2.
     pub(crate) fn verifies(&self, hash: SignatureHash, message: &[u8], signature: &[u8]) -> bool {
         let algorithm = match hash {
             SignatureHash::Sha1 => &RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
             SignatureHash::Sha256 => &RSA_PKCS1_2048_8192_SHA256,
         };
-        UnparsedPublicKey::new(algorithm, &self.rsa).verify(message, signature).is_ok()
+        match &self.material {
+            Material::Rsa(key) => UnparsedPublicKey::new(algorithm, key).verify(message, signature).is_ok(),
+            Material::P256(_) => false,
+        }
+    }
+
+    /// Whether `signature` is this key's over the SHA-512 of `message`, as in version 3: PKCS#1 v1.5, or ECDSA in DER.
+    pub(crate) fn verifies_sha512(&self, message: &[u8], signature: &[u8]) -> bool {
+        match &self.material {
+            Material::Rsa(key) => {
+                UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA512, key).verify(message, signature).is_ok()
+            }
+            Material::P256(key) => DerSignature::try_from(signature)
+                .is_ok_and(|signature| key.verify_prehash(&Sha512::digest(message), &signature).is_ok()),
+        }
     }
 }
 
@@ -169,14 +214,22 @@ fn take<'a>(input: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
     (found == tag).then_some(value)
 }
 
-/// The algorithm's identifier and the key of a SubjectPublicKeyInfo (RFC 5280 section 4.1).
-fn split_key_info(mut der: &[u8]) -> Option<(&[u8], &[u8])> {
+/// The parts of a SubjectPublicKeyInfo (RFC 5280 section 4.1).
+struct KeyInfo<'a> {
+    algorithm: &'a [u8],
+    /// The algorithm's parameter, where it is an object identifier: the curve of an EC key (RFC 5480 section 2.1.1).
+    parameter: Option<&'a [u8]>,
+    key: &'a [u8],
+}
+
+fn split_key_info(mut der: &[u8]) -> Option<KeyInfo<'_>> {
     let mut info = take(&mut der, 0x30)?;
-    let mut algorithm = take(&mut info, 0x30)?;
-    let identifier = take(&mut algorithm, 0x06)?;
+    let mut identifier = take(&mut info, 0x30)?;
+    let algorithm = take(&mut identifier, 0x06)?;
+    let parameter = take(&mut identifier, 0x06);
     let bits = take(&mut info, 0x03)?;
     let (unused, key) = bits.split_first()?;
-    (der.is_empty() && info.is_empty() && *unused == 0).then_some((identifier, key))
+    (der.is_empty() && info.is_empty() && *unused == 0).then_some(KeyInfo { algorithm, parameter, key })
 }
 
 /// The size of an RSAPublicKey (RFC 8017 appendix A.1.1).
@@ -215,6 +268,11 @@ impl Keyring {
     /// The key for a signature that says `<name>.rsa.pub`: the file of that name, else the one without the ending.
     pub(crate) fn for_signature(&self, name: &str) -> Option<&PublicKey> {
         self.get(name).or_else(|| self.get(name.strip_suffix(".rsa.pub")?))
+    }
+
+    /// The keys that a version 3 signature may be of.
+    pub(crate) fn by_id(&self, id: KeyId) -> impl Iterator<Item = &PublicKey> {
+        self.iter().filter(move |key| key.id == id)
     }
 
     /// In order of their names.
@@ -270,11 +328,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rsa_key_is_refused_by_name() {
-        // P-256, made once for this test.
-        let ec = b"-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEwMpU6R8xeBxF+sb09JLCq68kPUUU\nmfMfXXdJJLlVFrgdmiqhrBef6Q4DZC7vENDSuBTs5cf/o00gPwxcadftLA==\n-----END PUBLIC KEY-----\n";
+    fn what_is_no_usable_key_is_refused_by_name() {
+        // P-256 and P-384, made once for this test.
+        let p256 = b"-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEwMpU6R8xeBxF+sb09JLCq68kPUUU\nmfMfXXdJJLlVFrgdmiqhrBef6Q4DZC7vENDSuBTs5cf/o00gPwxcadftLA==\n-----END PUBLIC KEY-----\n";
+        let key = PublicKey::parse("k.pem", p256).unwrap();
+        assert!(!key.verifies(SignatureHash::Sha256, b"", b"") && !key.verifies_sha512(b"", b""));
+        let p384 = b"-----BEGIN PUBLIC KEY-----\nMHYwEAYHKoZIzj0CAQYFK4EEACIDYgAEMGU1jO2UPRTCcjwDUUb434BGzIjd+9V0\n6C4GvlkDQPxzRAOZ4w1UeXMSBOtAebKjNHjsbYdFXVPeTQWHBEuepdqw99Pd7mP9\nchR5ptzB9ZxRid7RNkZDF+/+JmXbGXfY\n-----END PUBLIC KEY-----\n";
         let show = |pem: &[u8]| PublicKey::parse("k.rsa.pub", pem).unwrap_err().to_string();
-        assert_eq!(show(ec), "key `k.rsa.pub` is no RSA key; indexes are signed with RSA");
+        assert_eq!(
+            show(p384),
+            "key `k.rsa.pub` is neither an RSA key nor an EC key on P-256; those are what indexes are signed with"
+        );
+        let mut off_curve = p256.to_vec();
+        off_curve[100] = b'A';
+        assert_eq!(show(&off_curve), "key `k.rsa.pub` is no SubjectPublicKeyInfo");
         assert!(show(b"").contains("BEGIN PUBLIC KEY"));
         assert!(show(&PEM[..200]).contains("BEGIN PUBLIC KEY"));
         assert!(show(&vec![b'x'; MAX_PEM + 1]).contains("BEGIN PUBLIC KEY"));
@@ -300,7 +367,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_der_breaks_it(der in proptest::collection::vec(any::<u8>(), 0..60)) {
-            let _ = (split_key_info(&der), modulus_bits(&der));
+            let _ = (split_key_info(&der).is_some(), modulus_bits(&der));
         }
     }
 }

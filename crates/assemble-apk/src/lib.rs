@@ -1,6 +1,6 @@
 //! Reads APK packages, indexes, versions, constraints and signatures, and trusts none of them until checked.
 //!
-//! **In:** bytes of packages and indexes (format version 2), keys, what the index promises. **Out:** [`Index`],
+//! **In:** bytes of packages and indexes (format versions 2 and 3), keys, what the index promises. **Out:** [`Index`],
 //! [`Package`], [`Constraint`], [`Keyring`], the text of the installed database.
 //! **Never:** network, host file system, clock; no script of a package is run; no byte of a section is interpreted
 //! before the checksum over it was compared.
@@ -13,7 +13,10 @@
 //! differently, it refuses. Names that would be dangerous later (`..`, line ends, the deletion marks of image layers)
 //! do not get past this crate.
 //!
-//! File contents are not copied: the data section is unpacked once into a [`Spool`](assemble_types::Spool), and every
+//! Both format versions come to the same types. In version 3 the chain is shorter: index signature -> index checksum ->
+//! database of the package -> files; the rules are the same.
+//!
+//! File contents are not copied: they are unpacked once into a [`Spool`](assemble_types::Spool), and every
 //! [`EntryKind::File`] is a range of it.
 //!
 //! Where the words of a package reach the image's bytes, decoding follows apko, quirks included: see [`PackageInfo`]
@@ -37,6 +40,7 @@
     )
 )]
 
+mod adb;
 mod apk_order;
 mod checksum;
 mod constraint;
@@ -53,12 +57,14 @@ mod name;
 mod open;
 mod package;
 mod package_info;
+mod package_spec;
 mod pax;
 mod sections;
 mod tarball;
 mod text;
 mod version;
 
+pub use adb::{AdbError, SignatureError, SignedPackage, open_signed_package};
 pub use checksum::{Checksum, ChecksumError};
 pub use constraint::{Constraint, ConstraintError, Operator, Provide};
 pub use discovery::{AlpineKey, AlpineReleases, DiscoveryError, alpine_branch, jwks_keys, jwks_uri};
@@ -70,8 +76,9 @@ pub use keyring::{KeyError, Keyring, PublicKey};
 pub use known::{KNOWN_REPOSITORIES, KnownRepository, builtin_keys, nearest_known_repository};
 pub use name::{NameError, PackageName};
 pub use open::open_package;
-pub use package::{ControlEntry, Entry, EntryKind, Expected, Limits, Package, PackageId};
+pub use package::{ControlEntry, Entry, EntryKind, Expected, Format, Limits, Package, PackageId};
 pub use package_info::{PackageInfo, PackageInfoError};
+pub use package_spec::PackageSpec;
 pub use pax::PaxError;
 pub use tarball::ArchiveError;
 pub use version::{Version, VersionError};

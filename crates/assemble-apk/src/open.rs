@@ -1,26 +1,32 @@
 //! Opens a package, checking each link of the chain before the next is looked at.
 
+use std::io::Read as _;
+
 use assemble_types::{Blob, Digest, Mode, Owner, Spool};
 use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
 
+use crate::adb;
 use crate::entries::read_entries;
 use crate::error::Section;
 use crate::sections::{Sections, each_chunk};
 use crate::tarball::{ItemKind, WalkLimits, Walker, first_name};
 use crate::{
-    Checksum, ControlEntry, Expected, Limits, Package, PackageError, PackageId, PackageInfo, PackageProblem,
+    Checksum, ControlEntry, Expected, Format, Limits, Package, PackageError, PackageId, PackageInfo,
+    PackageProblem,
 };
 
-/// Opens a package file of format version 2 and checks the whole chain, in this order:
+/// Opens a package file and checks the whole chain. Of format version 2, in this order:
 ///
 /// 1. the SHA-1 of the packed control section is the one that the index promises, before its tar is looked at;
 /// 2. `.PKGINFO` has the name and the version that were asked for;
 /// 3. the SHA-256 of the packed data section is the `datahash` of `.PKGINFO`, before it is unpacked;
 /// 4. every regular file has the SHA-1 that its header gives.
 ///
-/// The package's own signature is not checked, as with apko: the signed index vouches for the control section. The
-/// unpacked data goes into `spool`, and the contents of the entries are ranges of it. Memory does not depend on any
+/// Of format version 3: the SHA-256 of its database is the one that the index promises, before that is looked at; it
+/// has the name and the version that were asked for; every regular file has the hash that the database gives.
+///
+/// The package's own signature is not checked, as with apko: the signed index vouches for it. The unpacked data goes into `spool`, and the contents of the entries are ranges of it. Memory does not depend on any
 /// size that the file claims.
 ///
 /// Of a path that is listed twice the last entry counts. Hidden files at the top before any other entry are not
@@ -31,8 +37,24 @@ pub fn open_package(
     limits: &Limits,
     spool: &dyn Spool,
 ) -> Result<Package, PackageError> {
-    open(packed, expected, limits, spool)
+    open_any(packed, expected, limits, spool)
         .map_err(|problem| PackageError { package: expected.id.clone(), problem: Box::new(problem) })
+}
+
+fn open_any(
+    packed: &Blob,
+    expected: &Expected,
+    limits: &Limits,
+    spool: &dyn Spool,
+) -> Result<Package, PackageProblem> {
+    let mut head = [0; adb::MAGIC.len()];
+    let known = packed.slice(0..head.len() as u64).map(|front| front.reader().read_exact(&mut head));
+    known.transpose().map_err(PackageProblem::Read)?;
+    if head == adb::MAGIC {
+        adb::open(packed, expected, limits, spool)
+    } else {
+        open(packed, expected, limits, spool)
+    }
 }
 
 fn open(
@@ -54,7 +76,7 @@ fn open(
     if checksum != expected.checksum {
         return Err(PackageProblem::Checksum { expected: expected.checksum, found: checksum });
     }
-    let (info, control_entries) = read_control(&plain, limits)?;
+    let (info, data_hash, control_entries) = read_control(&plain, limits)?;
     let found = PackageId { name: info.name.clone(), version: info.version.clone() };
     if found != expected.id {
         return Err(PackageProblem::Identity { found });
@@ -64,10 +86,11 @@ fn open(
     if data.is_empty() {
         return Err(PackageProblem::NoSection { section: Section::Data });
     }
-    check_data(packed, data.start, &info)?;
+    check_data(packed, data.start, data_hash)?;
     let plain = sections.data(limits, spool)?;
     let entries = read_entries(&plain, limits)?;
-    Ok(Package { info, checksum, size: packed.len(), signature, control, data, entries, control_entries })
+    let format = Format::V2 { signature, control, data, data_hash };
+    Ok(Package { info, checksum, size: packed.len(), format, entries, control_entries })
 }
 
 /// What the walk of any section is bounded by. Each entry may have a PAX header and two long names in front.
@@ -86,17 +109,19 @@ fn control_sum(packed: &Blob, control: &std::ops::Range<u64>) -> Result<[u8; 20]
     Ok(hasher.finalize().into())
 }
 
-fn check_data(packed: &Blob, start: u64, info: &PackageInfo) -> Result<(), PackageProblem> {
+fn check_data(packed: &Blob, start: u64, expected: Digest) -> Result<(), PackageProblem> {
     let mut hasher = Sha256::new();
     each_chunk(&part(packed, start..packed.len()), &mut |bytes| hasher.update(bytes))
         .map_err(PackageProblem::Read)?;
     let found = Digest::from_bytes(hasher.finalize().into());
-    let expected = Digest::from_bytes(info.data_hash);
     if found == expected { Ok(()) } else { Err(PackageProblem::DataHash { expected, found }) }
 }
 
-/// `.PKGINFO`, and everything else as it is.
-fn read_control(plain: &[u8], limits: &Limits) -> Result<(PackageInfo, Vec<ControlEntry>), PackageProblem> {
+/// `.PKGINFO`, the data hash in it, and everything else as it is.
+fn read_control(
+    plain: &[u8],
+    limits: &Limits,
+) -> Result<(PackageInfo, Digest, Vec<ControlEntry>), PackageProblem> {
     let archive = |source| PackageProblem::Archive { section: Section::Control, source };
     let mut infos = Vec::new();
     let mut others = Vec::new();
@@ -127,7 +152,10 @@ fn read_control(plain: &[u8], limits: &Limits) -> Result<(PackageInfo, Vec<Contr
         }
     }
     match infos.as_slice() {
-        [info] => Ok((PackageInfo::parse(info).map_err(PackageProblem::Info)?, others)),
+        [info] => {
+            let (info, data_hash) = PackageInfo::parse(info).map_err(PackageProblem::Info)?;
+            Ok((info, data_hash, others))
+        }
         _ => Err(PackageProblem::Infos { count: infos.len() }),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-use assemble_types::{Blob, ImagePath, Mode, Owner};
+use assemble_types::{Blob, Digest, ImagePath, Mode, Owner};
 
 use crate::{Checksum, PackageInfo, PackageName, Version};
 
@@ -28,25 +28,28 @@ impl fmt::Display for PackageId {
 pub struct Expected {
     /// Its name and version.
     pub id: PackageId,
-    /// SHA-1 of its compressed control section.
+    /// Of a version 2 package the SHA-1 of the packed control section; of a version 3 package the SHA-256 of its
+    /// database, or the first 20 bytes of it.
     pub checksum: Checksum,
 }
 
 /// How much of a package is read before it is refused. All are sizes in bytes unless said otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The signature section and the control section, each, unpacked.
+    /// The signature section and the control section, each, unpacked; of version 3 all scripts.
     pub control: u64,
-    /// The data section, unpacked.
+    /// The data section, unpacked; of version 3 all files.
     pub data: u64,
     /// The path of an entry, and the text of a link.
     pub path: u64,
-    /// Entries of the data section: a number.
+    /// Entries: a number.
     pub entries: u64,
     /// One PAX header.
     pub pax: u64,
     /// All paths, link texts and extended attributes together: they are kept in memory.
     pub metadata: u64,
+    /// The database of a version 3 package.
+    pub database: u64,
 }
 
 impl Default for Limits {
@@ -59,30 +62,47 @@ impl Default for Limits {
             entries: 2_000_000,
             pax: 1 << 20,
             metadata: 256 << 20,
+            database: 32 << 20,
         }
     }
 }
 
-/// A package whose chain was checked down to every file: index checksum -> control -> data hash -> file checksums.
+/// A package whose chain was checked down to every file.
 #[derive(Debug, Clone)]
 pub struct Package {
-    /// `.PKGINFO`.
+    /// What it says about itself.
     pub info: PackageInfo,
-    /// SHA-1 of the compressed control section, as the index has it.
+    /// As found in the file: the SHA-1 of a version 2 package's control section, the whole SHA-256 of a version 3
+    /// package's database (also where the index has only the first 20 bytes of it).
     pub checksum: Checksum,
     /// Size of the whole file in bytes.
     pub size: u64,
-    /// Where in the packed file the signature section lies, if there is one. It is not checked: the index vouches for
-    /// the control section.
-    pub signature: Option<Range<u64>>,
-    /// Where in the packed file the control section lies.
-    pub control: Range<u64>,
-    /// Where in the packed file the data section lies.
-    pub data: Range<u64>,
-    /// Entries of the data section in archive order. Each path comes once.
+    /// How the file is built.
+    pub format: Format,
+    /// Its entries in the order of the file. Each path comes once.
     pub entries: Vec<Entry>,
-    /// Entries of the control section but `.PKGINFO` (scripts), with their bytes.
+    /// Scripts, and whatever else the control section has but `.PKGINFO`, with their bytes.
     pub control_entries: Vec<ControlEntry>,
+}
+
+/// How a package file is built, and what its parts are vouched for with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Format {
+    /// Gzip members one behind another: index checksum -> control section -> data hash -> file checksums.
+    V2 {
+        /// Where in the packed file the signature section lies, if there is one. It is not checked: the index vouches
+        /// for the control section.
+        signature: Option<Range<u64>>,
+        /// Where in the packed file the control section lies.
+        control: Range<u64>,
+        /// Where in the packed file the data section lies.
+        data: Range<u64>,
+        /// SHA-256 of the packed data section, which the control section promises.
+        data_hash: Digest,
+    },
+    /// One stream of blocks, compressed as a whole: index checksum -> database -> file hashes. There are no parts of
+    /// the packed file to point at; [`Package::checksum`] is the SHA-256 that covers all contents.
+    V3,
 }
 
 impl Package {
@@ -109,7 +129,7 @@ pub struct ControlEntry {
     pub content: Vec<u8>,
 }
 
-/// One entry of the data section.
+/// One entry that is installed.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// Its path.
@@ -122,9 +142,10 @@ pub struct Entry {
     pub owner: Owner,
     /// Whole seconds, rounded to nearest.
     pub mtime: i64,
-    /// `APK-TOOLS.checksum.SHA1`, checked against the content for regular files. Nothing where the package gives none.
+    /// SHA-1 of a file's content or a link's text. Version 2: `APK-TOOLS.checksum.SHA1`, checked against the content
+    /// for regular files, and nothing where the package gives none. Version 3: computed from the checked content.
     pub checksum: Option<Checksum>,
-    /// `SCHILY.xattr.*` without the prefix.
+    /// Extended attributes by their full names.
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 

@@ -1,5 +1,6 @@
 //! `.PKGINFO`.
 
+use assemble_types::Digest;
 use data_encoding::HEXLOWER_PERMISSIVE;
 
 use crate::ini::{Ini, IniError};
@@ -46,8 +47,8 @@ pub struct PackageInfo {
     pub installed_size: u64,
     /// `provider_priority`
     pub provider_priority: u64,
-    /// `datahash`: SHA-256 of the packed data section.
-    pub data_hash: [u8; 32],
+    /// Tags, which only version 3 has.
+    pub tags: Vec<String>,
 }
 
 /// Why a `.PKGINFO` is refused.
@@ -92,8 +93,9 @@ fn no_control(key: &'static str, value: String) -> Result<String, PackageInfoErr
 }
 
 impl PackageInfo {
-    /// Parses the file. Bytes that are not UTF-8 become U+FFFD.
-    pub fn parse(bytes: &[u8]) -> Result<Self, PackageInfoError> {
+    /// Parses the file. Bytes that are not UTF-8 become U+FFFD. Also gives `datahash`, the SHA-256 of the packed data
+    /// section.
+    pub fn parse(bytes: &[u8]) -> Result<(Self, Digest), PackageInfoError> {
         let ini = Ini::parse(&String::from_utf8_lossy(bytes))?;
         let text = |key| no_control(key, ini.scalar(key)?);
         let list = |key| -> Result<Vec<String>, PackageInfoError> {
@@ -105,7 +107,7 @@ impl PackageInfo {
         };
         let data_hash = needed("datahash")?;
         let decoded = HEXLOWER_PERMISSIVE.decode(data_hash.as_bytes()).ok().and_then(|b| b.try_into().ok());
-        Ok(Self {
+        let info = Self {
             name: PackageName::parse(&needed("pkgname")?).map_err(PackageInfoError::Name)?,
             version: Version::parse(&needed("pkgver")?).map_err(PackageInfoError::Version)?,
             arch: text("arch")?,
@@ -123,8 +125,10 @@ impl PackageInfo {
             build_time: signed(&text("builddate")?),
             installed_size: unsigned(&text("size")?),
             provider_priority: unsigned(&text("provider_priority")?),
-            data_hash: decoded.ok_or(PackageInfoError::DataHash { text: data_hash })?,
-        })
+            tags: Vec::new(),
+        };
+        let decoded = decoded.ok_or(PackageInfoError::DataHash { text: data_hash })?;
+        Ok((info, Digest::from_bytes(decoded)))
     }
 }
 
@@ -170,7 +174,7 @@ mod tests {
     const HASH: &str = "datahash = 382c75e2d1a2e2b9d281e879b763b3b363508400d7cc796d9448c46a7b6ba342\n";
 
     fn with(text: &str) -> PackageInfo {
-        PackageInfo::parse(format!("pkgname = a\npkgver = 1\n{HASH}{text}").as_bytes()).unwrap()
+        PackageInfo::parse(format!("pkgname = a\npkgver = 1\n{HASH}{text}").as_bytes()).unwrap().0
     }
 
     #[test]
@@ -186,7 +190,9 @@ mod tests {
         assert_eq!((info.install_if, info.replaces), (vec!["i".to_owned()], vec!["r<2".to_owned()]));
         assert_eq!(info.triggers, ["/bin /lib/*"]);
         assert_eq!((info.build_time, info.installed_size, info.provider_priority), (5, 6, 7));
-        assert_eq!(info.data_hash[..2], [0x38, 0x2c]);
+        let (_, data_hash) =
+            PackageInfo::parse(format!("pkgname = a\npkgver = 1\n{HASH}").as_bytes()).unwrap();
+        assert_eq!(data_hash.as_bytes()[..2], [0x38, 0x2c]);
     }
 
     #[test]

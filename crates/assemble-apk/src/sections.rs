@@ -13,15 +13,24 @@ use crate::{Limits, PackageProblem};
 const BUFFER: usize = 128 << 10;
 /// What a gzip member begins with (RFC 1952 section 2.3.1).
 pub(crate) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-/// What files of format version 3 begin with.
-pub(crate) const ADB_MAGIC: [u8; 3] = *b"ADB";
 
 /// Counts what is taken from a blob, and remembers whether the medium failed: the decompressor's errors look alike.
 #[derive(Debug)]
-struct Source {
+pub(crate) struct Source {
     reader: BlobReader,
     taken: u64,
     failed: bool,
+}
+
+impl Source {
+    pub(crate) fn new(packed: &Blob) -> Self {
+        Self { reader: packed.reader(), taken: 0, failed: false }
+    }
+
+    /// Whether an error came from here.
+    pub(crate) fn failed(&self) -> bool {
+        self.failed
+    }
 }
 
 impl Read for Source {
@@ -49,12 +58,8 @@ pub(crate) struct Sections {
 impl Sections {
     /// Looks at the first bytes only.
     pub(crate) fn open(packed: &Blob) -> Result<Self, PackageProblem> {
-        let source = Source { reader: packed.reader(), taken: 0, failed: false };
-        let mut input = BufReader::with_capacity(BUFFER, source);
+        let mut input = BufReader::with_capacity(BUFFER, Source::new(packed));
         let head = input.fill_buf().map_err(PackageProblem::Read)?;
-        if head.starts_with(&ADB_MAGIC) {
-            return Err(PackageProblem::Version3);
-        }
         if !head.starts_with(&GZIP_MAGIC) {
             return Err(PackageProblem::NotAPackage);
         }
@@ -90,7 +95,7 @@ impl Sections {
                 Ok(n) => n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(source) => {
-                    return Err(if decoder.get_ref().get_ref().failed {
+                    return Err(if decoder.get_ref().get_ref().failed() {
                         PackageProblem::Read(source)
                     } else {
                         PackageProblem::Damaged { section, source }

@@ -1,6 +1,6 @@
 //! Each link of the chain from the index to the files, and what happens when it is broken.
 
-use assemble_apk::{Checksum, EntryKind, Keyring, Limits, PackageProblem, PublicKey, builtin_keys};
+use assemble_apk::{Checksum, EntryKind, Format, Keyring, Limits, PackageProblem, PublicKey, builtin_keys};
 use assemble_testkit::{ApkBuilder, BuiltApk, TarEntry, TarKind, gzip_member, tar_bytes};
 use assemble_types::{Blob, Explain, Kind, MemorySpool, ReadAt, Spool, SpoolWriter};
 use expect_test::expect;
@@ -59,15 +59,16 @@ fn a_sound_package_opens() {
     assert_eq!(package.id().to_string(), "sample-1.0-r0");
     let ends = member_ends(&sample().bytes);
     let ends: Vec<u64> = ends.into_iter().map(|n| n as u64).collect();
-    assert_eq!(package.signature, Some(0..ends[0]));
-    assert_eq!((package.control.clone(), package.data.clone()), (ends[0]..ends[1], ends[1]..ends[2]));
+    let Format::V2 { signature, control, data, .. } = package.format else { panic!("version 2") };
+    assert_eq!((signature, control, data), (Some(0..ends[0]), ends[0]..ends[1], ends[1]..ends[2]));
     assert_eq!(package.size, ends[2]);
 }
 
 #[test]
 fn an_unsigned_package_opens_since_the_index_vouches_for_it() {
     let package = open_built(&ApkBuilder::new("a", "1").file("f", *b"x").signed_by(None).build()).unwrap();
-    assert_eq!((package.signature.clone(), package.control.start), (None, 0));
+    let Format::V2 { signature, control, .. } = package.format else { panic!("version 2") };
+    assert_eq!((signature, control.start), (None, 0));
 }
 
 /// Real packages of a real repository: the index verifies with the built-in key of its host, the packages open with
@@ -188,9 +189,9 @@ fn broken_chains() {
     expect![[r#"
         sound: opened
         unsigned: opened
-        empty: apk/not-a-package a-1: the file is no APK package: it does not begin with a gzip header
-        text: apk/not-a-package a-1: the file is no APK package: it does not begin with a gzip header
-        version 3: apk/version-3 a-1: this is an APK version 3 (ADB) package; only version 2 is supported yet
+        empty: apk/not-a-package a-1: the file is no APK package: it begins with neither a gzip header nor `ADB`
+        text: apk/not-a-package a-1: the file is no APK package: it begins with neither a gzip header nor `ADB`
+        version 3: apk/not-a-package a-1: the package of format version 3 cannot be used: it holds something of the unknown kind `rest`, not a package
         signature only: apk/damaged a-1: the file ends before its control section
         no data: apk/damaged a-1: the file ends before its data section
         control behind data: apk/checksum a-1: the index promises checksum Q1r68P/CrrhOfXCNkCpVBQmOkbCgk=, the file has Q1cASGR8m2DTZQVNsl8Y9HqJvIO74=

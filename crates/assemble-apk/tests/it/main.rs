@@ -16,3 +16,4 @@ mod kit;
 mod odd;
 mod real;
 mod signatures;
+mod version3;

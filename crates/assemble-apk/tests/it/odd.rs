@@ -219,7 +219,7 @@ fn pax_records() {
         APK-TOOLS.checksum.SHA1="11f6ad8ec52a2984abaafd7c3b516503785c2072": /f 0
         APK-TOOLS.checksum.SHA1="Q1EfatjsUqKYSrqv18O1FlA3hcIHI=": /f 0
         APK-TOOLS.checksum.SHA1="0000000000000000000000000000000000000000": apk/file-checksum a-1: /f has checksum Q1EfatjsUqKYSrqv18O1FlA3hcIHI=, but is listed with Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=
-        APK-TOOLS.checksum.SHA1="xyz": apk/file-checksum a-1: /f has an unreadable checksum: `xyz` is no checksum: expected `Q1` and 28 characters of base64
+        APK-TOOLS.checksum.SHA1="xyz": apk/file-checksum a-1: /f has an unreadable checksum: `xyz` is no checksum: expected `Q1` and 28 characters of base64, or `Q2` and 44
         SCHILY.xattr.="x": apk/archive a-1: the data section is no sound archive: the extended header at byte 0 is malformed: the value of `SCHILY.xattr.` is `x`
     "#]]
     .assert_eq(&text);

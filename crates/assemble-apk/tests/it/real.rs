@@ -146,26 +146,3 @@ fn a_package_beside_an_index_of_other_packages() {
     assert_eq!(error.code(), "apk/checksum");
     assert_eq!(error.kind().exit_code(), 5);
 }
-
-/// Packages and indexes of format version 3 say so.
-#[test]
-fn version_3_is_told_apart() {
-    let Some(folder) = kit("real-v3/openwrt") else { return };
-    let mut stack = vec![folder];
-    let mut count = 0;
-    while let Some(folder) = stack.pop() {
-        for file in fs::read_dir(folder).unwrap() {
-            let path = file.unwrap().path();
-            if path.is_dir() {
-                stack.push(path);
-            } else if path.extension().is_some_and(|e| e == "apk") {
-                count += 1;
-                let checksum = Checksum::of(b"");
-                let error =
-                    open(fs::read(&path).unwrap(), "a", "1", checksum, &Limits::default()).unwrap_err();
-                assert_eq!(error.code(), "apk/version-3", "{}", path.display());
-            }
-        }
-    }
-    assert!(count > 5, "{count}");
-}

@@ -113,9 +113,9 @@ fn signatures() {
         control characters: apk/index-unknown-key the index is signed by \u{1b}[31m.rsa.pub, and none of these keys is trusted; trusted are testkit.rsa.pub
         signature behind: apk/index-unsigned the index is not signed
         appended: apk/index-signature the signature of the index does not verify with key testkit.rsa.pub
-        empty: apk/not-an-index the file is no index: it does not begin with a gzip header
-        text: apk/not-an-index the file is no index: it does not begin with a gzip header
-        version 3: apk/version-3 this is an APK version 3 (ADB) index; only version 2 is supported yet
+        empty: apk/not-an-index the file is no index: it begins with neither a gzip header nor `ADB`
+        text: apk/not-an-index the file is no index: it begins with neither a gzip header nor `ADB`
+        version 3: apk/index-damaged the index of format version 3 cannot be used: it is damaged or cut short: failed to fill whole buffer
         cut: apk/index-damaged the index is damaged or cut short: incomplete deflate stream
         both keys: 1 packages, "a test repository", signed by Some("testkit.rsa.pub")
     "#]]

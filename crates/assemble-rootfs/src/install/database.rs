@@ -48,8 +48,13 @@ fn scripts(packages: &[Package], time: Timestamp) -> Vec<u8> {
             if entry.name == ".PKGINFO" || entry.mode.bits() & 0o555 != 0o555 {
                 continue;
             }
-            let name =
-                format!("{}-{}.{}{}", id.name.as_str(), id.version.as_str(), package.checksum, entry.name);
+            let name = format!(
+                "{}-{}.{}{}",
+                id.name.as_str(),
+                id.version.as_str(),
+                package.checksum.short(),
+                entry.name
+            );
             ustar::append(&mut out, name.as_bytes(), entry, time.seconds());
         }
     }
@@ -58,7 +63,8 @@ fn scripts(packages: &[Package], time: Timestamp) -> Vec<u8> {
 }
 
 fn triggers(packages: &[Package]) -> Vec<u8> {
-    let lines = packages.iter().flat_map(|p| p.info.triggers.iter().map(|t| format!("{} {t}\n", p.checksum)));
+    let lines =
+        packages.iter().flat_map(|p| p.info.triggers.iter().map(|t| format!("{} {t}\n", p.checksum.short())));
     lines.collect::<String>().into_bytes()
 }
 

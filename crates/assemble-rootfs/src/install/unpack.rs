@@ -160,7 +160,7 @@ impl Unpacker<'_, '_> {
             let bytes = blob
                 .read_to_vec(OWN_FILE_LIMIT)
                 .map_err(|source| InstallError::Read { path: entry.path.clone(), source })?;
-            if Sha1::digest(&bytes).as_slice() == checksum.as_bytes().as_slice() {
+            if Sha1::digest(&bytes).as_slice() == checksum.as_bytes() {
                 return Ok(());
             }
         }
