@@ -48,7 +48,7 @@ pub struct Record {
     pub installed_size: u64,
     /// `k:`
     pub provider_priority: u64,
-    /// `C:` Nothing if it is missing or not of the form `Q1…`; such a package cannot be installed.
+    /// `C:`, in version 3 the hash. Nothing if it is missing or of another form; such a package cannot be installed.
     pub checksum: Option<Checksum>,
     /// A field in upper case that nobody knows: who does not know it must not install the package.
     pub unknown_field: Option<char>,

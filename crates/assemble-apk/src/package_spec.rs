@@ -37,7 +37,7 @@ const MAX_SPEC: usize = 1024;
 
 impl PackageSpec {
     /// `ARCH/NAME-VERSION.apk`, where ARCH is that of the index.
-    pub(crate) fn version_2() -> Self {
+    pub fn version_2() -> Self {
         Self(Kind::Version2)
     }
 

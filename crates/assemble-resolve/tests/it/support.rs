@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use assemble_apk::{Constraint, Index, PackageName, Provide, Record, Version};
+use assemble_apk::{Constraint, Index, PackageName, PackageSpec, Provide, Record, Version};
 use assemble_resolve::{Choice, Policy, Repository, Solution, Target, Unsolvable, check, resolve_once};
 use assemble_types::{Arch, Explain as _};
 
 /// `name version key:value …`, one package a line; `d:` depends, `p:` provides, `o:` origin, `i:` install_if, `k:` priority.
 pub(crate) fn repository(name: &str, text: &str) -> Repository {
     let records = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(record).collect();
-    let index = Index { records, description: String::new(), signed_by: None };
+    let index =
+        Index { records, description: String::new(), signed_by: None, files: PackageSpec::version_2() };
     Repository { name: name.to_owned(), pin: None, index: Arc::new(index) }
 }
 
