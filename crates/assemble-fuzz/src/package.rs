@@ -3,7 +3,8 @@
 use std::io::Read as _;
 
 use assemble_apk::{
-    Checksum, EntryKind, Expected, Limits, Package, PackageError, PackageId, PackageInfo, open_package,
+    Checksum, EntryKind, Expected, Format, Limits, Package, PackageError, PackageId, PackageInfo,
+    open_package,
 };
 use assemble_types::{Blob, MemorySpool};
 use flate2::bufread::GzDecoder;
@@ -11,13 +12,20 @@ use flate2::bufread::GzDecoder;
 use crate::wrap;
 
 /// Small, so that bombs are refused at once.
-pub(crate) const LIMITS: Limits =
-    Limits { control: 1 << 20, data: 4 << 20, path: 4096, entries: 5000, pax: 1 << 16, metadata: 1 << 20 };
+pub(crate) const LIMITS: Limits = Limits {
+    control: 1 << 20,
+    data: 4 << 20,
+    path: 4096,
+    entries: 5000,
+    pax: 1 << 16,
+    metadata: 1 << 20,
+    database: 1 << 20,
+};
 
 /// Whatever is asked for where the input does not say who it is.
 fn nobody() -> PackageInfo {
     let text = format!("pkgname = nobody\npkgver = 1\ndatahash = {}\n", "0".repeat(64));
-    PackageInfo::parse(text.as_bytes()).expect("a constant .PKGINFO")
+    PackageInfo::parse(text.as_bytes()).expect("a constant .PKGINFO").0
 }
 
 pub(crate) fn expected(info: &PackageInfo, checksum: [u8; 20]) -> Expected {
@@ -55,7 +63,7 @@ fn promise(input: &[u8]) -> Option<(Expected, usize)> {
         let mut text = Vec::new();
         entry.read_to_end(&mut text).ok()?;
         if &*entry.path_bytes() == b".PKGINFO" {
-            info = PackageInfo::parse(&text).ok();
+            info = PackageInfo::parse(&text).ok().map(|(info, _)| info);
         }
     }
     Some((expected(&info?, wrap::sha1(&input[start..end])), end))
@@ -69,20 +77,18 @@ pub(crate) fn packed(input: &[u8]) {
     if let Some(package) = sound(opened) {
         assert_eq!(package.checksum, promised.checksum);
         assert_eq!(package.id(), promised.id);
-        assert_eq!(
-            package.data,
-            data as u64..input.len() as u64,
-            "all that follows is covered by the data hash"
-        );
-        let hash: String = package.info.data_hash.iter().map(|b| format!("{b:02x}")).collect();
-        assert_eq!(hash, wrap::sha256_hex(&input[data..]));
+        let Format::V2 { data: range, data_hash, .. } = package.format else {
+            panic!("an index promised a package of version 2")
+        };
+        assert_eq!(range, data as u64..input.len() as u64, "all that follows is covered by the data hash");
+        assert_eq!(data_hash.hex(), wrap::sha256_hex(&input[data..]));
     }
 }
 
 /// Any bytes as the plain tar of a data section.
 pub(crate) fn data(input: &[u8]) {
     let wrapped = wrap::package(b"pkgname = a\npkgver = 1-r0\n", input);
-    let info = PackageInfo::parse(&wrapped.info).expect("a constant .PKGINFO and a hash");
+    let (info, _) = PackageInfo::parse(&wrapped.info).expect("a constant .PKGINFO and a hash");
     let promised = expected(&info, wrapped.checksum);
     sound(open_package(&Blob::from_bytes(wrapped.bytes), &promised, &LIMITS, &MemorySpool));
 }

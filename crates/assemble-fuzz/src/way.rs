@@ -16,7 +16,7 @@ pub(crate) fn to_layer(input: &[u8]) {
     let at = input.windows(LINE.len()).position(|window| window == LINE);
     let (text, tar) = at.map_or((input, &[][..]), |at| (&input[..at], &input[at + LINE.len()..]));
     let wrapped = wrap::package(text, tar);
-    let Ok(info) = PackageInfo::parse(&wrapped.info) else { return };
+    let Ok((info, _)) = PackageInfo::parse(&wrapped.info) else { return };
     let promised = expected(&info, wrapped.checksum);
     let opened = open_package(&Blob::from_bytes(wrapped.bytes), &promised, &LIMITS, &MemorySpool);
     let Some(package) = sound(opened) else { return };

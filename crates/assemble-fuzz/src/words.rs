@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 
 use assemble_apk::{
-    Checksum, Constraint, InstalledPackage, Operator, Package, PackageInfo, Provide, PublicKey, Version,
-    installed_db,
+    Checksum, Constraint, Format, InstalledPackage, Operator, Package, PackageInfo, Provide, PublicKey,
+    Version, installed_db,
 };
 
 /// Three versions, a line each: the order is an order.
@@ -85,9 +85,7 @@ fn bare(info: PackageInfo) -> Package {
         info,
         checksum: Checksum::from_bytes([7; 20]),
         size: 1,
-        signature: None,
-        control: 0..0,
-        data: 0..0,
+        format: Format::V3,
         entries: Vec::new(),
         control_entries: Vec::new(),
     }
@@ -95,7 +93,7 @@ fn bare(info: PackageInfo) -> Package {
 
 /// `.PKGINFO`: nothing in it can add a line to the database.
 pub(crate) fn pkginfo(input: &[u8]) {
-    let Ok(info) = PackageInfo::parse(input) else { return };
+    let Ok((info, _)) = PackageInfo::parse(input) else { return };
     let package = bare(info);
     let written = installed_db::write(&[InstalledPackage { package: &package, entries: Vec::new() }])
         .expect("a package without entries has nothing that cannot be written");

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use assemble_apk::{Checksum, ControlEntry, Entry, EntryKind, Package, PackageInfo, PackageName, Version};
+use assemble_apk::{
+    Checksum, ControlEntry, Entry, EntryKind, Format, Package, PackageInfo, PackageName, Version,
+};
 use assemble_rootfs::{
     ApkoAccounts, ApkoConfig, InstallError, InstallInput, Installed, Part, TreeEntry, install,
 };
@@ -34,13 +36,11 @@ fn package(name: &str, version: &str, entries: Vec<Entry>) -> Package {
             build_time: 0,
             installed_size: 0,
             provider_priority: 0,
-            data_hash: [0; 32],
+            tags: Vec::new(),
         },
         checksum: Checksum::of(name.as_bytes()),
         size: 0,
-        signature: None,
-        control: 0..0,
-        data: 0..0,
+        format: Format::V3,
         entries,
         control_entries: Vec::new(),
     }
