@@ -130,10 +130,24 @@ fn listed<'a>(entries: &[&'a Entry]) -> Vec<&'a Entry> {
 pub fn write(packages: &[InstalledPackage<'_>]) -> Result<Vec<u8>, InstalledDbError> {
     let mut out = Vec::new();
     for package in packages {
-        write_header(&mut out, package.package);
-        write_entries(&mut out, package)?;
-        out.push(b'\n');
+        out.extend(record(package)?);
     }
+    Ok(out)
+}
+
+/// Writes the record of one package, with the empty line that ends it.
+pub fn record(package: &InstalledPackage<'_>) -> Result<Vec<u8>, InstalledDbError> {
+    let unusual = |e: &&&Entry| {
+        e.path.is_root() && is_directory(e) && (e.mode, e.owner) != (Mode::DIRECTORY, Owner::ROOT)
+    };
+    if let Some(root) = package.entries.iter().find(unusual) {
+        let (mode, owner) = (root.mode, root.owner);
+        return Err(InstalledDbError::RootMode { package: package.package.id(), mode, owner });
+    }
+    let mut out = Vec::new();
+    write_header(&mut out, package.package);
+    write_files(&mut out, &package.entries);
+    out.push(b'\n');
     Ok(out)
 }
 
@@ -169,9 +183,10 @@ fn write_header(out: &mut Vec<u8>, package: &Package) {
     }
 }
 
-fn write_entries(out: &mut Vec<u8>, package: &InstalledPackage<'_>) -> Result<(), InstalledDbError> {
+/// Writes the lines of folders and files. The mode of the root folder, which the format has no place for, is left out.
+pub fn write_files(out: &mut Vec<u8>, entries: &[&Entry]) {
     let mut in_folder = false;
-    for entry in listed(&package.entries) {
+    for entry in listed(entries) {
         let Entry { mode, owner, .. } = entry;
         let name = entry.path.file_name().unwrap_or_default();
         if is_directory(entry) {
@@ -179,11 +194,7 @@ fn write_entries(out: &mut Vec<u8>, package: &InstalledPackage<'_>) -> Result<()
             out.extend_from_slice(b"F:");
             out.extend_from_slice(entry.path.as_bytes());
             out.push(b'\n');
-            if (*mode, *owner) != (Mode::DIRECTORY, Owner::ROOT) {
-                if entry.path.is_root() {
-                    let (package, mode, owner) = (package.package.id(), *mode, *owner);
-                    return Err(InstalledDbError::RootMode { package, mode, owner });
-                }
+            if (*mode, *owner) != (Mode::DIRECTORY, Owner::ROOT) && !entry.path.is_root() {
                 let _ = writeln!(out, "M:{owner}:{mode}");
             }
             continue;
@@ -202,7 +213,6 @@ fn write_entries(out: &mut Vec<u8>, package: &InstalledPackage<'_>) -> Result<()
             let _ = writeln!(out, "Z:{checksum}");
         }
     }
-    Ok(())
 }
 
 /// Longest line that is read; the lists of provides of real packages have a few hundred kilobytes at most.

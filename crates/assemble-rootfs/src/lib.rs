@@ -12,8 +12,11 @@
 
 mod apko_config;
 mod base;
+mod der;
 mod install;
+pub mod layering;
 mod overlay;
+mod pem;
 mod shown;
 mod start;
 mod tree;

@@ -1,10 +1,11 @@
 //! The links by which busybox is called, which its package leaves to a script.
 
-use assemble_apk::Package;
+use assemble_apk::PackageId;
 use assemble_types::ImagePath;
 
 use super::busybox_table;
 use super::error::InstallError;
+use super::recorded::Recorded;
 use super::root::{Root, split};
 use super::text::join_clean;
 use crate::tree::Body;
@@ -14,13 +15,12 @@ const BUSYBOX: &[u8] = b"/bin/busybox";
 /// Such lists have a few kilobytes.
 const LIST_LIMIT: u64 = 1 << 20;
 
-/// Makes the links, and gives their folders busybox's time. Returns the package they were made for, by its place among
-/// those that can be read back from the database.
-pub(super) fn link(root: &mut Root, readable: &[Package]) -> Result<Option<usize>, InstallError> {
+/// Makes the links, and gives their folders busybox's time. Returns the package they were made for.
+pub(super) fn link(root: &mut Root, installed: &[Recorded]) -> Result<Option<PackageId>, InstallError> {
     let Some(busybox) = root.look_up(BUSYBOX)? else { return Ok(None) };
     let mtime = root.tree.node(busybox).meta.mtime;
-    let index = provider(readable).ok_or(InstallError::BusyboxUnknown)?;
-    for link in commands(root, &readable[index])? {
+    let package = provider(installed).ok_or(InstallError::BusyboxUnknown)?;
+    for link in commands(root, &package.id)? {
         if link.is_empty() || link == BUSYBOX {
             continue;
         }
@@ -34,19 +34,21 @@ pub(super) fn link(root: &mut Root, readable: &[Package]) -> Result<Option<usize
             Some(_) => return Err(InstallError::IsAFolder { path, needed_by: FOR.into() }),
         }
     }
-    Ok(Some(index))
+    Ok(Some(package.id.clone()))
 }
 
 /// The first package of that name, else the last that provides something with the name in it.
-fn provider(packages: &[Package]) -> Option<usize> {
-    packages.iter().position(|package| package.info.name.as_str() == "busybox").or_else(|| {
-        packages.iter().rposition(|package| package.info.provides.iter().any(|name| name.contains("busybox")))
-    })
+fn provider(installed: &[Recorded]) -> Option<&Recorded> {
+    let provides = |package: &&Recorded| package.provides.iter().any(|name| name.contains("busybox"));
+    installed
+        .iter()
+        .find(|package| package.id.name.as_str() == "busybox")
+        .or_else(|| installed.iter().rev().find(provides))
 }
 
 /// The package's own list, else what its version is known to have. A name without a folder does not count.
-fn commands(root: &Root, package: &Package) -> Result<Vec<Vec<u8>>, InstallError> {
-    let list = join_clean(b"etc/busybox-paths.d", package.info.name.as_str().as_bytes());
+fn commands(root: &Root, package: &PackageId) -> Result<Vec<Vec<u8>>, InstallError> {
+    let list = join_clean(b"etc/busybox-paths.d", package.name.as_str().as_bytes());
     let is_file = root.look_up(&list)?.is_some_and(|id| matches!(root.tree.node(id).body, Body::File(_)));
     if is_file && let Some(text) = root.read(&list, LIST_LIMIT, FOR)? {
         return Ok(text
@@ -55,8 +57,8 @@ fn commands(root: &Root, package: &Package) -> Result<Vec<Vec<u8>>, InstallError
             .map(<[u8]>::to_vec)
             .collect());
     }
-    let version = basic_version(package.info.version.as_str())
-        .ok_or_else(|| InstallError::BusyboxVersion { package: package.id() })?;
+    let version = basic_version(package.version.as_str())
+        .ok_or_else(|| InstallError::BusyboxVersion { package: package.clone() })?;
     Ok(busybox_table::links(version).into_iter().map(String::into_bytes).collect())
 }
 

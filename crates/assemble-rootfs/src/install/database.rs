@@ -4,39 +4,43 @@ use assemble_apk::{InstalledPackage, Package, installed_db};
 use assemble_types::Timestamp;
 
 use super::InstallInput;
+use super::base_db::BaseDb;
 use super::error::InstallError;
+use super::recorded::{self, Recorded};
 use super::root::Root;
 use super::skeleton::{INSTALLED, SCRIPTS, TRIGGERS};
-use super::text::MAX_LINE;
 use super::unpack::Placed;
 use super::ustar;
 
 const FOR: &str = "the database of installed packages";
 
-/// Writes the three files. Returns how many packages can be read back from the database, which is what apko goes by
-/// from here on.
+/// What the database holds.
+pub(super) struct Written {
+    /// The record of each package, in the order of installation.
+    pub(super) records: Vec<Vec<u8>>,
+    /// All packages, those of the base image first, as far as they can be read back.
+    pub(super) installed: Vec<Recorded>,
+}
+
+/// Writes the three files.
 pub(super) fn write(
     root: &mut Root,
     input: &InstallInput<'_>,
     placed: &Placed<'_>,
-) -> Result<usize, InstallError> {
-    let packages: Vec<_> = input.packages.iter().enumerate().collect();
-    let records: Vec<_> =
-        packages.iter().map(|(i, package)| InstalledPackage { package, entries: placed.kept(*i) }).collect();
-    let text = installed_db::write(&records).map_err(|source| InstallError::Database { source })?;
-    let readable = readable(&text);
+) -> Result<Written, InstallError> {
+    let mut records = Vec::with_capacity(input.packages.len());
+    for (i, package) in input.packages.iter().enumerate() {
+        let package = InstalledPackage { package, entries: placed.kept(i) };
+        records.push(installed_db::record(&package).map_err(|source| InstallError::Database { source })?);
+    }
+    let mut text = input.base.map(BaseDb::write).unwrap_or_default();
+    records.iter().for_each(|record| text.extend_from_slice(record));
+    let installed = recorded::read(&text);
     root.write(INSTALLED, text, 0o644, FOR)?;
     let time = input.source_date_epoch.or(input.build_date).unwrap_or_default();
     root.write(SCRIPTS, scripts(input.packages, time), 0o644, FOR)?;
     root.write(TRIGGERS, triggers(input.packages), 0o644, FOR)?;
-    Ok(readable)
-}
-
-/// How many records are read back: reading ends without a word at the first line that is too long.
-fn readable(text: &[u8]) -> usize {
-    text.split(|b| *b == b'\n').take_while(|line| line.len() <= MAX_LINE).filter(|line| line.is_empty()).count()
-        // What follows the last line end is not a line.
-        - usize::from(text.split(|b| *b == b'\n').all(|line| line.len() <= MAX_LINE))
+    Ok(Written { records, installed })
 }
 
 /// The scripts of all packages as one archive. They are kept, never run.
@@ -68,33 +72,21 @@ fn triggers(packages: &[Package]) -> Vec<u8> {
     lines.collect::<String>().into_bytes()
 }
 
-/// The time of what is made for this build: as asked for, else the newest package's, but not before the build date.
+/// The time of what is made for this build: the fixed one, else the newest package's, but not before `not_before`.
 pub(super) fn build_date_epoch(
-    input: &InstallInput<'_>,
-    readable: &[Package],
+    fixed: Option<Timestamp>,
+    not_before: Option<Timestamp>,
+    installed: &[Recorded],
 ) -> Result<Timestamp, InstallError> {
-    if let Some(asked) = input.source_date_epoch {
-        return Ok(asked);
+    if let Some(fixed) = fixed {
+        return Ok(fixed);
     }
-    let mut newest = input.build_date.unwrap_or_default();
-    for package in readable {
-        let built = Timestamp::from_seconds(package.info.build_time)
-            .map_err(|source| InstallError::BuildTime { package: package.id(), source })?;
+    let mut newest = not_before.unwrap_or_default();
+    // A record without a time has one long before any that can be.
+    for package in installed.iter().filter(|package| package.build_time > 0) {
+        let built = Timestamp::from_seconds(package.build_time)
+            .map_err(|source| InstallError::BuildTime { package: package.id.clone(), source })?;
         newest = newest.max(built);
     }
     Ok(newest)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_line_hides_what_follows() {
-        let long = "x".repeat(MAX_LINE - 2);
-        assert_eq!(readable(b""), 0);
-        assert_eq!(readable(b"P:a\n\nP:b\n\n"), 2);
-        assert_eq!(readable(format!("P:a\n\nP:b\np:{long}\n\nP:c\n\n").as_bytes()), 3);
-        assert_eq!(readable(format!("P:a\n\nP:b\np:{long}x\n\nP:c\n\n").as_bytes()), 1);
-    }
 }

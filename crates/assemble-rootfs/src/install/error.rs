@@ -5,6 +5,7 @@ use std::io;
 use assemble_apk::{InstalledDbError, PackageId};
 use assemble_types::{Explain, ImagePath, ImagePathError, Kind, TimestampError};
 
+use super::jks::KeyStoreError;
 use crate::shown::shown;
 
 /// Why packages could not be installed.
@@ -193,6 +194,49 @@ pub enum InstallError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// A path of the configuration, or what it links to, is not there.
+    #[error("{needed_by}: {path} is not there, or is a link that leads nowhere")]
+    NoSuchPath {
+        /// The path, as it was written.
+        path: String,
+        /// A member of the configuration.
+        needed_by: String,
+    },
+    /// A path that would become a name of dots, with which nothing can be done.
+    #[error(
+        "{needed_by}: `{path}` cannot be made; expected an absolute path without `.` and `..` that names something"
+    )]
+    Dots {
+        /// The path, as it was written.
+        path: String,
+        /// A member of the configuration.
+        needed_by: String,
+    },
+    /// A folder as a name in itself, so that it would have no end.
+    #[error("{needed_by}: with `{path}` a folder would lie in itself, or hold too many names")]
+    FolderInItself {
+        /// The path, as it was written.
+        path: String,
+        /// A member of the configuration.
+        needed_by: String,
+    },
+    /// A package says that it has a file with a certificate, and the file is not there.
+    #[error("{path}: {package} has this certificate, but it is not in the image")]
+    CertificateFile {
+        /// The file.
+        path: ImagePath,
+        /// The package.
+        package: PackageId,
+    },
+    /// Java's bundle of certificates cannot be changed.
+    #[error("{path}: the certificates cannot be added to this file")]
+    KeyStore {
+        /// The file.
+        path: ImagePath,
+        /// The cause.
+        #[source]
+        source: KeyStoreError,
+    },
     /// The bytes of a packaged file could not be read.
     #[error("{path} cannot be read")]
     Read {
@@ -234,6 +278,9 @@ impl Explain for InstallError {
             Self::BusyboxUnknown | Self::BusyboxVersion { .. } => "rootfs/busybox",
             Self::LibraryMachine { .. } | Self::LoaderConfig { .. } => "rootfs/loader-cache",
             Self::TooLarge { .. } => "rootfs/too-large",
+            Self::NoSuchPath { .. } | Self::Dots { .. } | Self::FolderInItself { .. } => "rootfs/paths",
+            Self::CertificateFile { .. } => "rootfs/certificate",
+            Self::KeyStore { .. } => "rootfs/key-store",
             Self::Read { .. } => "rootfs/read",
             Self::Database { .. } => "rootfs/database",
         }
@@ -252,7 +299,11 @@ impl Explain for InstallError {
             | Self::BusyboxUnknown
             | Self::BusyboxVersion { .. }
             | Self::LibraryMachine { .. } => Kind::Unsolvable,
-            Self::KeyName { .. } => Kind::Spec,
+            Self::KeyName { .. }
+            | Self::NoSuchPath { .. }
+            | Self::Dots { .. }
+            | Self::FolderInItself { .. } => Kind::Spec,
+            Self::CertificateFile { .. } | Self::KeyStore { .. } => Kind::Unsolvable,
             Self::Read { .. } => Kind::Host,
             Self::Database { source } => source.kind(),
             _ => Kind::Integrity,
@@ -282,6 +333,21 @@ impl Explain for InstallError {
             }
             Self::LibraryMachine { .. } => {
                 vec!["leave out the package that brings /etc/ld.so.conf; without it no cache is made".into()]
+            }
+            Self::NoSuchPath { .. } => vec![
+                "mode and owner are those of what a link leads to, so that has to be there; links to busybox are made \
+                 after `paths`"
+                    .into(),
+            ],
+            Self::Dots { path, .. } => {
+                vec![format!("write it from the root: /{}", path.trim_start_matches(['.', '/']))]
+            }
+            Self::FolderInItself { .. } => vec!["give another `path` or `source`".into()],
+            Self::CertificateFile { package, .. } => {
+                vec![format!("leave what {} provides out of `certificates.providers`", package.name)]
+            }
+            Self::KeyStore { .. } => {
+                vec!["use a package that brings a store of format JKS with the password `changeit`".into()]
             }
             Self::KeyName { .. } => vec!["give the key a file name without a slash".into()],
             Self::Database { source } => source.hints(),

@@ -1,23 +1,23 @@
 //! `/lib/apk`: the database lives under `/usr/lib/apk` and is reachable under the old path too.
 
-use assemble_apk::Package;
 use assemble_types::ImagePath;
 
 use super::error::InstallError;
+use super::recorded::Recorded;
 use super::root::Root;
 use super::text::join_clean;
 
 const FOR: &str = "the link /lib/apk to the database";
 
 /// Makes the link, or leaves alone what leads there already.
-pub(super) fn link(root: &mut Root, readable: &[Package]) -> Result<(), InstallError> {
+pub(super) fn link(root: &mut Root, installed: &[Recorded]) -> Result<(), InstallError> {
     for (path, place) in [(&b"lib"[..], &b"/usr/lib"[..]), (b"lib/apk", b"/usr/lib/apk")] {
         if root.read_link(path)?.is_some_and(|text| join_clean(b"/", text) == place) {
             return Ok(());
         }
     }
     if root.look_up(b"lib")?.is_none() {
-        if readable.iter().any(provides_merged_lib) {
+        if installed.iter().any(provides_merged_lib) {
             // A `lib` that leads nowhere is there: apko leaves it so.
             return if root.entry(b"lib")?.is_some() {
                 Ok(())
@@ -32,8 +32,8 @@ pub(super) fn link(root: &mut Root, readable: &[Package]) -> Result<(), InstallE
 }
 
 /// Only the bare name counts, among the words of the record's line of provides.
-fn provides_merged_lib(package: &Package) -> bool {
-    package.info.provides.iter().flat_map(|text| text.split(' ')).any(|name| name == "merged-lib")
+fn provides_merged_lib(package: &Recorded) -> bool {
+    package.provides.iter().any(|name| name == "merged-lib")
 }
 
 /// Takes `/lib/apk` away if it is a folder that holds nothing but empty folders.

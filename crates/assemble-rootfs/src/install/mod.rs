@@ -7,17 +7,28 @@
 //! whole, entry by entry, and each rule has a small test beside it.
 
 mod accounts;
+mod base_db;
 mod busybox;
 mod busybox_table;
+mod certificates;
 mod config;
 mod database;
 mod error;
 mod glob;
+mod jks;
+mod keyring;
 mod ldconfig;
 mod lib_apk;
+mod mutation_error;
+mod mutations;
+mod paths;
 mod pdqsort;
+mod recorded;
 mod report;
 mod root;
+mod scripts;
+mod services;
+mod shell;
 mod sidecars;
 mod skeleton;
 mod soname;
@@ -28,11 +39,20 @@ mod ustar;
 use assemble_apk::Package;
 use assemble_types::{Arch, Timestamp};
 
+pub use base_db::{BaseDb, BaseDbError};
 pub use error::InstallError;
+pub use jks::KeyStoreError;
+pub use mutation_error::{MutationError, PemProblem, Unfit};
+pub use mutations::{
+    Accounts, Certificate, Mutations, NamedCertificate, NewGroup, NewUser, PathKind, PathMutation,
+    RuntimeKey, Service,
+};
 pub use report::{InstallReport, ScriptNotRun};
 
 use crate::apko_config::ApkoConfig;
 use crate::tree::{PackageIndex, Tree};
+use database::Written;
+use report::Done;
 use root::Root;
 
 /// What is to be installed, and what the image is to know about it.
@@ -52,9 +72,13 @@ pub struct InstallInput<'a> {
     pub keys: Vec<(String, Vec<u8>)>,
     /// What `/etc/apko.json` holds.
     pub config: ApkoConfig,
+    /// What the configuration wants changed: [`Mutations::of`] the same configuration.
+    pub mutations: Mutations,
+    /// The packages of the image that is built upon. They are in the database, and accounts are left alone.
+    pub base: Option<&'a BaseDb>,
     /// The time for what is made for this build; without one, that of the newest package.
     pub source_date_epoch: Option<Timestamp>,
-    /// What is made for this build is not older than this, and scripts are kept with it; `source_date_epoch` goes first.
+    /// The earliest time for what is made for this build, and that of the archive of scripts, where no time is fixed.
     pub build_date: Option<Timestamp>,
 }
 
@@ -67,39 +91,52 @@ pub struct Installed {
     pub build_date_epoch: Timestamp,
     /// Whom the image runs as, if the configuration says so: a known user's number, anything else as it was written.
     pub run_as: Option<String>,
+    /// The record of each package in the database, in the order of installation.
+    pub records: Vec<Vec<u8>>,
     /// What is worth telling.
     pub report: InstallReport,
 }
 
-/// Lays the packages down. The numbers are the steps of apko's own order; those that are missing come between.
+/// Lays the packages down, then does what the configuration asks for. The numbers are the steps of apko's own order.
+///
+/// What is installed is what `world` and `config` say it is: nothing here asks whether they hold what was typed or
+/// what was locked. A package whose name the base image has already must not be among `packages`.
 pub fn install(input: &InstallInput<'_>) -> Result<Installed, InstallError> {
     let mut root = Root::new();
     let mut config = input.config.clone();
+    let mutations = &input.mutations;
     skeleton::lay(&mut root, input)?;
     let placed = unpack::packages(&mut root, input.packages)?;
-    let readable = database::write(&mut root, input, &placed)?;
-    let readable = input.packages.get(..readable).unwrap_or(input.packages);
-    lib_apk::link(&mut root, readable)?;
-    let epoch = database::build_date_epoch(input, readable)?;
-    // 1. Accounts (users and groups of the spec are to be added before the homes are made).
-    config.accounts.run_as = accounts::apply(&mut root, &config.accounts.run_as)?;
+    let Written { records, installed } = database::write(&mut root, input, &placed)?;
+    lib_apk::link(&mut root, &installed)?;
+    let epoch = database::build_date_epoch(input.source_date_epoch, input.build_date, &installed)?;
+    // 1. Accounts.
+    if input.base.is_none() {
+        config.accounts.run_as = accounts::apply(&mut root, &mutations.accounts, &config.accounts.run_as)?;
+    }
     // 2. The configuration.
     config::write(&mut root, &config)?;
-    // 3. `paths`. 4. Certificates.
-    // 5. Checksums of the bundles of certificates.
+    // 3. Changes to paths.
+    paths::apply(&mut root, &mutations.paths)?;
+    // 4. Certificates. 5. Checksums of their bundles.
+    certificates::install(&mut root, mutations, &installed, epoch)?;
     sidecars::write(&mut root, epoch)?;
-    // 6. Runtime keyring. 7. Services.
+    // 6. Keys.
+    keyring::install(&mut root, &mutations.runtime_keys, epoch)?;
+    // 7. Services.
+    services::write(&mut root, &mutations.services)?;
     // 8. Links to busybox.
-    let busybox = busybox::link(&mut root, readable)?;
+    let busybox = busybox::link(&mut root, &installed)?;
     // 9. Devices.
     skeleton::missing_devices(&mut root)?;
     // 10. The loader's cache.
     let loader_cache = ldconfig::write(&mut root)?;
     // 11. Where the running image gets packages from.
     skeleton::runtime_repositories(&mut root, &input.repositories)?;
-    let report = report::of(&root, input.packages, busybox, loader_cache)?;
+    let done = Done { busybox, loader_cache };
+    let report = report::of(&root, input, &done)?;
     let run_as = Some(config.accounts.run_as).filter(|run_as| !run_as.is_empty());
-    Ok(Installed { tree: root.tree, build_date_epoch: epoch, run_as, report })
+    Ok(Installed { tree: root.tree, build_date_epoch: epoch, run_as, records, report })
 }
 
 fn index_of(index: usize) -> PackageIndex {

@@ -1,9 +1,11 @@
 //! What is worth telling about an installation.
 
-use assemble_apk::{ControlEntry, Package, PackageId};
+use assemble_apk::{ControlEntry, PackageId};
 
+use super::InstallInput;
 use super::error::InstallError;
 use super::root::Root;
+use super::scripts::{self, Image};
 
 /// Scripts of one package that its package manager would have run now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +14,16 @@ pub struct ScriptNotRun {
     pub package: PackageId,
     /// Their names, such as `post-install`, in the package's order.
     pub scripts: Vec<String>,
-    /// Whether what they do is done here anyway: links to busybox, the loader's cache.
-    pub reproduced: bool,
+    /// What the image lacks because of that, and how to get it: one sentence each. Nothing if all that they do is done
+    /// here anyway (links to busybox, the loader's cache) or is there already.
+    pub missing: Vec<String>,
+}
+
+impl ScriptNotRun {
+    /// Whether the image has all that the scripts would have made.
+    pub fn reproduced(&self) -> bool {
+        self.missing.is_empty()
+    }
 }
 
 /// What is worth telling about an installation.
@@ -25,31 +35,43 @@ pub struct InstallReport {
     pub warnings: Vec<String>,
 }
 
+/// What the installation does itself of what scripts do.
+pub(super) struct Done {
+    /// The package whose links to busybox were made.
+    pub(super) busybox: Option<PackageId>,
+    /// Whether the loader's cache was made.
+    pub(super) loader_cache: bool,
+}
+
 /// The scripts that count when a package comes into an empty image; those for upgrades and removal do not.
 const AT_INSTALL: [&str; 3] = ["pre-install", "post-install", "trigger"];
 
-pub(super) fn of(
-    root: &Root,
-    packages: &[Package],
-    busybox: Option<usize>,
-    loader_cache: bool,
-) -> Result<InstallReport, InstallError> {
+pub(super) fn of(root: &Root, input: &InstallInput<'_>, done: &Done) -> Result<InstallReport, InstallError> {
     let mut report = InstallReport::default();
-    for (index, package) in packages.iter().enumerate() {
-        let entries: Vec<&ControlEntry> =
-            package.control_entries.iter().filter(|e| script(e).is_some()).collect();
-        if !entries.is_empty() {
-            let done = busybox == Some(index)
-                || (loader_cache && entries.iter().all(|entry| only_calls_ldconfig(&entry.content)));
-            report.scripts_not_run.push(ScriptNotRun {
-                package: package.id(),
-                scripts: entries.into_iter().filter_map(script).map(str::to_owned).collect(),
-                reproduced: done,
-            });
+    let image = Image::of(root, done)?;
+    for package in input.packages {
+        let entries: Vec<(&str, &ControlEntry)> =
+            package.control_entries.iter().filter_map(|e| Some((script(e)?, e))).collect();
+        if entries.is_empty() {
+            continue;
         }
+        let mut missing = Vec::new();
+        for (name, entry) in &entries {
+            let watched = if *name == "trigger" { package.info.triggers.as_slice() } else { &[] };
+            if *name == "trigger" && !image.has_any(watched)? {
+                continue;
+            }
+            for sentence in scripts::missing(name, &entry.content, &package.id(), &image)? {
+                if !missing.contains(&sentence) {
+                    missing.push(sentence);
+                }
+            }
+        }
+        let scripts = entries.into_iter().map(|(name, _)| name.to_owned()).collect();
+        report.scripts_not_run.push(ScriptNotRun { package: package.id(), scripts, missing });
     }
     for path in ["/etc/passwd", "/etc/group", "/etc/os-release"] {
-        if root.look_up(path.as_bytes())?.is_none() {
+        if input.base.is_none() && root.look_up(path.as_bytes())?.is_none() {
             report.warnings.push(format!("no package brings {path}"));
         }
     }
@@ -59,33 +81,4 @@ pub(super) fn of(
 /// The name of a script that would run now.
 fn script(entry: &ControlEntry) -> Option<&str> {
     entry.name.strip_prefix('.').filter(|name| AT_INSTALL.contains(name))
-}
-
-/// Whether a script does nothing but have the loader's cache made.
-fn only_calls_ldconfig(script: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(script);
-    let mut commands = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#') && !line.starts_with("set -"))
-        .filter(|line| *line != "exit 0")
-        .peekable();
-    commands.peek().is_some()
-        && commands.all(|line| {
-            let line = line.strip_prefix("exec ").unwrap_or(line);
-            matches!(line, "ldconfig" | "/sbin/ldconfig" | "/usr/sbin/ldconfig" | "/sbin/ldconfig || :")
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::only_calls_ldconfig;
-
-    #[test]
-    fn scripts_that_the_cache_stands_for() {
-        assert!(only_calls_ldconfig(b"#!/bin/sh\nset -e\n\n/sbin/ldconfig\nexit 0\n"));
-        assert!(!only_calls_ldconfig(b"#!/bin/sh\nldconfig\nrm -rf /tmp/x\n"));
-        assert!(!only_calls_ldconfig(b"#!/bin/sh\nldconfig; adduser x\n"));
-        assert!(!only_calls_ldconfig(b"#!/bin/sh\nexit 0\n"));
-    }
 }

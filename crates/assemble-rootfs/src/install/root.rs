@@ -5,10 +5,13 @@
 //! more than a name, so a link that climbs above the root, or an absolute one with `..` in it, leads nowhere.
 //! Whatever is laid down the way apko does goes through here; [`Tree::resolve`] is for the rest of the world.
 
+use std::collections::BTreeMap;
+
 use assemble_types::{Blob, ImagePath, Mode, Owner};
 
 use super::error::InstallError;
 use super::text::join_clean;
+use crate::shown::shown;
 use crate::tree::{Body, Meta, Node, NodeId, Part, Tree};
 
 /// Links inside links, as in Linux.
@@ -21,6 +24,8 @@ struct LinkLimit;
 
 pub(super) struct Root {
     pub(super) tree: Tree,
+    /// The packages' bytes of packaged files that were written to since.
+    packaged: BTreeMap<NodeId, Blob>,
 }
 
 /// Splits a path's text into the folder's text and the name.
@@ -42,7 +47,7 @@ fn meta(mode: u32, mtime: i64) -> Meta {
 
 impl Root {
     pub(super) fn new() -> Self {
-        Self { tree: Tree::new() }
+        Self { tree: Tree::new(), packaged: BTreeMap::new() }
     }
 
     fn find(&self, path: &[u8], depth: u32, left: &mut u32) -> Result<Option<NodeId>, LinkLimit> {
@@ -73,6 +78,11 @@ impl Root {
     pub(super) fn look_up(&self, path: &[u8]) -> Result<Option<NodeId>, InstallError> {
         let mut left = MAX_FOLLOWED;
         self.find(path, 0, &mut left).map_err(|LinkLimit| InstallError::TooManyLinks { path: named(path) })
+    }
+
+    /// As [`Root::look_up`], for a path of the configuration: `.` is the root.
+    pub(super) fn look_up_any(&self, path: &[u8]) -> Result<Option<NodeId>, InstallError> {
+        self.look_up(if path == b"." { b"" } else { path })
     }
 
     /// The folder in which `path`'s last name stands.
@@ -131,13 +141,17 @@ impl Root {
             .map_err(|_| InstallError::IsAFolder { path: named(path), needed_by: for_whom.to_owned() })
     }
 
-    /// Makes the folder and all that are missing above it, each with `mode` and time 0. Links are followed.
+    /// Makes the folder and all that are missing above it, each with `mode` and time 0. Links are followed. Names that
+    /// are dots would become folders of that name, so they are refused.
     pub(super) fn make_folders(
         &mut self,
         path: &[u8],
         mode: u32,
         for_whom: &str,
     ) -> Result<NodeId, InstallError> {
+        if path.split(|b| *b == b'/').any(|name| matches!(name, b"." | b"..")) {
+            return Err(InstallError::Dots { path: shown(path), needed_by: for_whom.to_owned() });
+        }
         let mut at = self.tree.root();
         for end in (0..=path.len()).filter(|i| *i == path.len() || path[*i] == b'/') {
             let (_, name) = split(&path[..end]);
@@ -230,11 +244,7 @@ impl Root {
     ) -> Result<NodeId, InstallError> {
         match self.file_at(path, for_whom)? {
             (_, Some(id)) => {
-                let node = self.tree.node_mut(id);
-                // Nothing over a packaged file leaves the packaged bytes, since that is what apko falls back to.
-                if !(content.is_empty() && node.package.is_some()) {
-                    node.body = Body::File(Blob::from_bytes(content));
-                }
+                self.replace(id, content);
                 Ok(id)
             }
             (path, None) => {
@@ -243,6 +253,31 @@ impl Root {
                 self.put(folder, &path, node, for_whom)
             }
         }
+    }
+
+    /// Gives a file new bytes. Nothing over a packaged file brings back the packaged bytes: that is what apko falls
+    /// back to.
+    fn replace(&mut self, id: NodeId, content: Vec<u8>) {
+        let node = self.tree.node_mut(id);
+        if node.package.is_some()
+            && let Body::File(blob) = &node.body
+        {
+            let packaged = self.packaged.entry(id).or_insert_with(|| blob.clone());
+            if content.is_empty() {
+                node.body = Body::File(packaged.clone());
+                return;
+            }
+        }
+        node.body = Body::File(Blob::from_bytes(content));
+    }
+
+    /// Makes an empty file, or empties the one that is there; a device stays as it is.
+    pub(super) fn empty(&mut self, path: &[u8], for_whom: &str) -> Result<(), InstallError> {
+        let device = |id: &NodeId| matches!(self.tree.node(*id).body, Body::CharDevice { .. });
+        if self.look_up(path)?.is_some_and(|id| device(&id)) {
+            return Ok(());
+        }
+        self.write(path, Vec::new(), 0o644, for_whom).map(|_| ())
     }
 
     /// Makes an empty file unless one is there.

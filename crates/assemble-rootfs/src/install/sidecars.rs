@@ -4,21 +4,15 @@ use std::io;
 
 use assemble_types::{HashingWriter, ImagePath, Timestamp};
 
+use super::certificates::{BUNDLES, JAVA};
 use super::error::InstallError;
 use super::root::{Root, split};
 
 const FOR: &str = "the checksum of a bundle of certificates";
 
-const BUNDLES: [&str; 4] = [
-    "etc/ssl/certs/ca-certificates.crt",
-    "var/lib/ecs/deps/execute-command/certs/tls-ca-bundle.pem",
-    "kaniko/ssl/certs/ca-certificates.crt",
-    "etc/ssl/certs/java/cacerts",
-];
-
 /// Writes `.NAME.sha256` beside every bundle that is there.
 pub(super) fn write(root: &mut Root, epoch: Timestamp) -> Result<(), InstallError> {
-    for bundle in BUNDLES {
+    for bundle in BUNDLES.into_iter().chain([JAVA]) {
         let Some(blob) = root.blob(bundle.as_bytes(), FOR)? else { continue };
         let mut hash = HashingWriter::new(io::sink());
         io::copy(&mut blob.reader(), &mut hash).map_err(|source| InstallError::Read {

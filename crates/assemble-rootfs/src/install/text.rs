@@ -38,6 +38,22 @@ pub(super) fn join_clean(base: &[u8], tail: &[u8]) -> Vec<u8> {
     out
 }
 
+/// What `dirname` says of a path, cleaned: `.` for a single name, all but the last slash for one that ends with it.
+pub(super) fn dir_name(path: &[u8]) -> Vec<u8> {
+    let end = path.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1);
+    let folder = join_clean(&path[..end], b"");
+    if folder.is_empty() { b".".to_vec() } else { folder }
+}
+
+/// What `basename` says of a path: slashes at the end do not count; `/` of slashes only, `.` of nothing.
+pub(super) fn base_name(path: &[u8]) -> Vec<u8> {
+    let Some(end) = path.iter().rposition(|b| *b != b'/') else {
+        return if path.is_empty() { b".".to_vec() } else { b"/".to_vec() };
+    };
+    let start = path[..=end].iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1);
+    path[start..=end].to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +76,26 @@ mod tests {
         assert_eq!(join("/", "../x"), "/x");
         assert_eq!(join("a", ".."), "");
         assert_eq!(join("", "../../x"), "../../x");
+    }
+
+    #[test]
+    fn folders_and_names() {
+        for (path, folder, name) in [
+            ("/a/b", "/a", "b"),
+            ("/a/b/", "/a/b", "b"),
+            ("a", ".", "a"),
+            ("a/", "a", "a"),
+            ("./a", ".", "a"),
+            ("/a", "/", "a"),
+            ("//a//b", "/a", "b"),
+            ("/x/../b", "/", "b"),
+            ("../b", "..", "b"),
+            ("/", "/", "/"),
+            ("", ".", "."),
+        ] {
+            let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+            let found = (text(dir_name(path.as_bytes())), text(base_name(path.as_bytes())));
+            assert_eq!(found, (folder.to_owned(), name.to_owned()), "{path:?}");
+        }
     }
 }
