@@ -7,7 +7,7 @@
 //! are in the top layer only. Each layer has a database with its own packages, which is what scanners look at. What
 //! goes where, and in which order, is apko's: the digest of every layer depends on it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use assemble_apk::{Constraint, Package};
 use assemble_types::{Blob, ImagePath};
@@ -176,22 +176,17 @@ impl<'t> Split<'t> {
 
     /// The entries of a layer, lowest first, in the order in which they are written.
     pub fn layer(&self, index: usize) -> Vec<TreeEntry<'_>> {
-        let entry = |item: &'_ Item| TreeEntry {
+        self.layers.get(index).into_iter().flatten().map(|item| self.entry(item)).collect()
+    }
+
+    fn entry<'s>(&'s self, item: &'s Item) -> TreeEntry<'s> {
+        TreeEntry {
             path: item.path.clone(),
-            node: match item.made {
-                Some(index) => &self.made[index],
-                None => self.tree.node(item.id),
-            },
+            node: item.made.map_or_else(|| self.tree.node(item.id), |index| &self.made[index]),
             id: item.id,
-            hard_link: None,
+            hard_link: item.hard_link.as_deref(),
             part: Part::Packages,
-        };
-        self.layers
-            .get(index)
-            .into_iter()
-            .flatten()
-            .map(|item| TreeEntry { hard_link: item.hard_link.as_deref(), ..entry(item) })
-            .collect()
+        }
     }
 }
 
@@ -245,17 +240,17 @@ impl Writer<'_> {
     }
 }
 
-/// The names that are in more than one layer and are no folders; for tests of what stacking gives.
 #[cfg(test)]
-fn twice(split: &Split<'_>) -> Vec<ImagePath> {
-    let mut seen = BTreeSet::new();
-    let mut twice = Vec::new();
-    for index in 0..split.len() {
-        for entry in split.layer(index) {
-            if !entry.node.is_directory() && !seen.insert(entry.path.clone()) {
-                twice.push(entry.path);
-            }
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_are_joined_for_good() {
+        let mut sets = Sets((0..6).collect());
+        for (a, b) in [(0, 1), (2, 3), (4, 5), (3, 1), (5, 5)] {
+            sets.join(a, b);
         }
+        let tops: Vec<usize> = (0..6).map(|index| sets.top(index)).collect();
+        assert!(tops[..4].iter().all(|top| *top == tops[0]) && tops[4] == tops[5] && tops[0] != tops[4]);
     }
-    twice
 }

@@ -26,7 +26,11 @@ pub use apko_config::{
     ApkoLayering, ApkoNamed, ApkoPath, ApkoUser,
 };
 pub use base::{AdditionalCertificate, BaseError, BaseOptions, BaseReport, place_base};
-pub use install::{InstallError, InstallInput, InstallReport, Installed, ScriptNotRun, install};
+pub use install::{
+    Accounts, BaseDb, BaseDbError, Certificate, InstallError, InstallInput, InstallReport, Installed,
+    KeyStoreError, MutationError, Mutations, NamedCertificate, NewGroup, NewUser, PathKind, PathMutation,
+    PemProblem, RuntimeKey, ScriptNotRun, Service, Unfit, install,
+};
 pub use overlay::{OverlayError, Placement, PlacementKind, Replaced, place};
 pub use start::{
     ElfError, ElfIdentity, FolderSource, Language, LibraryFault, Searched, ShebangFault, StartProblem,

@@ -98,7 +98,7 @@ pub(crate) fn encode(label: &str, headers: &[(String, String)], content: &[u8]) 
         let mut headers: Vec<_> = headers.iter().collect();
         headers.sort_by(|a, b| (a.0 != "Proc-Type", &a.0).cmp(&(b.0 != "Proc-Type", &b.0)));
         for (key, value) in headers {
-            out.push_str(&format!("{key}: {value}\n"));
+            out.extend([key, ": ", value, "\n"]);
         }
         out.push('\n');
     }
@@ -106,7 +106,7 @@ pub(crate) fn encode(label: &str, headers: &[(String, String)], content: &[u8]) 
         out.extend(line.iter().map(|b| char::from(*b)));
         out.push('\n');
     }
-    out.push_str(&format!("-----END {label}-----\n"));
+    out.extend(["-----END ", label, "-----\n"]);
     out
 }
 

@@ -1,7 +1,7 @@
 //! Puts one platform's tree together: packages, base files, the spec's files, the binary, in this order.
 
 use assemble_apk::Package;
-use assemble_rootfs::{InstallInput, Installed, Part, Replaced, Tree, install, place, place_base};
+use assemble_rootfs::{InstallInput, Installed, Mutations, Part, Replaced, Tree, install, place, place_base};
 use assemble_types::{Platform, Timestamp};
 
 use crate::apko_config;
@@ -43,12 +43,11 @@ pub(crate) fn assemble(
     let mut installed = None;
     if plan.installs() {
         let done = install_packages(plan, platform, selection, packages)?;
-        for script in done.report.scripts_not_run.iter().filter(|s| !s.reproduced) {
-            report.scripts_not_run.push(format!(
-                "{}: not run: {}",
-                script.package,
-                script.scripts.join(", ")
-            ));
+        for script in done.report.scripts_not_run.iter().filter(|script| !script.reproduced()) {
+            let missing = script.missing.iter();
+            report
+                .scripts_not_run
+                .extend(missing.map(|missing| format!("{} was not run: {missing}", script.package)));
         }
         installed = Some(InstalledFacts { created: done.build_date_epoch, run_as: done.run_as });
         tree = done.tree;
@@ -78,6 +77,8 @@ fn install_packages(
     selection: &Selection,
     packages: &[Package],
 ) -> Result<Installed> {
+    let config = apko_config::locked(plan.spec(), platform, &selection.locked);
+    let mutations = Mutations::of(&config)?;
     let input = InstallInput {
         arch: platform.arch,
         packages,
@@ -89,7 +90,9 @@ fn install_packages(
             .collect(),
         repositories: plan.runtime_repositories.clone(),
         keys: selection.keys.clone(),
-        config: apko_config::locked(plan.spec(), platform, &selection.locked),
+        config,
+        mutations,
+        base: None,
         source_date_epoch: plan.times.fixed,
         build_date: plan.times.no_earlier,
     };

@@ -66,6 +66,10 @@ causes! {
     Http(assemble_fetch::HttpError),
     /// A name of an image cannot be used.
     Reference(assemble_image::ReferenceError),
+    /// The configuration wants something that cannot be.
+    Mutation(assemble_rootfs::MutationError),
+    /// The database of the base image cannot be read.
+    BaseDb(assemble_rootfs::BaseDbError),
     /// Packages clash in the tree.
     Install(assemble_rootfs::InstallError),
     /// The base files cannot be placed.

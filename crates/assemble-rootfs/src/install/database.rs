@@ -34,7 +34,9 @@ pub(super) fn write(
         records.push(installed_db::record(&package).map_err(|source| InstallError::Database { source })?);
     }
     let mut text = input.base.map(BaseDb::write).unwrap_or_default();
-    records.iter().for_each(|record| text.extend_from_slice(record));
+    for record in &records {
+        text.extend_from_slice(record);
+    }
     let installed = recorded::read(&text);
     root.write(INSTALLED, text, 0o644, FOR)?;
     let time = input.source_date_epoch.or(input.build_date).unwrap_or_default();

@@ -289,6 +289,8 @@ impl Explain for InstallError {
     fn kind(&self) -> Kind {
         match self {
             Self::FileConflict { .. }
+            | Self::CertificateFile { .. }
+            | Self::KeyStore { .. }
             | Self::ClashesWithOurs { .. }
             | Self::NotAFolder { .. }
             | Self::IsAFolder { .. }
@@ -303,7 +305,6 @@ impl Explain for InstallError {
             | Self::NoSuchPath { .. }
             | Self::Dots { .. }
             | Self::FolderInItself { .. } => Kind::Spec,
-            Self::CertificateFile { .. } | Self::KeyStore { .. } => Kind::Unsolvable,
             Self::Read { .. } => Kind::Host,
             Self::Database { source } => source.kind(),
             _ => Kind::Integrity,

@@ -120,7 +120,9 @@ impl KeyStore {
                     out.extend(length(encrypted));
                     out.extend_from_slice(encrypted);
                     out.extend(u32::try_from(chain.len()).unwrap_or(u32::MAX).to_be_bytes());
-                    chain.iter().for_each(|one| certificate(&mut out, one));
+                    for one in chain {
+                        certificate(&mut out, one);
+                    }
                 }
                 EntryKind::Trusted(one) => certificate(&mut out, one),
             }

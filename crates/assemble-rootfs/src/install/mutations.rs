@@ -276,10 +276,10 @@ impl RuntimeKey {
 /// Letters, digits, `_`, `-` and, not in front, `.`.
 fn plain_name(name: &str) -> Result<(), PemProblem> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    match !name.is_empty() && !name.starts_with('.') && name.chars().all(plain) {
-        true => Ok(()),
-        false => Err(PemProblem::Name),
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+        return Err(PemProblem::Name);
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn certificates_and_keys_are_looked_into() {
-        let root = pem::encode("CERTIFICATE", &[], webpki_root_certs::TLS_SERVER_ROOT_CERTS[0]);
+        let root = pem::encode("CERTIFICATE", &[], &webpki_root_certs::TLS_SERVER_ROOT_CERTS[0]);
         let certificate = |name: &str, content: &str| ApkoConfig {
             certificates: Some(ApkoCertificates {
                 additional: vec![ApkoNamed { name: name.into(), content: content.into() }],

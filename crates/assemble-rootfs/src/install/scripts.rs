@@ -173,15 +173,15 @@ fn known(
         "addgroup" | "groupadd" => {
             let names = positional(words, "gKp");
             match names.as_slice() {
-                [group] => group_of(group, image),
-                [user, group] => member_of(user, group, image),
+                [group] => Ok(Some(group_of(group, image))),
+                [user, group] => Ok(Some(member_of(user, group, image))),
                 _ => Ok(Some(Effect::Unknown)),
             }
         }
         "adduser" | "useradd" => {
             let names = positional(words, "hgsGukdcbeKp");
             match names.as_slice() {
-                [user, group] => member_of(user, group, image),
+                [user, group] => Ok(Some(member_of(user, group, image))),
                 [user] if image.users.contains(user.as_bytes()) => none,
                 [user] => missing(format!("add the user {user}, which the image lacks; `accounts.users` can add it")),
                 _ => Ok(Some(Effect::Unknown)),
@@ -243,25 +243,25 @@ fn positional<'w>(words: &[&'w str], with_value: &str) -> Vec<&'w str> {
     out
 }
 
-fn group_of(group: &str, image: &Image<'_>) -> Result<Option<Effect>, InstallError> {
-    Ok(Some(if image.groups.contains_key(group.as_bytes()) {
+fn group_of(group: &str, image: &Image<'_>) -> Effect {
+    if image.groups.contains_key(group.as_bytes()) {
         Effect::None
     } else {
         Effect::Missing(format!("add the group {group}, which the image lacks; `accounts.groups` can add it"))
-    }))
+    }
 }
 
-fn member_of(user: &str, group: &str, image: &Image<'_>) -> Result<Option<Effect>, InstallError> {
+fn member_of(user: &str, group: &str, image: &Image<'_>) -> Effect {
     let members = image.groups.get(group.as_bytes());
     let is_member =
         members.is_some_and(|members| members.split(|b| *b == b',').any(|name| name == user.as_bytes()));
-    Ok(Some(if is_member {
+    if is_member {
         Effect::None
     } else {
         Effect::Missing(format!(
             "put the user {user} into the group {group}; `accounts.groups` can add a group with its members"
         ))
-    }))
+    }
 }
 
 fn rc_update(words: &[&str], image: &Image<'_>) -> Result<Option<Effect>, InstallError> {
@@ -398,7 +398,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_said_with_the_remedy() {
-        expect_test::expect![[r#"
+        expect_test::expect![[r"
             post-install would add the group app, which the image lacks; `accounts.groups` can add it
             post-install would add the user app, which the image lacks; `accounts.users` can add it
             post-install would put the user app into the group there; `accounts.groups` can add a group with its members
@@ -407,18 +407,18 @@ mod tests {
             post-install may set the mode of /etc/passwd to 600; it is 0644; `paths` of type permissions can set it
             post-install would give /etc/group to root:shadow; it is 0:0's; `paths` of type permissions can do it
             post-install would write /etc/new, which the image lacks; a package or `contents.files` can bring it
-            post-install would run `sed -i s/a/b/ /etc/passwd`, which nothing here stands for"#]]
+            post-install would run `sed -i s/a/b/ /etc/passwd`, which nothing here stands for"]]
         .assert_eq(&all(
             "#!/bin/sh -e\naddgroup -S app\nadduser -S -G app -h /var app\naddgroup app there\n\
              rc-update -q add web boot\nln -s /etc/a /etc/init.d\nif true; then chmod 600 /etc/passwd; fi\n\
              chown root:shadow /etc/group\nsed -i s/a/b/ /etc/passwd\necho hi >/etc/new\nsed 2\n",
         ));
-        expect_test::expect![[r#"
+        expect_test::expect![[r"
             post-install would make the loader's cache; the image has none, since no package brings /etc/ld.so.conf (musl needs none)
             post-install would add the certificates below /usr/local/share/ca-certificates to the bundle; name what pkg provides in `certificates.providers` for that
             post-install would make host keys; they have to be made when a container starts, since keys in an image are everybody's
             post-install would make the links to busybox; no package here is known to be busybox
-            post-install would make the folder /srv/x, which the image lacks; `paths` of type directory can make it"#]]
+            post-install would make the folder /srv/x, which the image lacks; `paths` of type directory can make it"]]
         .assert_eq(&all(
             "ldconfig || :\nupdate-ca-certificates --fresh\nssh-keygen -A\nbusybox --install -s\ninstall -d -m 755 /srv/x",
         ));

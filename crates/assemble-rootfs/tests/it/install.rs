@@ -8,7 +8,7 @@ use assemble_apk::{
     Checksum, ControlEntry, Entry, EntryKind, Format, Package, PackageInfo, PackageName, Version,
 };
 use assemble_rootfs::{
-    ApkoAccounts, ApkoConfig, InstallError, InstallInput, Installed, Part, TreeEntry, install,
+    ApkoAccounts, ApkoConfig, InstallError, InstallInput, Installed, Mutations, Part, TreeEntry, install,
 };
 use assemble_types::{Arch, Blob, Explain as _, ImagePath, Mode, Owner, Timestamp};
 use expect_test::expect;
@@ -84,6 +84,8 @@ fn input(packages: &[Package]) -> InstallInput<'_> {
         repositories: vec!["https://example.invalid/os".into()],
         keys: vec![("k.rsa.pub".into(), b"key\n".to_vec())],
         config: ApkoConfig::default(),
+        mutations: Mutations::default(),
+        base: None,
         source_date_epoch: None,
         build_date: None,
     }
@@ -357,7 +359,7 @@ fn scripts_are_kept_and_not_run() {
     assert_eq!(text(&installed, "usr/lib/apk/db/triggers"), format!("{a} /usr/lib/*\n{a} /x\n"));
     let not_run = &installed.report.scripts_not_run;
     assert_eq!(not_run[0].scripts, ["post-install", "trigger"]);
-    assert!(!not_run[0].reproduced && not_run.len() == 2);
+    assert!(!not_run[0].reproduced() && not_run.len() == 2);
 }
 
 #[test]

@@ -8,14 +8,17 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use assemble_apk::{Checksum, Expected, Limits, Package, PackageId, PackageName, Version, open_package};
-use assemble_rootfs::{ApkoConfig, ApkoContents, InstallError, InstallInput, Installed, install};
-use assemble_types::{Arch, Blob, Explain as _, MemorySpool};
+use assemble_rootfs::{
+    ApkoCertificates, ApkoConfig, ApkoContents, ApkoLayering, ApkoNamed, ApkoPath, ApkoUser, BaseDb,
+    InstallInput, Installed, Mutations, install, layering,
+};
+use assemble_types::{Arch, Blob, Explain, MemorySpool, Timestamp};
 use serde_json::Value;
 
-use crate::listing::{comparable, listing, text_of};
+use crate::listing::{comparable, listing, listing_of, text_of};
 
 /// How many (case, architecture) pairs are compared. It may only grow.
-const COMPARED: usize = 65;
+const COMPARED: usize = 93;
 
 fn kit() -> Option<PathBuf> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/testkit");
@@ -33,21 +36,6 @@ fn json(path: &Path) -> Option<Value> {
 
 fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-}
-
-/// The configuration of an `apko.json`, if it only holds what can be installed today. Its bytes are compared too, so
-/// reading it from there proves the order of keys, the escapes and what is left out.
-fn config(text: &str) -> Option<ApkoConfig> {
-    let config: ApkoConfig = serde_json::from_str(text).unwrap();
-    let sound = config.paths.is_empty()
-        && config.accounts.users.is_empty()
-        && config.accounts.groups.is_empty()
-        && config.certificates.is_none()
-        && config.layering.is_none()
-        && config.entrypoint.services.is_empty()
-        && config.contents.runtime_keyring.is_empty()
-        && config.contents.baseimage.is_none();
-    sound.then_some(config)
 }
 
 struct Case {
@@ -99,22 +87,38 @@ impl Case {
         panic!("{}: {name}-{version} is nowhere", self.name())
     }
 
-    /// `run-as` as the spec has it; the configuration has what became of it.
+    /// `run-as` as the spec or a file that it includes has it; the configuration has what became of it.
     fn run_as(&self) -> Option<String> {
-        let spec = fs::read_to_string(self.folder.join("apko.yaml")).unwrap();
-        let line = spec.lines().find_map(|line| line.trim().strip_prefix("run-as:"))?;
-        Some(line.trim().trim_matches(['"', '\'']).to_owned())
+        let mut file = "apko.yaml".to_owned();
+        loop {
+            let text = fs::read_to_string(self.folder.join(&file)).unwrap();
+            let value = |key: &str| {
+                let value = text.lines().find_map(|line| line.trim().strip_prefix(key))?;
+                Some(value.trim().trim_matches(['"', '\'']).to_owned())
+            };
+            if let Some(run_as) = value("run-as:") {
+                return Some(run_as);
+            }
+            file = value("include:")?;
+        }
     }
 
-    /// The time that was asked for. `--build-date` is treated as one, which is the same for all but the side-cars.
-    fn time(&self) -> Option<assemble_types::Timestamp> {
+    /// The time that everything gets, and the earliest that it gets.
+    fn times(&self) -> (Option<Timestamp>, Option<Timestamp>) {
         let args = texts(&self.meta["args"]);
         let date = args.iter().position(|arg| arg == "--build-date").map(|at| args[at + 1].parse().unwrap());
-        match self.meta["env"]["SOURCE_DATE_EPOCH"].as_str() {
+        let fixed = match self.meta["env"]["SOURCE_DATE_EPOCH"].as_str() {
             Some("") => Some(date.unwrap_or_default()),
-            Some(seconds) => Some(seconds.parse().unwrap()),
-            None => date,
-        }
+            other => other.map(|seconds| seconds.parse().unwrap()),
+        };
+        (fixed, date)
+    }
+
+    /// The database of the base image, if there is one.
+    fn base(&self, config: &ApkoConfig, arch: &str) -> Option<BaseDb> {
+        let base = config.contents.baseimage.as_ref()?;
+        let text = fs::read(self.folder.join(&base.apkindex).join(arch).join("APKINDEX")).unwrap();
+        Some(BaseDb::parse(&text).unwrap())
     }
 }
 
@@ -155,7 +159,7 @@ fn build(
     config: ApkoConfig,
     world: &str,
     packages: &[Package],
-) -> Result<Installed, InstallError> {
+) -> Result<Installed, Box<dyn Explain>> {
     let contents = &config.contents;
     let joined = |a: &[String], b: &[String]| a.iter().chain(b).rev().cloned().collect::<Vec<_>>();
     let key = |place: &String| {
@@ -163,6 +167,9 @@ fn build(
         let path = case.local(place);
         (name, fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
     };
+    let (source_date_epoch, build_date) = case.times();
+    let base = case.base(&config, arch);
+    let mutations = Mutations::of(&config).map_err(|error| Box::new(error) as Box<dyn Explain>)?;
     install(&InstallInput {
         arch: arch_of(arch),
         packages,
@@ -170,62 +177,99 @@ fn build(
         build_repositories: joined(&contents.build_repositories, &contents.repositories),
         repositories: joined(&contents.runtime_repositories, &contents.repositories),
         keys: contents.keyring.iter().map(key).collect(),
-        source_date_epoch: case.time(),
-        build_date: None,
+        source_date_epoch,
+        build_date,
+        base: base.as_ref(),
+        mutations,
         config,
     })
+    .map_err(|error| Box::new(error) as Box<dyn Explain>)
 }
 
-/// Compares one architecture of one case; nothing if the case needs what is not there yet.
+/// The entries of each layer that this build adds, as the configuration wants them cut.
+fn layers(installed: &Installed, packages: &[Package], config: &ApkoConfig) -> Vec<Vec<String>> {
+    match &config.layering {
+        Some(layering) if *layering != ApkoLayering::default() => {
+            let groups = layering::group(packages, layering.budget);
+            let split = layering::Split::of(&installed.tree, &groups, &installed.records);
+            (0..split.len()).map(|i| listing_of(&installed.tree, &split.layer(i))).collect()
+        }
+        _ => vec![listing(&installed.tree)],
+    }
+}
+
+/// Compares one architecture of one case; nothing if apko's own answer varies.
 fn compare(case: &Case, expected: &Value, arch: &str) -> Option<Vec<String>> {
     let answer = &expected["archs"][arch];
-    let [layer] = answer["layers"].as_array()?.as_slice() else { return None };
-    if layer["listing_partial"] == true || expected["deterministic"] != true {
+    let want = answer["layers"].as_array()?;
+    if want.iter().any(|layer| layer["listing_partial"] == true) || expected["deterministic"] != true {
         return None;
     }
-    let mut config = config(answer["files"]["etc/apko.json"].as_str()?)?;
-    if config.entrypoint.kind == "service-bundle" {
-        return None;
-    }
+    let mut config: ApkoConfig = serde_json::from_str(answer["files"]["etc/apko.json"].as_str()?).unwrap();
     let run_as = config.accounts.run_as.clone();
     config.accounts.run_as = case.run_as().unwrap_or_default();
-    let order = answer["installed"].as_array()?;
+    let base = case.base(&config, arch);
     let repositories: Vec<&String> =
         config.contents.build_repositories.iter().chain(&config.contents.repositories).collect();
     let package =
         |p: &Value| case.package(arch, p[0].as_str().unwrap(), p[1].as_str().unwrap(), &repositories);
-    let packages: Vec<Package> = order.iter().map(package).collect();
+    let in_base = |p: &&Value| {
+        let name = PackageName::parse(p[0].as_str().unwrap()).unwrap();
+        base.as_ref().is_some_and(|base| base.contains(&name))
+    };
+    let packages: Vec<Package> =
+        answer["installed"].as_array()?.iter().filter(|p| !in_base(p)).map(package).collect();
     let world = answer["files"]["etc/apk/world"].as_str()?;
-    let installed = match build(case, arch, config, world, &packages) {
+    let installed = match build(case, arch, config.clone(), world, &packages) {
         Ok(installed) => installed,
         Err(error) => return Some(vec![format!("refused: {error}")]),
     };
-    let want = expected_listing(&case.folder, layer["listing"].as_str()?)?;
-    let got = listing(&installed.tree);
-    let mut differences = differences(&want, &got);
-    if installed.run_as.unwrap_or_default() != run_as {
+    let got = layers(&installed, &packages, &config);
+    let want = &want[usize::from(base.is_some())..];
+    let mut differences = Vec::new();
+    if got.len() != want.len() {
+        differences.push(format!("{} layers, not {}", got.len(), want.len()));
+    }
+    for (number, (want, got)) in want.iter().zip(&got).enumerate() {
+        let want = expected_listing(&case.folder, want["listing"].as_str()?)?;
+        differences.extend(
+            listing_differences(&want, got).into_iter().map(|line| format!("layer {number}: {line}")),
+        );
+    }
+    differences.extend(other_differences(case, answer, &installed, &run_as));
+    Some(differences)
+}
+
+fn other_differences(case: &Case, answer: &Value, installed: &Installed, run_as: &str) -> Vec<String> {
+    let mut differences = Vec::new();
+    if installed.run_as.as_deref().unwrap_or_default() != run_as {
         differences.push(format!("run-as is not {run_as}"));
     }
-    for (path, text) in answer["files"].as_object()? {
-        if let Some(text) = text.as_str()
-            && text_of(&installed.tree, path).as_deref() != Some(text.as_bytes())
-        {
-            let got = text_of(&installed.tree, path).unwrap_or_default();
+    // Of a base image some files are in its own layers only, and each layer of several has its own database.
+    let several = answer["layers"].as_array().is_some_and(|layers| layers.len() > 1);
+    let texts = answer["files"].as_object().into_iter().flatten();
+    for (path, text) in texts.filter_map(|(path, text)| Some((path, text.as_str()?))) {
+        if several && path == "usr/lib/apk/db/installed" {
+            continue;
+        }
+        let got = text_of(&installed.tree, path);
+        if got.as_deref() != Some(text.as_bytes()) && (got.is_some() || case.meta["make"].is_null()) {
+            let got = got.unwrap_or_default();
             differences
                 .push(format!("{path}\n-- expected\n{text}\n-- got\n{}", String::from_utf8_lossy(&got)));
         }
     }
-    if config_time(answer) != Some(installed.build_date_epoch.to_string()) && case.time().is_none() {
+    if config_time(answer) != installed.build_date_epoch {
         differences.push(format!("built at {}", installed.build_date_epoch));
     }
-    Some(differences)
+    differences
 }
 
-fn config_time(answer: &Value) -> Option<String> {
-    answer["config"]["created"].as_str().map(str::to_owned)
+fn config_time(answer: &Value) -> Timestamp {
+    answer["config"]["created"].as_str().unwrap().parse().unwrap()
 }
 
-fn differences(want: &[String], got: &[String]) -> Vec<String> {
+fn listing_differences(want: &[String], got: &[String]) -> Vec<String> {
     let mut out = Vec::new();
     for line in want {
         if !got.contains(line) {
@@ -301,9 +345,64 @@ fn refused_cases_are_refused() {
             ..ApkoContents::default()
         };
         let config = ApkoConfig { contents, ..ApkoConfig::default() };
-        let error = build(&case, "x86_64", config, "", &packages).unwrap_err();
+        let Err(error) = build(&case, "x86_64", config, "", &packages) else { panic!("{name}") };
         assert_eq!(error.code(), code, "{name}: {error}");
         assert!(!error.to_string().is_empty() && error.kind().exit_code() > 2);
+    }
+}
+
+/// Configurations that apko refuses, or breaks down over, once base-layout is installed, and our code for each.
+fn wrong_configurations() -> Vec<(&'static str, &'static str, ApkoConfig)> {
+    let path = |kind: &str, path: &str, source: &str| ApkoConfig {
+        paths: vec![ApkoPath {
+            path: path.into(),
+            kind: kind.into(),
+            source: source.into(),
+            permissions: 0o755,
+            ..ApkoPath::default()
+        }],
+        ..ApkoConfig::default()
+    };
+    let user = |name: &str, uid, home: &str| {
+        let mut config = ApkoConfig::default();
+        config.accounts.users =
+            vec![ApkoUser { username: name.into(), uid, homedir: home.into(), ..ApkoUser::default() }];
+        config
+    };
+    let named = ApkoNamed { name: "bad".into(), content: "no certificate".into() };
+    let certificates = Some(ApkoCertificates { additional: vec![named], ..ApkoCertificates::default() });
+    vec![
+        ("015-paths-crash-parent", "rootfs/paths", path("directory", "/srv/x/../y", "")),
+        ("016-paths-crash-single", "rootfs/paths", path("empty-file", "app", "")),
+        ("017-paths-refused-dot", "rootfs/paths", path("empty-file", "./app", "")),
+        ("019-paths-refused-missing", "rootfs/paths", path("permissions", "/not/there", "")),
+        ("020-paths-refused-dangling", "rootfs/paths", path("symlink", "/opt/l", "/nowhere")),
+        ("021-paths-refused-exists", "rootfs/exists", path("symlink", "/etc/motd", "/etc/passwd")),
+        ("022-paths-refused-type", "rootfs/paths", path("socket", "/etc/motd", "")),
+        ("028-accounts-refused-uid0", "rootfs/accounts", user("toor", 0, "")),
+        ("029-accounts-refused-homefile", "rootfs/home", user("u", 9, "/etc/motd")),
+        (
+            "052-certificates-refused",
+            "rootfs/certificate",
+            ApkoConfig { certificates, ..ApkoConfig::default() },
+        ),
+    ]
+}
+
+#[test]
+fn wrong_configurations_are_refused() {
+    let Some(kit) = kit() else { return };
+    let repository = kit.join("apko-oracle/repo/os/x86_64");
+    let checksum = checksums(&repository)["base-layout=1.0-r0"].clone();
+    let packages = [open(&repository.join("base-layout-1.0-r0.apk"), "base-layout", "1.0-r0", &checksum)];
+    for (name, code, config) in wrong_configurations() {
+        let folder = kit.join("apko-oracle").join(name);
+        let expected = json(&folder.join("expected.json")).unwrap();
+        assert!(expected["exit"] == "refused" || expected["exit"] == "crashed", "{name}");
+        let case = Case { kit: kit.clone(), meta: json(&folder.join("case.json")).unwrap(), folder };
+        let Err(error) = build(&case, "x86_64", config, "", &packages) else { panic!("{name}") };
+        assert_eq!(error.code(), code, "{name}: {error}");
+        assert!(error.kind().exit_code() > 0, "{name}");
     }
 }
 

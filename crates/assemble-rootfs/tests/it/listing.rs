@@ -11,8 +11,13 @@ use assemble_types::{HashingWriter, ImagePath};
 
 /// One line an entry: type mode uid gid uname gname size mtime name linkname device xattrs sha256.
 pub(crate) fn listing(tree: &Tree) -> Vec<String> {
+    listing_of(tree, &tree.entries())
+}
+
+/// The same for some entries, with the names of the tree's accounts.
+pub(crate) fn listing_of(tree: &Tree, entries: &[TreeEntry<'_>]) -> Vec<String> {
     let (users, groups) = (names(tree, "etc/passwd"), names(tree, "etc/group"));
-    tree.entries().iter().map(|entry| line(entry, &users, &groups)).collect()
+    entries.iter().map(|entry| line(entry, &users, &groups)).collect()
 }
 
 fn line(entry: &TreeEntry<'_>, users: &BTreeMap<u32, String>, groups: &BTreeMap<u32, String>) -> String {
