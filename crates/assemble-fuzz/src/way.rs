@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use assemble_apk::{Package, PackageInfo, installed_db, open_package};
 use assemble_layer::{AccountNames, EntryKind, Layer, pack, read_file, read_layer};
-use assemble_rootfs::{ApkoConfig, Body, InstallInput, Part, Tree, TreeEntry, install};
+use assemble_rootfs::{ApkoConfig, Body, InstallInput, Mutations, Part, Tree, TreeEntry, install};
 use assemble_types::{Arch, Blob, ImagePath, MemorySpool, Mode, Timestamp};
 
 use crate::package::{LIMITS, expected, sound};
@@ -45,6 +45,8 @@ fn input_of(packages: &[Package]) -> InstallInput<'_> {
         repositories: Vec::new(),
         keys: Vec::new(),
         config: ApkoConfig::default(),
+        mutations: Mutations::default(),
+        base: None,
         source_date_epoch: Some(Timestamp::default()),
         build_date: None,
     }
