@@ -16,7 +16,7 @@ use proptest::prelude::*;
 
 use crate::listing::{listing, text_of};
 
-fn package(name: &str, version: &str, entries: Vec<Entry>) -> Package {
+pub(crate) fn package(name: &str, version: &str, entries: Vec<Entry>) -> Package {
     Package {
         info: PackageInfo {
             name: PackageName::parse(name).unwrap(),
@@ -75,7 +75,7 @@ fn hard(path: &str, target: &str) -> Entry {
     entry(path, EntryKind::HardLink { target: target_path, text: target.into() }, 0o644, None)
 }
 
-fn input(packages: &[Package]) -> InstallInput<'_> {
+pub(crate) fn input(packages: &[Package]) -> InstallInput<'_> {
     InstallInput {
         arch: Arch::X86_64,
         packages,

@@ -10,6 +10,7 @@ mod alpine;
 mod base;
 mod install;
 mod install_oracle;
+mod layers;
 mod listing;
 mod overlay;
 mod start;
