@@ -164,7 +164,7 @@ fn image(
     }
     let start =
         watch.time("start check", || start::check(plan, &tree, platform, installed.as_ref(), observer))?;
-    let layers = watch.time("layers", || layers::pack(&tree, env))?;
+    let layers = watch.time("layers", || layers::pack(&tree, installed.as_ref(), env))?;
     let image = documents::image(plan, platform, &layers, &start, installed.as_ref());
     Ok(BuiltImage { platform, image, layers, contents: report, start, tree })
 }

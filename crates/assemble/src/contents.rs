@@ -2,12 +2,15 @@
 
 use assemble_apk::Package;
 use assemble_rootfs::{InstallInput, Installed, Mutations, Part, Replaced, Tree, install, place, place_base};
+use assemble_spec::LayerStrategy;
 use assemble_types::{Platform, Timestamp};
 
 use crate::apko_config;
 use crate::build::{ContentsReport, PackageSummary};
+use crate::certificates;
 use crate::choose::Selection;
 use crate::error::{Doing, Result};
+use crate::layers::PackageLayers;
 use crate::plan::{Plan, repository_line};
 
 /// A finished tree.
@@ -25,6 +28,8 @@ pub(crate) struct InstalledFacts {
     pub(crate) created: Timestamp,
     /// Whom the image runs as, in apko's words: a known user's number, anything else as it was written.
     pub(crate) run_as: Option<String>,
+    /// How the packages are cut into layers; nothing means one layer.
+    pub(crate) layers: Option<PackageLayers>,
 }
 
 pub(crate) fn assemble(
@@ -49,7 +54,8 @@ pub(crate) fn assemble(
                 .scripts_not_run
                 .extend(missing.map(|missing| format!("{} was not run: {missing}", script.package)));
         }
-        installed = Some(InstalledFacts { created: done.build_date_epoch, run_as: done.run_as });
+        let layers = package_layers(plan, packages, done.records);
+        installed = Some(InstalledFacts { created: done.build_date_epoch, run_as: done.run_as, layers });
         tree = done.tree;
     }
     let time = plan.own_time();
@@ -77,7 +83,8 @@ fn install_packages(
     selection: &Selection,
     packages: &[Package],
 ) -> Result<Installed> {
-    let config = apko_config::locked(plan.spec(), platform, &selection.locked);
+    let mut config = apko_config::locked(plan.spec(), platform, &selection.locked);
+    certificates::inline(plan.file, &mut config)?;
     let mutations = Mutations::of(&config)?;
     let input = InstallInput {
         arch: platform.arch,
@@ -97,6 +104,13 @@ fn install_packages(
         build_date: plan.times.no_earlier,
     };
     install(&input).doing(|| format!("installing {} packages for {platform}", packages.len()))
+}
+
+/// As `layering` of the spec has it.
+fn package_layers(plan: &Plan<'_>, packages: &[Package], records: Vec<Vec<u8>>) -> Option<PackageLayers> {
+    let layering = plan.spec().layering?;
+    let LayerStrategy::Origin = layering.strategy?;
+    Some(PackageLayers::of(packages, layering.budget, records))
 }
 
 fn summary(package: &Package) -> PackageSummary {

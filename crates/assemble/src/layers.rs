@@ -1,10 +1,13 @@
 //! From a tree to layers.
 
+use assemble_apk::Package;
 use assemble_layer::{AccountNames, Layer, pack as pack_layer};
-use assemble_rootfs::{Body, Part, Tree, TreeEntry};
+use assemble_rootfs::layering::{Split, group};
+use assemble_rootfs::{Body, PackageIndex, Part, Tree, TreeEntry};
 use assemble_types::Event;
 
 use crate::build::Env;
+use crate::contents::InstalledFacts;
 use crate::error::{Doing, Result};
 use crate::faults;
 
@@ -37,30 +40,80 @@ fn part_name(part: Part) -> &'static str {
     }
 }
 
-/// One layer for each part that is not empty, lowest first.
-pub(crate) fn pack(tree: &Tree, env: &Env) -> Result<Vec<BuiltLayer>> {
-    let spool = env.fetcher.spool();
+/// Packages that share a layer, the largest groups lowest.
+#[derive(Debug)]
+pub(crate) struct PackageLayers {
+    groups: Vec<Vec<PackageIndex>>,
+    /// What each group is called.
+    names: Vec<String>,
+    /// Each package's record in the database of installed packages.
+    records: Vec<Vec<u8>>,
+}
+
+impl PackageLayers {
+    /// At most `budget` groups of packages with one origin.
+    pub(crate) fn of(packages: &[Package], budget: i64, records: Vec<Vec<u8>>) -> Self {
+        let groups = group(packages, budget);
+        let names = groups.iter().map(|members| group_name(packages, members)).collect();
+        Self { groups, names, records }
+    }
+}
+
+/// After the origin if there is one, else after how many packages there are.
+fn group_name(packages: &[Package], members: &[PackageIndex]) -> String {
+    let mut origins: Vec<&str> = members
+        .iter()
+        .filter_map(|index| packages.get(index.0 as usize))
+        .map(|p| p.info.origin.as_str())
+        .collect();
+    origins.dedup();
+    match origins.as_slice() {
+        [origin] if !origin.is_empty() => format!("packages of {origin}"),
+        _ => format!("{} packages", members.len()),
+    }
+}
+
+/// One layer for each part that is not empty, lowest first; the packages may have several.
+pub(crate) fn pack(tree: &Tree, installed: Option<&InstalledFacts>, env: &Env) -> Result<Vec<BuiltLayer>> {
     let mut layers = Vec::new();
     for part in Part::ALL {
-        let mut entries = tree.layer(part);
-        if entries.is_empty() {
-            continue;
+        match installed.and_then(|facts| facts.layers.as_ref()) {
+            Some(cut) if part == Part::Packages => pack_packages(tree, cut, env, &mut layers)?,
+            _ => {
+                let entries = tree.layer(part);
+                if !entries.is_empty() {
+                    layers.push(pack_one(tree, part, part_name(part).to_owned(), entries, env)?);
+                }
+            }
         }
-        let content: u64 = entries.iter().map(content_size).sum();
-        if content >= WORTH_SAYING {
-            env.observer.event(Event::Stage(format!(
-                "packing the {} ({} MB)",
-                part_name(part),
-                content / 1_000_000
-            )));
-        }
-        faults::reorder(&mut entries, env.threads.get());
-        // Names in headers are apko's way; our own layers must not change with the packages' accounts.
-        let names =
-            if part == Part::Packages { AccountNames::from_tree(tree)? } else { AccountNames::none() };
-        let layer = pack_layer(&entries, &names, env.threads, spool.as_ref())
-            .doing(|| format!("writing the layer with the {}", part_name(part)))?;
-        layers.push(BuiltLayer { name: part_name(part).to_owned(), layer });
     }
     Ok(layers)
+}
+
+fn pack_packages(tree: &Tree, cut: &PackageLayers, env: &Env, layers: &mut Vec<BuiltLayer>) -> Result<()> {
+    let split = Split::of(tree, &cut.groups, &cut.records);
+    for index in 0..split.len() {
+        let name = cut.names.get(index).map_or("system files", String::as_str);
+        layers.push(pack_one(tree, Part::Packages, name.to_owned(), split.layer(index), env)?);
+    }
+    Ok(())
+}
+
+fn pack_one(
+    tree: &Tree,
+    part: Part,
+    name: String,
+    mut entries: Vec<TreeEntry<'_>>,
+    env: &Env,
+) -> Result<BuiltLayer> {
+    let content: u64 = entries.iter().map(content_size).sum();
+    if content >= WORTH_SAYING {
+        env.observer.event(Event::Stage(format!("packing the {name} ({} MB)", content / 1_000_000)));
+    }
+    faults::reorder(&mut entries, env.threads.get());
+    // Names in headers are apko's way; our own layers must not change with the packages' accounts.
+    let names = if part == Part::Packages { AccountNames::from_tree(tree)? } else { AccountNames::none() };
+    let layer = pack_layer(&entries, &names, env.threads, env.fetcher.spool().as_ref())
+        .doing(|| format!("writing the layer with the {name}"))?;
+    Ok(BuiltLayer { name, layer })
 }

@@ -10,6 +10,7 @@
 
 mod apko_config;
 mod build;
+mod certificates;
 mod check;
 mod choose;
 mod contents;

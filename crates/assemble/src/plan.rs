@@ -6,12 +6,11 @@ use std::path::Path;
 use assemble_apk::{Constraint, Trust};
 use assemble_fetch::{FetchError, LocalKind, Location, open_file, read_tree};
 use assemble_image::Reference;
-use assemble_rootfs::{
-    AdditionalCertificate, BaseOptions, ElfIdentity, Placement, PlacementKind, elf_platform,
-};
-use assemble_spec::{Binary, BinarySources, CertificateSource, FileMapping, Located, RepositorySource, Spec};
+use assemble_rootfs::{BaseOptions, ElfIdentity, Placement, PlacementKind, elf_platform};
+use assemble_spec::{Binary, BinarySources, FileMapping, Located, RepositorySource, Spec};
 use assemble_types::{Arch, ImagePath, Mode as FileMode, Owner, Platform, SourceSpan, Timestamp};
 
+use crate::certificates;
 use crate::error::{Doing, Error, OwnError, Result};
 use crate::faults;
 use crate::sources::{KeyInput, RepositoryInput};
@@ -23,9 +22,6 @@ pub const DEFAULT_USER: Owner = Owner { uid: 65532, gid: 65532 };
 
 /// The folder that `contents.binary` goes to when it names no path.
 const BINARY_FOLDER: &str = "/usr/bin";
-
-/// Largest file of additional certificates.
-const MAX_CERTIFICATES: u64 = 16 * 1024 * 1024;
 
 /// What is done about an image that cannot start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -287,29 +283,9 @@ fn base_options(file: &SpecFile) -> Result<Option<BaseOptions>> {
     if !base.enabled {
         return Ok(None);
     }
-    let mut additional = Vec::new();
-    let certificates = file.spec.certificates.iter().flat_map(|certificates| &certificates.additional);
-    for (number, certificate) in certificates.enumerate() {
-        let (name, pem) = match &certificate.source {
-            CertificateSource::Inline(text) => {
-                (format!("certificate-{}", number + 1), text.clone().into_bytes())
-            }
-            CertificateSource::File(source) => {
-                let blob = open_file(&file.path(&source.value))
-                    .doing(|| "reading certificates.additional".into())
-                    .map_err(|e| e.at(&source.span))?;
-                let pem = blob
-                    .read_to_vec(MAX_CERTIFICATES)
-                    .map_err(OwnError::io(file.path(&source.value), "cannot be read"))
-                    .map_err(|e| e.at(&source.span))?;
-                (source.value.clone(), pem)
-            }
-        };
-        additional.push(AdditionalCertificate { name, pem });
-    }
     Ok(Some(BaseOptions {
         certificates: base.certificates,
         time_zones: base.time_zones,
-        additional_certificates: additional,
+        additional_certificates: certificates::read(file)?,
     }))
 }
