@@ -119,7 +119,7 @@ fn image(built: &BuiltImage) -> Value {
         "time_zones": built.contents.time_zones,
         "replaced": built.contents.replaced,
         "scripts_not_run": built.contents.scripts_not_run,
-        "builtin_keys": built.contents.builtin_keys,
+        "foreign_keys": built.contents.foreign_keys,
         "untrusted": built.contents.untrusted,
         "start_problems": built.start.problems,
     })

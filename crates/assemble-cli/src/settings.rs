@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use assemble::{
-    BuildOptions, Created, Credential, CredentialSources, Env, FetchOptions, Fetcher, FoundCredentials, Http,
-    HttpOptions, Load, Mode, NetrcFile, PlainHttp, Reference, Registry, RegistryOptions, Result, StartCheck,
-    Trust,
+    AlpineReleasesList, BuildOptions, Created, Credential, CredentialSources, Env, FetchOptions, Fetcher,
+    FoundCredentials, Http, HttpOptions, Load, Mode, NetrcFile, PlainHttp, ProxySettings, Reference,
+    Registry, RegistryOptions, Result, StartCheck, Trust,
 };
 use assemble_types::{Event, Observer};
 
@@ -48,8 +48,18 @@ pub(crate) fn build_options(input: &InputArgs, tags: &[String]) -> Result<BuildO
             StartCheckArg::Warn => StartCheck::Warn,
             StartCheckArg::Off => StartCheck::Off,
         },
+        alpine_releases: alpine_releases(),
         trust: if input.allow_untrusted { Trust::AllowUntrusted } else { Trust::Required },
     })
+}
+
+/// Which list of Alpine's keys counts: a mirror has a copy, or has keys of its own.
+fn alpine_releases() -> AlpineReleasesList {
+    match variable("ASSEMBLE_ALPINE_RELEASES") {
+        None => AlpineReleasesList::Public,
+        Some(text) if text == "off" => AlpineReleasesList::Off,
+        Some(text) => AlpineReleasesList::At(text),
+    }
 }
 
 /// HTTP as the arguments want it; no socket is opened yet.
@@ -57,6 +67,7 @@ pub(crate) fn http(network: &RegistryArgs) -> Result<Arc<Http>> {
     let options = HttpOptions {
         ca_files: network.ca_file.clone(),
         insecure_skip_tls_verify: network.insecure_skip_tls_verify,
+        proxies: ProxySettings::of_variables(|name| std::env::var(name).ok()),
         user_agent: concat!("assemble/", env!("CARGO_PKG_VERSION")).to_owned(),
         ..HttpOptions::default()
     };

@@ -99,7 +99,7 @@ fn platform(out: &mut String, built: &BuiltImage) {
     for text in &built.contents.scripts_not_run {
         row(out, "script", text);
     }
-    for text in &built.contents.builtin_keys {
+    for text in &built.contents.foreign_keys {
         row(out, "key", text);
     }
     for text in &built.contents.untrusted {

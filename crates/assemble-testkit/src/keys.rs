@@ -1,7 +1,8 @@
 //! Keys for tests only, of no worth: anybody has their private halves.
 
-use data_encoding::BASE64;
+use data_encoding::{BASE64, BASE64URL_NOPAD};
 use ring::rand::SystemRandom;
+use ring::rsa::PublicKeyComponents;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 
 /// The PEM of the public half of the key that signs by default.
@@ -31,18 +32,37 @@ impl SigningKey {
         }
     }
 
+    /// The PEM of the public half.
+    pub fn public(self) -> &'static str {
+        match self {
+            Self::Test => TEST_KEY,
+            Self::Other => OTHER_KEY,
+        }
+    }
+
+    /// The public half as a member of a JSON Web Key Set (RFC 7517) under this name.
+    pub fn jwk(self, kid: &str) -> serde_json::Value {
+        let parts = PublicKeyComponents::<Vec<u8>>::from(self.pair().public());
+        let text = |number: &[u8]| BASE64URL_NOPAD.encode(number);
+        serde_json::json!({"kty": "RSA", "kid": kid, "n": text(&parts.n), "e": text(&parts.e)})
+    }
+
     /// RSA PKCS#1 v1.5 over SHA-256. (The library cannot make SHA-1 signatures any more, and rightly so.)
     pub fn sign(self, message: &[u8]) -> Vec<u8> {
+        let pair = self.pair();
+        let mut signature = vec![0; pair.public().modulus_len()];
+        pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
+            .expect("the key is long enough for SHA-256");
+        signature
+    }
+
+    fn pair(self) -> RsaKeyPair {
         let pem = match self {
             Self::Test => include_str!("../keys/testkit.rsa"),
             Self::Other => include_str!("../keys/other.rsa"),
         };
         let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
         let der = BASE64.decode(body.as_bytes()).expect("the embedded key is PEM");
-        let pair = RsaKeyPair::from_pkcs8(&der).expect("the embedded key is PKCS#8");
-        let mut signature = vec![0; pair.public().modulus_len()];
-        pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
-            .expect("the key is long enough for SHA-256");
-        signature
+        RsaKeyPair::from_pkcs8(&der).expect("the embedded key is PKCS#8")
     }
 }

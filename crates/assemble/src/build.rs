@@ -61,8 +61,8 @@ pub struct ContentsReport {
     pub replaced: Vec<String>,
     /// Package scripts that were not run and whose effect is not reproduced.
     pub scripts_not_run: Vec<String>,
-    /// Built-in keys that were relied on.
-    pub builtin_keys: Vec<String>,
+    /// Keys that were relied on and that the spec does not name: built-in ones, and those that were found.
+    pub foreign_keys: Vec<String>,
     /// Repositories whose index was not checked.
     pub untrusted: Vec<String>,
 }
@@ -122,12 +122,7 @@ pub fn build(file: &SpecFile, options: &BuildOptions, env: &Env) -> Result<Built
 
 /// One image a platform. The platforms choose their packages together; from there on each goes its own way.
 fn images(plan: &Plan<'_>, env: &Env, watch: &mut Stopwatch) -> Result<Vec<BuiltImage>> {
-    let sources = Sources {
-        fetcher: &env.fetcher,
-        observer: env.observer.as_ref(),
-        trust: plan.trust,
-        threads: env.threads,
-    };
+    let sources = Sources::of(plan, env);
     let selections = if plan.installs() {
         choose::packages(plan, &sources, watch)?
     } else {

@@ -9,6 +9,7 @@ use assemble_types::{Platform, SourceSpan};
 
 use crate::build::Stopwatch;
 use crate::error::{Doing, Error, OwnError, Result};
+use crate::keys::ImageKey;
 use crate::plan::{Mode, Plan};
 use crate::sources::{Indexes, Sources};
 
@@ -19,10 +20,10 @@ pub(crate) struct Selection {
     pub(crate) locked: Vec<String>,
     /// The packages in the order of installation.
     pub(crate) packages: Vec<Wanted>,
-    /// Files of `/etc/apk/keys`: name and bytes.
-    pub(crate) keys: Vec<(String, Vec<u8>)>,
+    /// Files of `/etc/apk/keys`.
+    pub(crate) keys: Vec<ImageKey>,
     /// For the summary: which key signed what, where it was not the spec's own.
-    pub(crate) builtin_keys: Vec<String>,
+    pub(crate) foreign_keys: Vec<String>,
     /// Repositories that were used without a signature that could be checked.
     pub(crate) untrusted: Vec<String>,
 }
@@ -114,7 +115,7 @@ fn selection(
         locked: solution.locked.iter().map(ToString::to_string).collect(),
         packages,
         keys: indexes.keys,
-        builtin_keys: indexes.builtin_keys_used,
+        foreign_keys: indexes.foreign_keys_used,
         untrusted: indexes.untrusted,
     })
 }

@@ -40,7 +40,7 @@ pub(crate) fn assemble(
 ) -> Result<Contents> {
     let mut report = ContentsReport {
         packages: packages.iter().map(summary).collect(),
-        builtin_keys: selection.builtin_keys.clone(),
+        foreign_keys: selection.foreign_keys.clone(),
         untrusted: selection.untrusted.clone(),
         ..ContentsReport::default()
     };
@@ -96,7 +96,7 @@ fn install_packages(
             .map(|r| repository_line(r.pin.as_deref(), &r.text))
             .collect(),
         repositories: plan.runtime_repositories.clone(),
-        keys: selection.keys.clone(),
+keys: selection.keys.iter().map(|key| (key.name.clone(), key.bytes.clone())).collect(),
         config,
         mutations,
         base: None,

@@ -56,6 +56,8 @@ causes! {
     Index(assemble_apk::IndexError),
     /// A key cannot be read.
     Key(assemble_apk::KeyError),
+    /// What is published about keys cannot be used.
+    Discovery(assemble_apk::DiscoveryError),
     /// A package cannot be trusted or read.
     Package(assemble_apk::PackageError),
     /// There is no package set.

@@ -21,6 +21,7 @@ mod faults;
 mod image_set;
 mod init;
 mod inspect;
+mod keys;
 mod layers;
 mod load;
 mod merged;
@@ -40,7 +41,7 @@ mod verify;
 pub use assemble_apk::Trust;
 pub use assemble_fetch::{
     Counters, Credential, FetchOptions, Fetcher, FoundCredentials, Http, HttpError, HttpOptions, NetrcFile,
-    platform_cache_dir,
+    ProxySettings, platform_cache_dir,
 };
 pub use assemble_image::{Image, ImageError, Reference, media_type::LAYER_GZIP as LAYER_MEDIA_TYPE};
 pub use assemble_layer::{CODEC, Layer};
@@ -52,6 +53,7 @@ pub use error::{Cause, Error, OwnError, Result};
 pub use image_set::{ImageSet, ListedBlob, StoredManifest};
 pub use init::init;
 pub use inspect::{InspectedFile, InspectedLayer, Inspection, OpenedImage};
+pub use keys::AlpineReleasesList;
 pub use layers::BuiltLayer;
 pub use output::Output;
 pub use plan::{BuildOptions, DEFAULT_USER, Mode, StartCheck};

@@ -146,6 +146,14 @@ pub enum OwnError {
         /// The platform's.
         wanted: String,
     },
+    /// A document that says where keys are names a place that it may not.
+    #[error("`{text}` is no place to take keys from: {why}")]
+    KeyPlace {
+        /// The place, as the document has it.
+        text: String,
+        /// Why not.
+        why: &'static str,
+    },
     /// The index lists no checksum, so nothing can be checked against it.
     #[error("{package}: the index of {repository} lists no checksum for it")]
     NoChecksum {
@@ -249,6 +257,7 @@ impl Explain for OwnError {
             Self::Time { .. } => "time/invalid",
             Self::Commit { .. } => "time/commit",
             Self::NoChecksum { .. } => "apk/no-checksum",
+            Self::KeyPlace { .. } => "apk/discovery",
             Self::OtherArch { .. } => "apk/other-arch",
             Self::NoRuntime { .. } => "load/no-runtime",
             Self::Load { .. } => "load/refused",
@@ -296,7 +305,10 @@ impl Explain for OwnError {
             | Self::Commit { .. }
             | Self::NoSuchImage { .. }
             | Self::NotAnImage { .. } => Kind::Spec,
-            Self::Damaged { .. } | Self::NoChecksum { .. } | Self::OtherArch { .. } => Kind::Integrity,
+            Self::Damaged { .. }
+            | Self::NoChecksum { .. }
+            | Self::OtherArch { .. }
+            | Self::KeyPlace { .. } => Kind::Integrity,
             Self::Different { .. } | Self::OtherDigest { .. } => Kind::Mismatch,
             Self::SecondBuild { kind, .. } => *kind,
             Self::Bug(_) => Kind::Bug,
@@ -395,6 +407,7 @@ impl Explain for OwnError {
             }
             Self::OtherArch { .. } => vec!["the repository is put together wrongly; ask who runs it".into()],
             Self::NoChecksum { .. } => vec!["make the index anew with `apk index`".into()],
+            Self::KeyPlace { .. } => vec!["name the keys that you trust in contents.keyring".into()],
             Self::OtherDigest { .. }
             | Self::SpecTooLarge { .. }
             | Self::Different { .. }

@@ -13,7 +13,8 @@ use assemble_types::{Arch, ImagePath, Mode as FileMode, Owner, Platform, SourceS
 use crate::certificates;
 use crate::error::{Doing, Error, OwnError, Result};
 use crate::faults;
-use crate::sources::{KeyInput, RepositoryInput};
+use crate::keys::{AlpineReleasesList, KeyInput};
+use crate::sources::RepositoryInput;
 use crate::spec_file::SpecFile;
 use crate::time::{Created, Times};
 
@@ -65,6 +66,8 @@ pub struct BuildOptions {
     pub start_check: StartCheck,
     /// Whether an index without a valid signature is taken.
     pub trust: Trust,
+    /// Which list of Alpine's keys counts.
+    pub alpine_releases: AlpineReleasesList,
 }
 
 /// Everything that a build needs, decided: no stage looks at the spec again.
@@ -78,6 +81,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) times: Times,
     pub(crate) start_check: StartCheck,
     pub(crate) trust: Trust,
+    pub(crate) alpine_releases: AlpineReleasesList,
     pub(crate) world: Vec<Constraint>,
     pub(crate) build_repositories: Vec<RepositoryInput>,
     /// What `/etc/apk/repositories` of the image holds.
@@ -100,6 +104,7 @@ impl<'a> Plan<'a> {
             times,
             start_check: options.start_check,
             trust: options.trust,
+            alpine_releases: options.alpine_releases.clone(),
             world: spec.packages.iter().map(|p| p.value.clone()).collect(),
             build_repositories: build_repositories(file)?,
             runtime_repositories: runtime_repositories

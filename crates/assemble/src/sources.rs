@@ -9,17 +9,18 @@ use assemble_apk::{
     Expected, Index, KNOWN_REPOSITORIES, Keyring, Limits, Package, PublicKey, Trust, builtin_keys,
     nearest_known_repository, open_package, read_index,
 };
-use assemble_fetch::{ContentKey, Fetcher, Location};
+use assemble_fetch::{ContentKey, FetchError, Fetcher, Location};
 use assemble_resolve::Repository;
 use assemble_types::{Arch, Event, Explain, Kind, Observer, SourceSpan, Spool};
 
+use crate::build::Env;
 use crate::choose::Wanted;
-use crate::error::{Doing, Error, OwnError, Result};
+use crate::error::{Error, OwnError, Result};
+use crate::keys::{Discovery, ImageKey, KeyInput, KeyOrigin, Keys, merge};
+use crate::plan::{Mode, Plan};
 
 /// Largest index that is read, packed, in bytes.
 const MAX_INDEX: u64 = 128 * 1024 * 1024;
-/// Largest key file.
-const MAX_KEY: u64 = 64 * 1024;
 /// Fewest packages that are fetched at once, however few cores there are: fetching is mostly waiting.
 const MIN_FETCHES: usize = 4;
 
@@ -33,37 +34,46 @@ pub(crate) struct RepositoryInput {
     pub(crate) span: SourceSpan,
 }
 
-/// A key of the spec.
-#[derive(Debug, Clone)]
-pub(crate) struct KeyInput {
-    pub(crate) location: Location,
-    /// Last component of the location: the name that signatures refer to.
-    pub(crate) name: String,
-    pub(crate) span: SourceSpan,
-}
-
 /// What a build needs to reach packages.
 #[derive(Debug)]
 pub(crate) struct Sources<'a> {
     pub(crate) fetcher: &'a Fetcher,
     pub(crate) observer: &'a dyn Observer,
+    pub(crate) mode: Mode,
     pub(crate) trust: Trust,
     pub(crate) threads: NonZeroUsize,
+    pub(crate) discovery: Discovery,
 }
 
 /// Checked indexes, and the keys that the image keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Indexes {
+    /// One for each repository that was asked for, in that order.
     pub(crate) repositories: Vec<Repository>,
-    pub(crate) keys: Vec<(String, Vec<u8>)>,
+    /// The files of `/etc/apk/keys`, by name.
+    pub(crate) keys: Vec<ImageKey>,
     /// For the summary: which key signed what, where it was not the spec's own.
-    pub(crate) builtin_keys_used: Vec<String>,
+    pub(crate) foreign_keys_used: Vec<String>,
     /// Repositories that were used without a signature that could be checked.
     pub(crate) untrusted: Vec<String>,
 }
 
+impl<'a> Sources<'a> {
+    /// What the plan says about reaching packages.
+    pub(crate) fn of(plan: &Plan<'_>, env: &'a Env) -> Self {
+        Self {
+            fetcher: &env.fetcher,
+            observer: env.observer.as_ref(),
+            mode: plan.mode,
+            trust: plan.trust,
+            threads: env.threads,
+            discovery: Discovery { alpine: plan.alpine_releases.clone(), time: plan.times.fixed },
+        }
+    }
+}
+
 impl Sources<'_> {
-    /// Reads the keyring and every index, and checks each index's signature.
+    /// Reads the keyring, looks for published keys, reads every index, and checks each index's signature.
     pub(crate) fn indexes(
         &self,
         repositories: &[RepositoryInput],
@@ -71,27 +81,23 @@ impl Sources<'_> {
         arch: Arch,
     ) -> Result<Indexes> {
         let own = self.keyring(keyring)?;
-        let mut out = Indexes {
-            repositories: Vec::new(),
-            keys: own.iter().map(|key| (key.name().to_owned(), key.pem().to_vec())).collect(),
-            builtin_keys_used: Vec::new(),
-            untrusted: Vec::new(),
-        };
-        for repository in repositories {
-            let mut keys = own.clone();
-            let builtin = builtin_keys(&repository.location.host().unwrap_or_default());
-            for key in &builtin {
-                if keys.get(key.name()).is_none() {
-                    keys.insert(key.clone());
-                }
-            }
-            let index = self.index(repository, &keys, arch)?;
+        let mut found = self.discover(repositories, arch)?;
+        self.prefer_builtin(repositories, &mut found);
+        let mut out = Indexes::default();
+        for (number, repository) in repositories.iter().enumerate() {
+            let trusted = self.trusted(&own, &found, number, repository);
+            let keys: Keyring = trusted.iter().map(|(_, key)| key.clone()).collect();
+            let Some(index) = self.index(repository, &keys, arch)? else {
+                out.push(
+                    repository,
+                    Index { records: Vec::new(), description: String::new(), signed_by: None },
+                );
+                continue;
+            };
             match &index.signed_by {
                 Some(signer) => {
-                    let foreign =
-                        builtin.iter().find(|key| key.name() == signer && own.get(signer).is_none());
-                    if let Some(key) = foreign {
-                        out.note_builtin(key, repository, self.observer);
+                    if let Some((Some(key), parsed)) = trusted.iter().rfind(|(_, key)| key.name() == signer) {
+                        out.note_foreign(key, parsed, repository, self.observer);
                     }
                 }
                 None => {
@@ -102,39 +108,79 @@ impl Sources<'_> {
                     out.untrusted.push(repository.text.clone());
                 }
             }
-            out.repositories.push(Repository {
-                name: repository.text.clone(),
-                pin: repository.pin.clone(),
-                index: Arc::new(index),
-            });
+            out.push(repository, index);
         }
-        out.keys.sort();
+        // The spec's word is the last one about a name.
+        let found = found.into_iter().flat_map(|keys| keys.files);
+        out.keys = merge(out.keys.into_iter().chain(found).chain(own.files));
         Ok(out)
     }
 
-    fn keyring(&self, inputs: &[KeyInput]) -> Result<Keyring> {
-        let mut keyring = Keyring::new();
-        for input in inputs {
-            let fetched = self
-                .fetcher
-                .document(&input.location, MAX_KEY)
-                .doing(|| "reading the keyring".into())
-                .map_err(|e| e.at(&input.span))?;
-            let key =
-                PublicKey::parse(&input.name, &fetched.bytes).map_err(|e| Error::from(e).at(&input.span))?;
-            let (name, fingerprint) = (key.name().to_owned(), key.fingerprint());
-            if keyring.insert(key).is_some_and(|other| other.fingerprint() != fingerprint) {
-                self.observer.event(Event::Warning(format!(
-                    "two different keys are named {name}; signatures go by that name, and only the last one counts"
-                )));
+    /// The keys that may vouch for a repository, those that count more behind those of the same name that count less;
+    /// with the file of each that is not the spec's own.
+    fn trusted(
+        &self,
+        own: &Keys,
+        found: &[Keys],
+        number: usize,
+        repository: &RepositoryInput,
+    ) -> Vec<(Option<ImageKey>, PublicKey)> {
+        let mut out = Vec::new();
+        let mut add = |keys: &Keys| {
+            for file in &keys.files {
+                out.extend(keys.ring.get(&file.name).map(|key| (Some(file.clone()), key.clone())));
+            }
+        };
+        match self.mode {
+            // One folder for all.
+            Mode::Apko => found.iter().for_each(&mut add),
+            Mode::Assemble => {
+                let host = repository.location.host().unwrap_or_default();
+                builtin_keys(&host).into_iter().for_each(|key| add(&Keys::builtin(key)));
+                add(&found[number]);
             }
         }
-        Ok(keyring)
+        out.extend(own.ring.iter().map(|key| (None, key.clone())));
+        out
     }
 
-    fn index(&self, repository: &RepositoryInput, keys: &Keyring, arch: Arch) -> Result<Index> {
+    /// A key that a host publishes under the name of one that is built in for it must be that key. Another one is not
+    /// taken, with a warning: names do not come back with other keys by themselves.
+    pub(crate) fn prefer_builtin(&self, repositories: &[RepositoryInput], found: &mut [Keys]) {
+        if self.mode == Mode::Apko {
+            return;
+        }
+        for (repository, keys) in repositories.iter().zip(found) {
+            for key in builtin_keys(&repository.location.host().unwrap_or_default()) {
+                let other =
+                    keys.ring.get(key.name()).filter(|other| other.fingerprint() != key.fingerprint());
+                let Some(other) = other.map(PublicKey::fingerprint) else { continue };
+                self.observer.event(Event::Warning(format!(
+                    "{}: the key published as {} is not the one that is built in ({other}, not {}); it is not taken; \
+                     if you trust it, name it in contents.keyring",
+                    repository.text,
+                    key.name(),
+                    key.fingerprint(),
+                )));
+                keys.remove(key.name());
+            }
+        }
+    }
+
+    /// The index of a repository; nothing if there is none in a folder of this host, and that is no error.
+    fn index(&self, repository: &RepositoryInput, keys: &Keyring, arch: Arch) -> Result<Option<Index>> {
         let location = repository.location.join(&format!("{}/APKINDEX.tar.gz", arch.apk()));
-        let fetched = self.fetcher.document(&location, MAX_INDEX).map_err(|error| {
+        let fetched = self.fetcher.document(&location, MAX_INDEX);
+        if self.mode == Mode::Apko
+            && location.local_path().is_some()
+            && matches!(fetched, Err(FetchError::NotFound { .. }))
+        {
+            let text =
+                format!("{location}: there is no such index; the repository is left out, as apko does");
+            self.observer.event(Event::Warning(text));
+            return Ok(None);
+        }
+        let fetched = fetched.map_err(|error| {
             let unavailable = error.kind() == Kind::Unavailable;
             let mut error = Error::from(error)
                 .doing(format!("reading the index for {}", arch.apk()))
@@ -144,7 +190,7 @@ impl Sources<'_> {
             }
             error
         })?;
-        read_index(&fetched.bytes, keys, self.trust).map_err(|error| {
+        read_index(&fetched.bytes, keys, self.trust).map(Some).map_err(|error| {
             Error::from(error)
                 .doing(format!("checking the index of {} for {}", repository.text, arch.apk()))
                 .at(&repository.span)
@@ -198,31 +244,48 @@ impl Sources<'_> {
         let key = ContentKey::new(wanted.checksum.to_string(), wanted.size);
         let expected = Expected { id: wanted.id.clone(), checksum: wanted.checksum };
         let label = wanted.id.to_string();
-        let fetch = || self.fetcher.content(&wanted.location, &key, &label);
-        let packed = fetch().map_err(|e| Error::from(e).at(&wanted.span))?;
-        match open_package(&packed, &expected, &Limits::default(), spool) {
-            Ok(package) => Ok(package),
-            // A damaged copy in the cache is made again once; what the repository itself gives is final.
-            Err(_) if wanted.location.url().is_some() => {
+        let get = || -> Result<Package> {
+            let packed = self.fetcher.content(&wanted.location, &key, &label)?;
+            Ok(open_package(&packed, &expected, &Limits::default(), spool)?)
+        };
+        let result = match get() {
+            // What the cache, or one on the way, has may be damaged or old: the repository itself is asked once. What it
+            // gives is final. Answers that may be others the next time were asked for again already.
+            Err(error) if wanted.location.url().is_some() && error.kind() == Kind::Integrity => {
                 self.fetcher.forget(&key);
-                let packed = fetch().map_err(|e| Error::from(e).at(&wanted.span))?;
-                open_package(&packed, &expected, &Limits::default(), spool)
-                    .map_err(|e| Error::from(e).at(&wanted.span))
+                get()
             }
-            Err(error) => Err(Error::from(error).at(&wanted.span)),
-        }
+            result => result,
+        };
+        result.map_err(|e| e.at(&wanted.span))
     }
 }
 
 impl Indexes {
-    fn note_builtin(&mut self, key: &PublicKey, repository: &RepositoryInput, observer: &dyn Observer) {
-        if !self.keys.iter().any(|(name, _)| name == key.name()) {
-            self.keys.push((key.name().to_owned(), key.pem().to_vec()));
-        }
-        let text =
-            format!("{}: signed by the built-in key {} ({})", repository.text, key.name(), key.fingerprint());
+    fn push(&mut self, repository: &RepositoryInput, index: Index) {
+        self.repositories.push(Repository {
+            name: repository.text.clone(),
+            pin: repository.pin.clone(),
+            index: Arc::new(index),
+        });
+    }
+
+    /// A key that the spec does not name vouches for an index: the user is told, and the image keeps it.
+    fn note_foreign(
+        &mut self,
+        key: &ImageKey,
+        parsed: &PublicKey,
+        repository: &RepositoryInput,
+        observer: &dyn Observer,
+    ) {
+        let (name, print) = (&key.name, parsed.fingerprint());
+        let text = match key.origin {
+            KeyOrigin::BuiltIn => format!("{}: signed by the built-in key {name} ({print})", repository.text),
+            _ => format!("{}: signed by the key {name} ({print}), found at {}", repository.text, key.url),
+        };
         observer.event(Event::Note(text.clone()));
-        self.builtin_keys_used.push(text);
+        self.foreign_keys_used.push(text);
+        self.keys.push(key.clone());
     }
 }
 

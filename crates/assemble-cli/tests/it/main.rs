@@ -16,6 +16,7 @@ mod hostile;
 mod messages;
 mod oracle;
 mod registries;
+mod repositories;
 mod reproducible;
 mod runtimes;
 mod sandbox;

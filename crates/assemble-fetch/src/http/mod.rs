@@ -43,8 +43,8 @@ pub struct HttpOptions {
     pub stall_timeout: Duration,
     /// When and how often to try again.
     pub retry: RetryPolicy,
-    /// Which proxies to use; nothing means those of the environment.
-    pub proxies: Option<ProxySettings>,
+    /// Which proxies to use.
+    pub proxies: ProxySettings,
 }
 
 impl Default for HttpOptions {
@@ -56,7 +56,7 @@ impl Default for HttpOptions {
             connect_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_mins(1),
             retry: RetryPolicy::default(),
-            proxies: None,
+            proxies: ProxySettings::default(),
         }
     }
 }
@@ -88,21 +88,22 @@ impl fmt::Debug for ProxySettings {
 }
 
 impl ProxySettings {
-    /// The variables of the environment, as the HTTP client would read them itself; it cannot be told to leave loopback
-    /// alone, so we read them in its place.
-    fn from_env() -> Self {
+    /// What the variables of an environment say, in upper or lower case. The HTTP client would read them itself, but
+    /// cannot be told to leave loopback alone.
+    pub fn of_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
         // Under CGI a request's `Proxy:` header arrives as HTTP_PROXY.
-        if std::env::var_os("REQUEST_METHOD").is_some() {
+        if variable("REQUEST_METHOD").is_some() {
             return Self::default();
         }
-        let get = |upper: &str, lower: &str| {
-            [upper, lower].iter().find_map(|name| std::env::var(name).ok()).filter(|value| !value.is_empty())
+        let get = |upper: &str| {
+            let set = variable(upper).or_else(|| variable(&upper.to_ascii_lowercase()));
+            set.filter(|value| !value.is_empty())
         };
         Self {
-            http: get("HTTP_PROXY", "http_proxy"),
-            https: get("HTTPS_PROXY", "https_proxy"),
-            all: get("ALL_PROXY", "all_proxy"),
-            no_proxy: get("NO_PROXY", "no_proxy"),
+            http: get("HTTP_PROXY"),
+            https: get("HTTPS_PROXY"),
+            all: get("ALL_PROXY"),
+            no_proxy: get("NO_PROXY"),
         }
     }
 
@@ -133,7 +134,6 @@ impl ProxySettings {
 pub struct Http {
     options: HttpOptions,
     ca: Vec<CertificateDer<'static>>,
-    proxies: ProxySettings,
     runtime: OnceLock<Runtime>,
     client: OnceLock<Client>,
     upload_client: OnceLock<Client>,
@@ -161,12 +161,10 @@ impl Http {
         for path in &options.ca_files {
             ca.append(&mut read_ca_file(path)?);
         }
-        let proxies = options.proxies.clone().unwrap_or_else(ProxySettings::from_env);
-        drop(proxies.apply(Client::builder())?);
+        drop(options.proxies.apply(Client::builder())?);
         Ok(Self {
             options,
             ca,
-            proxies,
             runtime: OnceLock::new(),
             client: OnceLock::new(),
             upload_client: OnceLock::new(),
@@ -271,7 +269,7 @@ impl Http {
             .user_agent(&self.options.user_agent)
             .default_headers(headers)
             .connect_timeout(self.options.connect_timeout);
-        self.proxies.apply(builder).expect(BUILDS)
+        self.options.proxies.apply(builder).expect(BUILDS)
     }
 }
 
@@ -342,6 +340,23 @@ mod tests {
     }
 
     #[test]
+    fn proxies_come_from_variables_in_either_case() {
+        let of = |set: &[(&str, &str)]| {
+            let get = |name: &str| set.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+            let found = ProxySettings::of_variables(get);
+            [found.http, found.https, found.all, found.no_proxy].map(Option::unwrap_or_default).join(" ")
+        };
+        assert_eq!(of(&[]), "   ");
+        assert_eq!(
+            of(&[("HTTP_PROXY", "a"), ("https_proxy", "b"), ("ALL_PROXY", "c"), ("no_proxy", "d")]),
+            "a b c d"
+        );
+        assert_eq!(of(&[("http_proxy", "a"), ("HTTP_PROXY", "b")]), "b   ");
+        assert_eq!(of(&[("http_proxy", ""), ("HTTPS_PROXY", "")]), "   ");
+        assert_eq!(of(&[("HTTP_PROXY", "a"), ("REQUEST_METHOD", "GET")]), "   ");
+    }
+
+    #[test]
     fn options_that_cannot_work_are_refused_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ca.pem");
@@ -358,7 +373,7 @@ mod tests {
         let proxies =
             ProxySettings { https: Some("http://u:hunter2@:bad:".into()), ..ProxySettings::default() };
         assert!(!format!("{proxies:?}").contains("hunter2"));
-        let error = Http::new(HttpOptions { proxies: Some(proxies), ..HttpOptions::default() }).unwrap_err();
+        let error = Http::new(HttpOptions { proxies, ..HttpOptions::default() }).unwrap_err();
         assert_eq!(error.to_string(), "HTTPS_PROXY: its value is no URL");
     }
 }

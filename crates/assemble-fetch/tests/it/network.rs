@@ -77,14 +77,14 @@ fn loopback_goes_round_every_proxy() {
     let proxy = HttpServer::new(|request: &Request| Response::text(200, &format!("proxy {}", request.path)));
     for no_proxy in [None, Some("example.org".to_owned())] {
         let proxies = ProxySettings { all: Some(proxy.url()), no_proxy, ..ProxySettings::default() };
-        let setup = setup_with(None, false, HttpOptions { proxies: Some(proxies), ..quick() });
+        let setup = setup_with(None, false, HttpOptions { proxies, ..quick() });
         assert_eq!(setup.document(&server.url()).unwrap(), b"direct");
         let named = server.url().replace("127.0.0.1", "localhost");
         assert_eq!(setup.document(&named).unwrap(), b"direct");
         assert_eq!(setup.document("http://host.example/x").unwrap(), b"proxy http://host.example/x");
     }
     let proxies = ProxySettings { http: Some(proxy.host()), ..ProxySettings::default() };
-    let setup = setup_with(None, false, HttpOptions { proxies: Some(proxies), ..quick() });
+    let setup = setup_with(None, false, HttpOptions { proxies, ..quick() });
     assert_eq!(setup.document("http://host.example/x").unwrap(), b"proxy http://host.example/x");
 }
 
@@ -121,7 +121,7 @@ fn https_goes_through_a_tunnel_and_no_proxy_goes_round_it() {
         let https = Some(address);
         let proxies =
             ProxySettings { https, no_proxy: no_proxy.map(str::to_owned), ..ProxySettings::default() };
-        let mut options = HttpOptions { proxies: Some(proxies), ..with_ca() };
+        let mut options = HttpOptions { proxies, ..with_ca() };
         options.retry.tries = 1;
         setup_with(None, false, options).document(url)
     };
@@ -201,7 +201,7 @@ fn a_refusal_says_which_credentials_were_refused() {
 fn passwords_in_the_open_are_worth_one_warning_a_host() {
     let proxy = HttpServer::new(|_: &Request| Response::text(200, "x"));
     let proxies = ProxySettings { http: Some(proxy.url()), ..ProxySettings::default() };
-    let mut setup = setup_with(None, false, HttpOptions { proxies: Some(proxies), ..quick() });
+    let mut setup = setup_with(None, false, HttpOptions { proxies, ..quick() });
     let list = "basic:host.example:me:hunter2\nbearer:127.0.0.1:hunter2";
     setup.fetcher = setup.fetcher.with_credentials(FoundCredentials::gather(Some(list), None).credentials);
     for url in ["http://host.example/a", "http://host.example/b", "http://other.example/c"] {

@@ -41,7 +41,7 @@ pub(crate) fn quick() -> HttpOptions {
     HttpOptions {
         retry: RetryPolicy { base: Duration::from_millis(1), ..RetryPolicy::default() },
         stall_timeout: Duration::from_millis(300),
-        proxies: Some(ProxySettings::default()),
+        proxies: ProxySettings::default(),
         ..HttpOptions::default()
     }
 }

@@ -56,7 +56,7 @@ pub(crate) fn http() -> Arc<Http> {
         retry,
         stall_timeout: Duration::from_millis(400),
         connect_timeout: Duration::from_secs(5),
-        proxies: Some(ProxySettings::default()),
+        proxies: ProxySettings::default(),
         ..HttpOptions::default()
     };
     Arc::new(Http::new(options).unwrap())

@@ -22,10 +22,11 @@ pub(super) struct Second {
 }
 
 /// Variables that say how to reach the world, or what time it is for this build: they are inputs and stay.
-const KEPT: [&str; 23] = [
+const KEPT: [&str; 24] = [
     "PATH",
     "SOURCE_DATE_EPOCH",
     "ASSEMBLE_PLANT",
+    "ASSEMBLE_ALPINE_RELEASES",
     "HTTP_AUTH",
     "NETRC",
     "HTTP_PROXY",
