@@ -20,7 +20,8 @@ struct Mirror {
 impl Mirror {
     fn new(base: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let package = ApkBuilder::new("tool", "1.0-r0").file("usr/bin/tool", b"#!/bin/sh\n");
+        let package =
+            ApkBuilder::new("tool", "1.0-r0").dir("usr").dir("usr/bin").file("usr/bin/tool", b"#!/bin/sh\n");
         RepositoryBuilder::new().package(package).write(folder.path(), "x86_64");
         let entries = fs::read_dir(folder.path().join("x86_64")).unwrap().map(|entry| {
             let entry = entry.unwrap();
@@ -314,7 +315,8 @@ fn a_local_repository_needs_an_index() {
     let ran = build(&s, &[]);
     assert_eq!(ran.code, 6, "{}", ran.stderr);
     assert!(ran.stderr.contains("packages/x86_64/APKINDEX.tar.gz: not found"), "{}", ran.stderr);
-    let package = ApkBuilder::new("tool", "1.0-r0").file("usr/bin/tool", b"#!/bin/sh\n");
+    let package =
+        ApkBuilder::new("tool", "1.0-r0").dir("usr").dir("usr/bin").file("usr/bin/tool", b"#!/bin/sh\n");
     RepositoryBuilder::new().package(package).write(&s.path("packages"), "x86_64");
     assert_eq!(build(&s, &["--offline"]).code, 0);
 }

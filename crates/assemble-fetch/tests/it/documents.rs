@@ -305,3 +305,22 @@ fn local_documents_are_read_in_place() {
     assert_eq!(error.to_string(), format!("{}: expected a file, found a folder", folder.path().display()));
     assert_eq!(setup.fetcher.counters(), Counters::default());
 }
+
+#[test]
+fn without_a_validator_the_whole_comes_again_and_is_kept_for_runs_without_a_network() {
+    let cache = tempfile::tempdir().unwrap();
+    let server =
+        HttpServer::new(|_: &Request| Response::text(200, "x").header("Cache-Control", "max-age=60"));
+    for _ in 0..2 {
+        assert_eq!(setup(cache.path()).document(&server.url()).unwrap(), b"x");
+    }
+    let log = server.log();
+    assert!(log.len() == 2 && log.iter().all(|l| l.status == 200 && l.header("if-none-match").is_none()));
+    let run = setup(cache.path());
+    assert_eq!(
+        (run.document(&server.url()).unwrap(), run.document(&server.url()).unwrap()),
+        (b"x".into(), b"x".into())
+    );
+    assert_eq!(server.log().len(), 3, "once a run");
+    assert_eq!(setup_with(Some(cache.path()), true, quick()).document(&server.url()).unwrap(), b"x");
+}
