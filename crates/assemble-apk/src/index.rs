@@ -68,6 +68,14 @@ pub struct Index {
     pub files: PackageSpec,
 }
 
+impl Index {
+    /// One that lists nothing, for a place where there is none.
+    pub fn empty() -> Self {
+        let (records, description) = (Vec::new(), String::new());
+        Self { records, description, signed_by: None, files: PackageSpec::version_2() }
+    }
+}
+
 /// Whether an unsigned or foreign-signed index is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Trust {

@@ -96,7 +96,7 @@ fn install_packages(
             .map(|r| repository_line(r.pin.as_deref(), &r.text))
             .collect(),
         repositories: plan.runtime_repositories.clone(),
-keys: selection.keys.iter().map(|key| (key.name.clone(), key.bytes.clone())).collect(),
+        keys: selection.keys.iter().map(|key| (key.name.clone(), key.bytes.clone())).collect(),
         config,
         mutations,
         base: None,

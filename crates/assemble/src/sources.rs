@@ -88,10 +88,7 @@ impl Sources<'_> {
             let trusted = self.trusted(&own, &found, number, repository);
             let keys: Keyring = trusted.iter().map(|(_, key)| key.clone()).collect();
             let Some(index) = self.index(repository, &keys, arch)? else {
-                out.push(
-                    repository,
-                    Index { records: Vec::new(), description: String::new(), signed_by: None },
-                );
+                out.push(repository, Index::empty());
                 continue;
             };
             match &index.signed_by {
