@@ -93,8 +93,11 @@ impl Sources<'_> {
             };
             match &index.signed_by {
                 Some(signer) => {
-                    if let Some((Some(key), parsed)) = trusted.iter().rfind(|(_, key)| key.name() == signer) {
-                        out.note_foreign(key, parsed, repository, self.observer);
+                    // The first is the one that needs least trust: a built-in key may be published as well.
+                    let named = own.ring.get(signer).is_some();
+                    let key = trusted.iter().find(|(_, key)| !named && key.name() == signer);
+                    if let Some((Some(file), key)) = key {
+                        out.note_foreign(file, key, repository, self.observer);
                     }
                 }
                 None => {
@@ -133,7 +136,9 @@ impl Sources<'_> {
             Mode::Apko => found.iter().for_each(&mut add),
             Mode::Assemble => {
                 let host = repository.location.host().unwrap_or_default();
-                builtin_keys(&host).into_iter().for_each(|key| add(&Keys::builtin(key)));
+                for key in builtin_keys(&host) {
+                    add(&Keys::builtin(key));
+                }
                 add(&found[number]);
             }
         }

@@ -274,6 +274,11 @@ fn alpine_s_list_of_keys_is_read_as_apko_reads_it() {
     assert_eq!(build(&s, &[]).code, 0);
     let off = s.variable("ASSEMBLE_ALPINE_RELEASES", "off");
     assert_eq!(build(&off, &[]).code, 0);
+    // Without a network, a list that was never seen is none.
+    let public = off.variable("ASSEMBLE_ALPINE_RELEASES", "");
+    let ran = build(&public, &["--offline"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("offline, and Alpine's list of keys is not in the cache"), "{}", ran.stderr);
 }
 
 #[test]

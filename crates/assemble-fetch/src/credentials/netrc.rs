@@ -259,6 +259,18 @@ mod tests {
     }
 
     #[test]
+    fn no_text_breaks_it() {
+        let text = "machine h login \"a\\n\" password é\nmacdef x\ny\n\n# c\ndefault account b machine [::1]:1 password p";
+        let ends = (0..=text.len()).filter(|end| text.is_char_boundary(*end));
+        for (cut, end) in ends.map(|end| (&text[..end], end)) {
+            for odd in ["", "\"", "\\", "\n\n", " machine", "#", "\u{2028}"] {
+                let found = parse(&format!("{cut}{odd}{}", &text[end..]), "netrc");
+                assert!(found.credentials.len() <= 3 && found.warnings.len() <= 1);
+            }
+        }
+    }
+
+    #[test]
     fn the_file_is_there_or_not_and_private_or_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("my netrc");

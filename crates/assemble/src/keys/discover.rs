@@ -55,7 +55,7 @@ impl Sources<'_> {
         let mut alpine = self.alpine_keys(repositories, arch)?;
         for (repository, keys) in repositories.iter().zip(&mut alpine) {
             if let Some(url) = remote(repository) {
-                for key in self.keys_of_repository(repository, url)? {
+                for key in self.keys_of_repository(repository, url) {
                     keys.add(key, self.mode).map_err(|e| Error::from(e).at(&repository.span))?;
                 }
             }
@@ -106,7 +106,7 @@ impl Sources<'_> {
         let fetched = std::thread::scope(|scope| {
             let one = |key| move || self.alpine_key(list, key);
             let running: Vec<_> = wanted.into_iter().map(|key| scope.spawn(one(key))).collect();
-            let done = running.into_iter().map(|thread| thread.join());
+            let done = running.into_iter().map(std::thread::ScopedJoinHandle::join);
             // A thread of ours that panics is a bug of ours, and nothing here does.
             done.map(|done| {
                 done.unwrap_or_else(|_| Err(OwnError::Bug("a key was not fetched".into()).into()))
@@ -140,18 +140,18 @@ impl Sources<'_> {
 
     fn alpine_key(&self, list: &Location, key: &AlpineKey) -> Result<ImageKey> {
         let doing = || format!("fetching a key of Alpine's list, {}", key.name);
-        let location = self.led_to(list, &key.url).map_err(|e| e.doing(doing()))?;
+        let location = led_to(list, &key.url).map_err(|e| e.doing(doing()))?;
         let fetched = self.fetcher.document(&location, MAX_KEY).doing(doing)?;
         let (name, url) = (key.name.clone(), address(&location));
         Ok(ImageKey { name, bytes: fetched.bytes, url, origin: KeyOrigin::Alpine })
     }
 
     /// The key set of a repository. What is wrong with it is worth a warning, as the keyring may do without.
-    fn keys_of_repository(&self, repository: &RepositoryInput, url: &SafeUrl) -> Result<Vec<ImageKey>> {
+    fn keys_of_repository(&self, repository: &RepositoryInput, url: &SafeUrl) -> Vec<ImageKey> {
         match self.key_set(repository, url) {
-            Ok(keys) => Ok(keys),
+            Ok(keys) => keys,
             // Some servers say so of whatever they do not have.
-            Err(error) if is_absent(&error) => Ok(Vec::new()),
+            Err(error) if is_absent(&error) => Vec::new(),
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
                 self.observer.event(Event::Warning(format!(
@@ -159,7 +159,7 @@ impl Sources<'_> {
                     repository.text,
                     cause.unwrap_or_default()
                 )));
-                Ok(Vec::new())
+                Vec::new()
             }
         }
     }
@@ -168,7 +168,7 @@ impl Sources<'_> {
         let place = repository.location.join("apk-configuration");
         let configuration = self.fetcher.document(&place, MAX_DOCUMENT)?;
         let Some(uri) = jwks_uri(&configuration.bytes)? else { return Ok(Vec::new()) };
-        let place = self.led_to(&repository.location, &uri)?;
+        let place = led_to(&repository.location, &uri)?;
         if !self.may_take(&Location::from(url.clone()), &repository.text)
             || !self.may_take(&place, &repository.text)
         {
@@ -183,23 +183,6 @@ impl Sources<'_> {
             origin: KeyOrigin::Repository,
         };
         Ok(jwks_keys(&set.bytes)?.into_iter().map(named).collect())
-    }
-
-    /// Where a document says something is, under the rules that redirections follow.
-    fn led_to(&self, from: &Location, text: &str) -> Result<Location> {
-        let refused = |why| OwnError::KeyPlace { text: text.to_owned(), why };
-        let target = Location::parse(text, std::path::Path::new("/")).map_err(FetchError::from)?;
-        // A list in a file of this host was chosen by the user, and may name any place.
-        if let Some(from) = from.url().map(SafeUrl::expose) {
-            let url = target.url().ok_or_else(|| refused("it is no http(s) URL"))?.expose();
-            if from.scheme() == "https" && url.scheme() != "https" {
-                return Err(refused("it leads from https to an insecure address").into());
-            }
-            if !may_lead_to(from, url) {
-                return Err(refused("it leads into a private network that the document is not in").into());
-            }
-        }
-        Ok(target)
     }
 
     /// Whether keys from there may count, with a word to the user where anybody on the way can change them.
@@ -217,6 +200,23 @@ impl Sources<'_> {
         )));
         self.mode == Mode::Apko
     }
+}
+
+/// Where a document says something is, under the rules that redirections follow.
+fn led_to(from: &Location, text: &str) -> Result<Location> {
+    let refused = |why| OwnError::KeyPlace { text: text.to_owned(), why };
+    let target = Location::parse(text, std::path::Path::new("/")).map_err(FetchError::from)?;
+    // A list in a file of this host was chosen by the user, and may name any place.
+    if let Some(from) = from.url().map(SafeUrl::expose) {
+        let url = target.url().ok_or_else(|| refused("it is no http(s) URL"))?.expose();
+        if from.scheme() == "https" && url.scheme() != "https" {
+            return Err(refused("it leads from https to an insecure address").into());
+        }
+        if !may_lead_to(from, url) {
+            return Err(refused("it leads into a private network that the document is not in").into());
+        }
+    }
+    Ok(target)
 }
 
 /// The address of a repository that may publish keys.
