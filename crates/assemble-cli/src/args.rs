@@ -39,6 +39,12 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Prove that an image is what its spec builds, anywhere
     Verify(VerifyArgs),
+    /// Write down which packages a spec gets, so that they stay
+    Lock(LockArgs),
+    /// Take newer packages into a lock: those that are named, or all
+    Update(UpdateArgs),
+    /// Copy what a lock names into a folder, so that a build outlives its mirror
+    Vendor(VendorArgs),
     /// Upload an image to a registry
     Push(PushArgs),
     /// Show what is in an image
@@ -93,6 +99,23 @@ pub(crate) enum StartCheckArg {
     Warn,
     /// Do not look
     Off,
+}
+
+/// What decides which packages are taken.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct LockUseArgs {
+    /// Fail unless there is a lock beside the spec and it fits; without this it is made to fit
+    #[arg(long, help_heading = "Lock")]
+    pub(crate) locked: bool,
+    /// Choose packages from the indexes, whatever the lock beside the spec says
+    #[arg(long, conflicts_with = "locked", help_heading = "Lock")]
+    pub(crate) ignore_lock: bool,
+    /// Leave the lock's file as it is, also if it should be another
+    #[arg(long, hide = true)]
+    pub(crate) keep_lock: bool,
+    /// Take files from a folder that `assemble vendor` made [default: the spec's folder, if it is one]
+    #[arg(long, value_name = "DIR", help_heading = "Lock")]
+    pub(crate) vendor: Option<PathBuf>,
 }
 
 /// How the world is reached.
@@ -197,6 +220,8 @@ pub(crate) struct BuildArgs {
     #[command(flatten)]
     pub(crate) input: InputArgs,
     #[command(flatten)]
+    pub(crate) lock: LockUseArgs,
+    #[command(flatten)]
     pub(crate) network: NetworkArgs,
     #[command(flatten)]
     pub(crate) report: ReportArgs,
@@ -229,6 +254,67 @@ pub(crate) struct VerifyArgs {
     /// The digest that is expected
     #[arg(long, value_name = "DIGEST")]
     pub(crate) digest: Option<String>,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) lock: LockUseArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    assemble lock hello.yaml                     writes hello.lock, or makes it fit again\n  \
+    assemble lock hello.yaml --deep              builds, too, and writes down the layers\n  \
+    assemble build hello.yaml --locked           takes what is locked, or fails")]
+pub(crate) struct LockArgs {
+    /// A spec [default: assemble.yaml]
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: Option<PathBuf>,
+    /// Build the image, too, and write down the digests of its layers
+    #[arg(long)]
+    pub(crate) deep: bool,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    assemble update                              everything, of ./assemble.yaml\n  \
+    assemble update busybox --spec hello.yaml    busybox alone, if the others let it")]
+pub(crate) struct UpdateArgs {
+    /// Packages that may move; all others stay [default: everything may move]
+    #[arg(value_name = "PACKAGE")]
+    pub(crate) packages: Vec<String>,
+    /// The spec whose lock is updated [default: assemble.yaml]
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) spec: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    assemble vendor hello.yaml -o vendored\n  \
+    assemble build --offline hello.yaml --vendor vendored\n  \
+    assemble build --offline vendored/hello.yaml")]
+pub(crate) struct VendorArgs {
+    /// A spec with a lock, or the lock [default: assemble.yaml]
+    #[arg(value_name = "SPEC|LOCK")]
+    pub(crate) spec: Option<PathBuf>,
+    /// The folder to fill
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
     #[command(flatten)]
     pub(crate) input: InputArgs,
     #[command(flatten)]

@@ -3,7 +3,10 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use assemble::{Built, BuiltImage, BuiltLayer, CODEC, Cause, Error, Inspection, Published, VerifyReport};
+use assemble::{
+    Built, BuiltImage, BuiltLayer, CODEC, Cause, Change, Error, Inspection, LockReport, Published,
+    VendorReport, VerifyReport,
+};
 use assemble_types::{Explain as _, SourceSpan};
 use serde_json::{Map, Value, json};
 
@@ -86,7 +89,7 @@ fn image(built: &BuiltImage) -> Value {
     let layers: Vec<Value> = built
         .layers
         .iter()
-        .map(|BuiltLayer { name, layer }| {
+        .map(|BuiltLayer { name, layer, .. }| {
             json!({
                 "digest": layer.digest, "diff_id": layer.diff_id, "size": layer.size,
                 "uncompressed_size": layer.uncompressed_size, "media_type": assemble::LAYER_MEDIA_TYPE,
@@ -193,6 +196,56 @@ pub(crate) fn verify(report: &VerifyReport) -> Value {
         "signatures_checked": false,
         "differences": report.differences,
     })
+}
+
+/// `lock --json` and `update --json`.
+pub(crate) fn lock(report: &LockReport) -> String {
+    let changes: Vec<Value> = report
+        .difference
+        .changes
+        .iter()
+        .map(|change| match change {
+            Change::Package { archs, name, from, to } => json!({
+                "package": name.as_str(), "from": from.as_ref().map(ToString::to_string),
+                "to": to.as_ref().map(ToString::to_string),
+                "archs": archs.iter().map(|arch| arch.apk()).collect::<Vec<_>>(), "text": change.to_string(),
+            }),
+            other => json!({ "text": other.to_string() }),
+        })
+        .collect();
+    let held: Vec<Value> = report
+        .held
+        .iter()
+        .map(|held| {
+            json!({
+                "package": held.name.as_str(), "at": held.at, "newest": held.newest,
+                "with": held.with.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    let images: Vec<Value> = report
+        .images
+        .iter()
+        .map(|(platform, count)| json!({ "platform": platform.to_string(), "packages": count }))
+        .collect();
+    text(json!({
+        "lock": report.path.display().to_string(),
+        "written": report.written,
+        "images": images,
+        "changes": changes,
+        "released": report.released.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "held": held,
+    }))
+}
+
+/// `vendor --json`.
+pub(crate) fn vendor(report: &VendorReport) -> String {
+    text(json!({
+        "folder": report.folder.display().to_string(),
+        "packages": report.packages,
+        "indexes": report.indexes,
+        "size": report.size,
+    }))
 }
 
 /// A finished document.

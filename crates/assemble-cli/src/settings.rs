@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use assemble::{
     AlpineReleasesList, BuildOptions, Created, Credential, CredentialSources, Env, FetchOptions, Fetcher,
-    FoundCredentials, Http, HttpOptions, Load, Mode, NetrcFile, PlainHttp, ProxySettings, Reference,
+    FoundCredentials, Http, HttpOptions, Load, LockUse, Mode, NetrcFile, PlainHttp, ProxySettings, Reference,
     Registry, RegistryOptions, Result, StartCheck, Trust,
 };
 use assemble_types::{Event, Observer};
 
-use crate::args::{CreatedArg, InputArgs, NetworkArgs, RegistryArgs, StartCheckArg};
+use crate::args::{CreatedArg, InputArgs, LockUseArgs, NetworkArgs, RegistryArgs, StartCheckArg};
 
 /// Blobs that are sent at once.
 const PARALLEL_UPLOADS: usize = 6;
@@ -50,6 +50,8 @@ pub(crate) fn build_options(input: &InputArgs, tags: &[String]) -> Result<BuildO
         },
         alpine_releases: alpine_releases(),
         trust: if input.allow_untrusted { Trust::AllowUntrusted } else { Trust::Required },
+        lock: LockUse::Ignore,
+        vendor: None,
     })
 }
 
@@ -60,6 +62,16 @@ fn alpine_releases() -> AlpineReleasesList {
         Some(text) if text == "off" => AlpineReleasesList::Off,
         Some(text) => AlpineReleasesList::At(text),
     }
+}
+
+/// The same with what the arguments say about locks.
+pub(crate) fn with_lock(options: BuildOptions, lock: &LockUseArgs) -> BuildOptions {
+    let used = match (lock.locked, lock.ignore_lock) {
+        (true, _) => LockUse::Locked,
+        (_, true) => LockUse::Ignore,
+        _ => LockUse::Beside,
+    };
+    BuildOptions { lock: used, vendor: lock.vendor.clone(), ..options }
 }
 
 /// HTTP as the arguments want it; no socket is opened yet.

@@ -75,7 +75,7 @@ fn platform(out: &mut String, built: &BuiltImage) {
     let packed: u64 = built.layers.iter().map(|built| built.layer.size).sum();
     let unpacked: u64 = built.layers.iter().map(|built| built.layer.uncompressed_size).sum();
     row(out, "size", &format!("{} packed, {} unpacked", size(packed), size(unpacked)));
-    for BuiltLayer { name, layer } in &built.layers {
+    for BuiltLayer { name, layer, .. } in &built.layers {
         row(out, "layer", &format!("{} {} ({name})", layer.digest.short(), size(layer.size)));
     }
     if !built.contents.packages.is_empty() {

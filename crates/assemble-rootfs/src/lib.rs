@@ -25,7 +25,7 @@ pub use apko_config::{
     ApkoAccounts, ApkoBaseImage, ApkoCertificates, ApkoConfig, ApkoContents, ApkoEntrypoint, ApkoGroup,
     ApkoLayering, ApkoNamed, ApkoPath, ApkoUser,
 };
-pub use base::{AdditionalCertificate, BaseError, BaseOptions, BaseReport, place_base};
+pub use base::{AdditionalCertificate, BaseError, BaseOptions, BaseReport, data_versions, place_base};
 pub use install::{
     Accounts, BaseDb, BaseDbError, Certificate, InstallError, InstallInput, InstallReport, Installed,
     KeyStoreError, MutationError, Mutations, NamedCertificate, NewGroup, NewUser, PathKind, PathMutation,

@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 use assemble_fetch::{Counters, Fetcher};
 use assemble_image::{Image, ImageIndex};
 use assemble_rootfs::Tree;
+use assemble_spec::lock::LockedHashes;
 use assemble_types::{Event, Observer, Platform, Timestamp};
 
-use crate::choose::{self, Selection};
+use crate::choose::{self, Chosen, Selection};
 use crate::contents::{self, Contents};
 use crate::documents;
 use crate::error::{Doing, Result};
 use crate::image_set::ImageSet;
 use crate::layers::{self, BuiltLayer};
+use crate::lock::PendingLock;
 use crate::plan::{BuildOptions, Plan};
 use crate::sources::Sources;
 use crate::spec_file::SpecFile;
@@ -46,6 +48,8 @@ pub struct BuiltImage {
     pub start: StartReport,
     /// The merged tree.
     pub tree: Tree,
+    /// What a lock says of the packages, in the order of installation.
+    pub(crate) hashes: Vec<LockedHashes>,
 }
 
 /// What went into an image.
@@ -105,28 +109,44 @@ pub struct Built {
     pub timings: Vec<(&'static str, Duration)>,
     /// What the cache was good for.
     pub cache: Counters,
+    /// The lock as it should be after this build, if it is not so already.
+    pub lock: Option<PendingLock>,
 }
 
 /// Builds the images of a spec. Nothing is written anywhere but to the cache.
 pub fn build(file: &SpecFile, options: &BuildOptions, env: &Env) -> Result<Built> {
     let mut watch = Stopwatch::default();
     let plan = watch.time("plan", || Plan::lower(file, options))?;
-    let images = images(&plan, env, &mut watch)?;
+    let (images, lock) = images(&plan, env, &mut watch)?;
     let index = documents::index(&plan, &images);
     let created = images.iter().map(|built| built.image.created()).max().unwrap_or_default();
     let set = ImageSet::of(&images, index.as_ref());
     let Plan { names, .. } = plan;
     let cache = env.fetcher.counters();
-    Ok(Built { name: file.name.clone(), names, images, index, set, created, timings: watch.laps, cache })
+    Ok(Built {
+        name: file.name.clone(),
+        names,
+        images,
+        index,
+        set,
+        created,
+        timings: watch.laps,
+        cache,
+        lock,
+    })
 }
 
 /// One image a platform. The platforms choose their packages together; from there on each goes its own way.
-fn images(plan: &Plan<'_>, env: &Env, watch: &mut Stopwatch) -> Result<Vec<BuiltImage>> {
+fn images(
+    plan: &Plan<'_>,
+    env: &Env,
+    watch: &mut Stopwatch,
+) -> Result<(Vec<BuiltImage>, Option<PendingLock>)> {
     let sources = Sources::of(plan, env);
-    let selections = if plan.installs() {
+    let Chosen { selections, draft } = if plan.installs() {
         choose::packages(plan, &sources, watch)?
     } else {
-        plan.platforms.iter().map(|_| Selection::default()).collect()
+        Chosen { selections: vec![Selection::default(); plan.platforms.len()], draft: None }
     };
     let mut images = Vec::new();
     for (&platform, selection) in plan.platforms.iter().zip(&selections) {
@@ -135,7 +155,11 @@ fn images(plan: &Plan<'_>, env: &Env, watch: &mut Stopwatch) -> Result<Vec<Built
                 .doing(|| format!("building for {platform}"))?,
         );
     }
-    Ok(images)
+    let lock = match draft {
+        Some(draft) => draft.after_build(plan, &images, &sources)?,
+        None => None,
+    };
+    Ok((images, lock))
 }
 
 /// packages -> tree -> layers -> documents.
@@ -148,10 +172,11 @@ fn image(
     watch: &mut Stopwatch,
 ) -> Result<BuiltImage> {
     let observer = env.observer.as_ref();
-    let packages = match selection.packages.as_slice() {
+    let fetched = match selection.packages.as_slice() {
         [] => Vec::new(),
         wanted => watch.time("fetch", || sources.packages(wanted, platform.arch))?,
     };
+    let (packages, hashes): (Vec<_>, Vec<_>) = fetched.into_iter().unzip();
     let Contents { tree, report, installed } =
         watch.time("rootfs", || contents::assemble(plan, platform, selection, &packages))?;
     for warning in &report.scripts_not_run {
@@ -161,7 +186,7 @@ fn image(
         watch.time("start check", || start::check(plan, &tree, platform, installed.as_ref(), observer))?;
     let layers = watch.time("layers", || layers::pack(&tree, installed.as_ref(), env))?;
     let image = documents::image(plan, platform, &layers, &start, installed.as_ref());
-    Ok(BuiltImage { platform, image, layers, contents: report, start, tree })
+    Ok(BuiltImage { platform, image, layers, contents: report, start, tree, hashes })
 }
 
 /// Adds up how long each stage took. The result never depends on it.

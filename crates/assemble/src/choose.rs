@@ -2,19 +2,23 @@
 //!
 //! What comes out no longer says how it was chosen, so that installing does not know whether there was an index.
 
-use assemble_apk::{Checksum, PackageId};
+use std::collections::BTreeMap;
+
+use assemble_apk::{Checksum, Constraint, PackageId, PackageName};
 use assemble_fetch::Location;
-use assemble_resolve::{Policy, Repository, Solution, Target};
-use assemble_types::{Platform, SourceSpan};
+use assemble_resolve::{Policy, Repository, Solution};
+use assemble_spec::lock::{LockedHashes, LockedRepository};
+use assemble_types::{Event, Platform, SourceSpan};
 
 use crate::build::Stopwatch;
 use crate::error::{Doing, Error, OwnError, Result};
 use crate::keys::ImageKey;
+use crate::lock::{self, Basis, Draft, Keep, solve_keeping};
 use crate::plan::{Mode, Plan};
 use crate::sources::{Indexes, Sources};
 
 /// What one platform's image is to hold, wherever the choice came from.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Selection {
     /// The chosen packages as `name=version[@tag]`: what `/etc/apko.json` of the image lists.
     pub(crate) locked: Vec<String>,
@@ -26,6 +30,15 @@ pub(crate) struct Selection {
     pub(crate) foreign_keys: Vec<String>,
     /// Repositories that were used without a signature that could be checked.
     pub(crate) untrusted: Vec<String>,
+    /// The indexes that it was chosen from.
+    pub(crate) repositories: Vec<LockedRepository>,
+}
+
+impl Selection {
+    /// The package of that name.
+    pub(crate) fn wanted(&self, name: &PackageName) -> Option<&Wanted> {
+        self.packages.iter().find(|wanted| wanted.id.name == *name)
+    }
 }
 
 /// A package that is to be fetched, and what it must be.
@@ -33,60 +46,125 @@ pub(crate) struct Selection {
 pub(crate) struct Wanted {
     pub(crate) id: PackageId,
     pub(crate) location: Location,
-    /// Of its control section.
+    /// The location as it is written down: a URL without credentials, or a path relative to the spec.
+    pub(crate) url: String,
+    /// The tag that the package was asked for with.
+    pub(crate) pin: Option<Box<str>>,
+    /// The index's, of its control section.
     pub(crate) checksum: Checksum,
     /// Of the whole file, in bytes.
     pub(crate) size: u64,
+    /// What a lock says beyond that.
+    pub(crate) pinned: Option<Pinned>,
     /// Where the spec names the repository.
     pub(crate) span: SourceSpan,
 }
 
-/// The packages of every platform of the plan, in its order.
-pub(crate) fn packages(
+/// What a lock says of a package's bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Pinned {
+    pub(crate) hashes: LockedHashes,
+    /// The lock's file, for messages.
+    pub(crate) lock: String,
+}
+
+/// What was chosen from indexes.
+#[derive(Debug)]
+pub(crate) struct Choice {
+    /// One for each platform.
+    pub(crate) selections: Vec<Selection>,
+    /// What was to stay as it is, and could not.
+    pub(crate) released: Vec<PackageName>,
+}
+
+/// What is built from, and what is to be locked afterwards.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    /// One for each platform of the plan.
+    pub(crate) selections: Vec<Selection>,
+    pub(crate) draft: Option<Draft>,
+}
+
+/// The packages of every platform of the plan, in its order: from the lock if there is one that fits, else from the
+/// indexes.
+pub(crate) fn packages(plan: &Plan<'_>, sources: &Sources<'_>, watch: &mut Stopwatch) -> Result<Chosen> {
+    let apkos = plan.file.lock_path().with_extension("lock.json");
+    if plan.mode == Mode::Assemble && apkos.is_file() {
+        let apkos = apkos.display();
+        sources.observer.event(Event::Note(format!(
+            "{apkos} is a lock of apko; it is not looked at unless it is named: --lockfile {apkos}"
+        )));
+    }
+    match &plan.basis {
+        Basis::Indexes => {
+            let indexes = indexes(plan, &plan.platforms, sources, watch)?;
+            let choice = choose(plan, &plan.platforms, &indexes, &Keep::default(), watch)?;
+            Ok(Chosen { selections: choice.selections, draft: None })
+        }
+        Basis::Lock(beside) if beside.drift.is_empty() => lock::recall(plan, beside, sources),
+        Basis::Lock(beside) => lock::mend(plan, beside, sources, watch),
+    }
+}
+
+/// Keys and indexes for platforms.
+pub(crate) fn indexes(
     plan: &Plan<'_>,
+    platforms: &[Platform],
     sources: &Sources<'_>,
     watch: &mut Stopwatch,
-) -> Result<Vec<Selection>> {
-    let mut indexes = Vec::new();
-    for &platform in &plan.platforms {
-        indexes.push(watch.time("index", || {
+) -> Result<Vec<Indexes>> {
+    let read = |&platform: &Platform| {
+        watch.time("index", || {
             sources
                 .indexes(&plan.build_repositories, &plan.keyring, platform.arch)
                 .doing(|| format!("reading the indexes for {platform}"))
-        })?);
-    }
-    let solutions = watch.time("resolve", || solve(plan, &indexes))?;
-    let chosen = plan.platforms.iter().zip(indexes).zip(solutions);
-    chosen.map(|((&platform, indexes), solution)| selection(plan, platform, indexes, &solution)).collect()
+        })
+    };
+    platforms.iter().map(read).collect()
 }
 
-fn solve(plan: &Plan<'_>, indexes: &[Indexes]) -> Result<Vec<Solution>> {
+/// One resolution over all platforms, in which as much as possible of `keep` stays as it is.
+pub(crate) fn choose(
+    plan: &Plan<'_>,
+    platforms: &[Platform],
+    indexes: &[Indexes],
+    keep: &Keep,
+    watch: &mut Stopwatch,
+) -> Result<Choice> {
     let policy = match plan.mode {
         Mode::Assemble => Policy::Apk,
         Mode::Apko => Policy::Apko,
     };
-    let targets: Vec<_> = plan
-        .platforms
-        .iter()
-        .zip(indexes)
-        .map(|(platform, indexes)| Target { arch: platform.arch, repositories: &indexes.repositories })
-        .collect();
-    assemble_resolve::solve(&plan.world, &targets, policy).doing(|| {
-        let platforms: Vec<String> = plan.platforms.iter().map(ToString::to_string).collect();
+    let repositories: Vec<Vec<Repository>> =
+        indexes.iter().map(|indexes| indexes.repositories.clone()).collect();
+    let kept = watch
+        .time("resolve", || solve_keeping(&plan.world, policy, platforms, &repositories, keep))
+        .doing(|| {
+        let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
         format!("choosing packages for {}", platforms.join(", "))
-    })
+    })?;
+    let mut selections = Vec::new();
+    for (((&platform, indexes), repositories), solution) in
+        platforms.iter().zip(indexes).zip(&kept.repositories).zip(&kept.solutions)
+    {
+        selections.push(selection(plan, platform, indexes, repositories, solution)?);
+    }
+    Ok(Choice { selections, released: kept.released })
 }
 
 fn selection(
     plan: &Plan<'_>,
     platform: Platform,
-    indexes: Indexes,
+    indexes: &Indexes,
+    repositories: &[Repository],
     solution: &Solution,
 ) -> Result<Selection> {
+    let pins: BTreeMap<&PackageName, &Constraint> =
+        solution.locked.iter().map(|constraint| (&constraint.name, constraint)).collect();
     let mut packages = Vec::with_capacity(solution.packages.len());
     for choice in &solution.packages {
         let input = &plan.build_repositories[choice.repository];
-        let Repository { index, .. } = &indexes.repositories[choice.repository];
+        let Repository { index, .. } = &repositories[choice.repository];
         let record = &index.records[choice.record];
         let id = PackageId { name: record.name.clone(), version: record.version.clone() };
         if ![platform.arch.apk(), "noarch", "all", ""].contains(&record.arch.as_str()) {
@@ -104,18 +182,22 @@ fn selection(
         };
         let file = format!("{}/{}-{}.apk", platform.arch.apk(), record.name, record.version);
         packages.push(Wanted {
+            pin: pins.get(&id.name).and_then(|constraint| constraint.pin.clone()),
             id,
             location: input.location.join(&file),
+            url: input.url_of(&file),
             checksum,
             size: record.size,
+            pinned: None,
             span: input.span.clone(),
         });
     }
     Ok(Selection {
         locked: solution.locked.iter().map(ToString::to_string).collect(),
         packages,
-        keys: indexes.keys,
-        foreign_keys: indexes.foreign_keys_used,
-        untrusted: indexes.untrusted,
+        keys: indexes.keys.clone(),
+        foreign_keys: indexes.foreign_keys_used.clone(),
+        untrusted: indexes.untrusted.clone(),
+        repositories: indexes.locked.clone(),
     })
 }

@@ -86,6 +86,8 @@ causes! {
     Image(assemble_image::ImageError),
     /// The registry refused or does not answer.
     Registry(assemble_registry::RegistryError),
+    /// A lock does not fit, or what it names is not what it was.
+    Lock(crate::lock::LockError),
     /// Anything that only the whole knows.
     Own(OwnError),
 }

@@ -28,6 +28,8 @@ pub struct BuiltLayer {
     pub name: String,
     /// Its bytes and digests.
     pub layer: Layer,
+    /// Whether it holds packages, and depends on nothing else.
+    pub of_packages: bool,
 }
 
 /// What a part is called in the image's history and in reports.
@@ -115,5 +117,5 @@ fn pack_one(
     let names = if part == Part::Packages { AccountNames::from_tree(tree)? } else { AccountNames::none() };
     let layer = pack_layer(&entries, &names, env.threads, env.fetcher.spool().as_ref())
         .doing(|| format!("writing the layer with the {name}"))?;
-    Ok(BuiltLayer { name, layer })
+    Ok(BuiltLayer { name, layer, of_packages: part == Part::Packages })
 }

@@ -24,6 +24,7 @@ mod inspect;
 mod keys;
 mod layers;
 mod load;
+mod lock;
 mod merged;
 mod output;
 mod own_error;
@@ -38,7 +39,7 @@ mod temporary;
 mod time;
 mod verify;
 
-pub use assemble_apk::Trust;
+pub use assemble_apk::{PackageName, Trust};
 pub use assemble_fetch::{
     Counters, Credential, FetchOptions, Fetcher, FoundCredentials, Http, HttpError, HttpOptions, NetrcFile,
     ProxySettings, platform_cache_dir,
@@ -46,6 +47,7 @@ pub use assemble_fetch::{
 pub use assemble_image::{Image, ImageError, Reference, media_type::LAYER_GZIP as LAYER_MEDIA_TYPE};
 pub use assemble_layer::{CODEC, Layer};
 pub use assemble_registry::{CredentialSources, PlainHttp, PushReport, Registry, RegistryOptions};
+pub use assemble_spec::lock::{Change, Difference};
 
 pub use build::{Built, BuiltImage, ContentsReport, Env, PackageSummary, build};
 pub use check::{CheckReport, check};
@@ -55,6 +57,9 @@ pub use init::init;
 pub use inspect::{InspectedFile, InspectedLayer, Inspection, OpenedImage};
 pub use keys::AlpineReleasesList;
 pub use layers::BuiltLayer;
+pub use lock::{
+    Held, LockError, LockReport, LockUse, Moves, PendingLock, Relock, VendorReport, lock, vendor,
+};
 pub use output::Output;
 pub use plan::{BuildOptions, DEFAULT_USER, Mode, StartCheck};
 pub use publish::{

@@ -1,12 +1,13 @@
 //! Lowers a spec into what each stage takes, so that no stage knows YAML.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use assemble_apk::{Constraint, Trust};
 use assemble_fetch::{FetchError, LocalKind, Location, open_file, read_tree};
 use assemble_image::Reference;
 use assemble_rootfs::{BaseOptions, ElfIdentity, Placement, PlacementKind, elf_platform};
+use assemble_spec::lock::Lock;
 use assemble_spec::{Binary, BinarySources, FileMapping, Located, RepositorySource, Spec};
 use assemble_types::{Arch, ImagePath, Mode as FileMode, Owner, Platform, SourceSpan, Timestamp};
 
@@ -14,6 +15,7 @@ use crate::certificates;
 use crate::error::{Doing, Error, OwnError, Result};
 use crate::faults;
 use crate::keys::{AlpineReleasesList, KeyInput};
+use crate::lock::{Basis, LockUse, Vendored};
 use crate::sources::RepositoryInput;
 use crate::spec_file::SpecFile;
 use crate::time::{Created, Times};
@@ -68,6 +70,11 @@ pub struct BuildOptions {
     pub trust: Trust,
     /// Which list of Alpine's keys counts.
     pub alpine_releases: AlpineReleasesList,
+    /// How locks are used.
+    pub lock: LockUse,
+    /// A folder that `vendor` made, whose files are taken in place of those that it names. Without one, the spec's own
+    /// folder if it is such.
+    pub vendor: Option<PathBuf>,
 }
 
 /// Everything that a build needs, decided: no stage looks at the spec again.
@@ -88,6 +95,12 @@ pub(crate) struct Plan<'a> {
     pub(crate) runtime_repositories: Vec<String>,
     pub(crate) keyring: Vec<KeyInput>,
     pub(crate) base: Option<BaseOptions>,
+    /// Whether the platforms were asked for, and are not the spec's.
+    platforms_asked: bool,
+    /// What the packages are decided by.
+    pub(crate) basis: Basis,
+    /// Where files lie in place of their addresses.
+    pub(crate) vendored: Option<Vendored>,
 }
 
 impl<'a> Plan<'a> {
@@ -96,7 +109,8 @@ impl<'a> Plan<'a> {
         let spec = &file.spec;
         let times = Times::of(options, &file.directory)?;
         let runtime_repositories = spec.repositories.iter().chain(&spec.runtime_repositories);
-        Ok(Self {
+        let vendored = Vendored::of(file, options)?;
+        let mut plan = Self {
             mode: options.mode,
             file,
             platforms: platforms(file, options)?,
@@ -106,13 +120,41 @@ impl<'a> Plan<'a> {
             trust: options.trust,
             alpine_releases: options.alpine_releases.clone(),
             world: spec.packages.iter().map(|p| p.value.clone()).collect(),
-            build_repositories: build_repositories(file)?,
+            build_repositories: build_repositories(file, vendored.as_ref())?,
             runtime_repositories: runtime_repositories
                 .map(|r| repository_line(r.value.pin.as_deref(), &r.value.location))
                 .collect(),
-            keyring: keys(file)?,
+            keyring: keys(file, vendored.as_ref())?,
             base: base_options(file)?,
-        })
+            platforms_asked: !options.platforms.is_empty(),
+            basis: Basis::Indexes,
+            vendored,
+        };
+        plan.basis = Basis::of(&plan, options)?;
+        Ok(plan)
+    }
+
+    /// The platforms that a lock is made for: the plan's; where others than the spec's were asked for, those of the old
+    /// lock stay in it.
+    pub(crate) fn platforms_to_lock(&self, old: Option<&Lock>) -> Vec<Platform> {
+        let mut platforms = self.platforms.clone();
+        if !self.platforms_asked {
+            return platforms;
+        }
+        let spec: Vec<Platform> = self.spec().platforms.iter().map(|platform| platform.value).collect();
+        for image in old.iter().flat_map(|old| &old.images) {
+            let platform = Platform::from(image.arch);
+            if !platforms.contains(&platform) && (spec.is_empty() || spec.contains(&platform)) {
+                platforms.push(platform);
+            }
+        }
+        platforms
+    }
+
+    /// Where the spec names the repository that a package comes from.
+    pub(crate) fn repository_span(&self, url: &str) -> Option<SourceSpan> {
+        let home = self.build_repositories.iter().find(|repository| repository.below(url).is_some());
+        home.map(|repository| repository.span.clone())
     }
 
     /// The spec.
@@ -190,14 +232,17 @@ fn names(file: &SpecFile, options: &BuildOptions) -> Result<Vec<Reference>> {
 }
 
 /// The same package must be found whatever the order of lines, so the order is that of the lines' text.
-fn build_repositories(file: &SpecFile) -> Result<Vec<RepositoryInput>> {
+fn build_repositories(file: &SpecFile, vendored: Option<&Vendored>) -> Result<Vec<RepositoryInput>> {
     let mut inputs = BTreeMap::new();
     for source in file.spec.build_repositories.iter().chain(&file.spec.repositories) {
         let RepositorySource { pin, location: text } = &source.value;
         let input = RepositoryInput {
             text: text.clone(),
             pin: pin.as_deref().map(Into::into),
-            location: location(file, text, &source.span)?,
+            location: match vendored.and_then(|vendored| vendored.repository(text)) {
+                Some(location) => location,
+                None => location(file, text, &source.span)?,
+            },
             span: source.span.clone(),
         };
         inputs.entry(repository_line(pin.as_deref(), text)).or_insert(input);
@@ -272,13 +317,16 @@ fn location(file: &SpecFile, text: &str, span: &SourceSpan) -> Result<Location> 
     Location::parse(text, &file.directory).map_err(|e| Error::from(FetchError::from(e)).at(span))
 }
 
-fn keys(file: &SpecFile) -> Result<Vec<KeyInput>> {
+fn keys(file: &SpecFile, vendored: Option<&Vendored>) -> Result<Vec<KeyInput>> {
     let mut keys: BTreeMap<&str, KeyInput> = BTreeMap::new();
     for key in &file.spec.keyring {
         let text = key.value.as_str();
         let name = text.trim_end_matches('/').rsplit('/').next().unwrap_or(text).to_owned();
-        let location = location(file, text, &key.span)?;
-        keys.insert(text, KeyInput { location, name, span: key.span.clone() });
+        let location = match vendored.and_then(|vendored| vendored.key(text)) {
+            Some(location) => location,
+            None => location(file, text, &key.span)?,
+        };
+        keys.insert(text, KeyInput { location, text: text.to_owned(), name, span: key.span.clone() });
     }
     Ok(keys.into_values().collect())
 }

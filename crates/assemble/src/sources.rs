@@ -11,14 +11,18 @@ use assemble_apk::{
 };
 use assemble_fetch::{ContentKey, FetchError, Fetcher, Location};
 use assemble_resolve::Repository;
-use assemble_types::{Arch, Event, Explain, Kind, Observer, SourceSpan, Spool};
+use assemble_spec::lock::{LockedHashes, LockedRepository};
+use assemble_types::{Arch, Blob, Digest, Event, Explain, Kind, Observer, SourceSpan, Spool};
 
 use crate::build::Env;
 use crate::choose::Wanted;
 use crate::error::{Error, OwnError, Result};
-use crate::keys::{Discovery, ImageKey, KeyInput, KeyOrigin, Keys, merge};
+use crate::keys::{Discovery, ImageKey, KeyInput, KeyOrigin, Keys, address, merge};
+use crate::lock::{self, LockError};
 use crate::plan::{Mode, Plan};
 
+/// What an index is called in the folder of its architecture.
+pub(crate) const INDEX: &str = "APKINDEX.tar.gz";
 /// Largest index that is read, packed, in bytes.
 const MAX_INDEX: u64 = 128 * 1024 * 1024;
 /// Fewest packages that are fetched at once, however few cores there are: fetching is mostly waiting.
@@ -56,6 +60,27 @@ pub(crate) struct Indexes {
     pub(crate) foreign_keys_used: Vec<String>,
     /// Repositories that were used without a signature that could be checked.
     pub(crate) untrusted: Vec<String>,
+    /// Each index as a lock remembers it.
+    pub(crate) locked: Vec<LockedRepository>,
+}
+
+/// A checked package, and what a lock says of it.
+pub(crate) type Opened = (Package, LockedHashes);
+
+impl RepositoryInput {
+    /// A file below the repository as it is written down: a URL without credentials, or a path like the spec's.
+    pub(crate) fn url_of(&self, file: &str) -> String {
+        match self.location.join(file).url() {
+            Some(_) => address(&self.location.join(file)),
+            None => format!("{}/{file}", self.text.trim_end_matches('/')),
+        }
+    }
+
+    /// The part of such a text below the repository, if it is of this one.
+    pub(crate) fn below<'t>(&self, url: &'t str) -> Option<&'t str> {
+        let base = if self.location.url().is_some() { address(&self.location) } else { self.text.clone() };
+        url.strip_prefix(base.trim_end_matches('/'))?.strip_prefix('/')
+    }
 }
 
 impl<'a> Sources<'a> {
@@ -87,10 +112,18 @@ impl Sources<'_> {
         for (number, repository) in repositories.iter().enumerate() {
             let trusted = self.trusted(&own, &found, number, repository);
             let keys: Keyring = trusted.iter().map(|(_, key)| key.clone()).collect();
-            let Some(index) = self.index(repository, &keys, arch)? else {
+            let Some((bytes, index)) = self.read_index(repository, &keys, arch)? else {
                 out.push(repository, Index::empty());
                 continue;
             };
+            out.locked.push(LockedRepository {
+                arch,
+                url: repository.text.clone(),
+                pin: repository.pin.clone(),
+                index: Digest::of(&bytes),
+                size: bytes.len() as u64,
+                signed_by: index.signed_by.clone(),
+            });
             match &index.signed_by {
                 Some(signer) => {
                     // The first is the one that needs least trust: a built-in key may be published as well.
@@ -101,10 +134,7 @@ impl Sources<'_> {
                     }
                 }
                 None => {
-                    self.observer.event(Event::Warning(format!(
-                        "{}: no signature of its index was checked (--allow-untrusted)",
-                        repository.text
-                    )));
+                    self.warn_untrusted(&repository.text);
                     out.untrusted.push(repository.text.clone());
                 }
             }
@@ -169,9 +199,21 @@ impl Sources<'_> {
         }
     }
 
-    /// The index of a repository; nothing if there is none in a folder of this host, and that is no error.
-    fn index(&self, repository: &RepositoryInput, keys: &Keyring, arch: Arch) -> Result<Option<Index>> {
-        let location = repository.location.join(&format!("{}/APKINDEX.tar.gz", arch.apk()));
+    pub(crate) fn warn_untrusted(&self, repository: &str) {
+        self.observer.event(Event::Warning(format!(
+            "{repository}: no signature of its index was checked (--allow-untrusted)"
+        )));
+    }
+
+    /// The index of a repository, as it is and what it says; nothing if there is none in a folder of this host, and that
+    /// is no error.
+    pub(crate) fn read_index(
+        &self,
+        repository: &RepositoryInput,
+        keys: &Keyring,
+        arch: Arch,
+    ) -> Result<Option<(Vec<u8>, Index)>> {
+        let location = repository.location.join(&format!("{}/{INDEX}", arch.apk()));
         let fetched = self.fetcher.document(&location, MAX_INDEX);
         if self.mode == Mode::Apko
             && location.local_path().is_some()
@@ -192,15 +234,16 @@ impl Sources<'_> {
             }
             error
         })?;
-        read_index(&fetched.bytes, keys, self.trust).map(Some).map_err(|error| {
+        let index = read_index(&fetched.bytes, keys, self.trust).map_err(|error| {
             Error::from(error)
                 .doing(format!("checking the index of {} for {}", repository.text, arch.apk()))
                 .at(&repository.span)
-        })
+        })?;
+        Ok(Some((fetched.bytes, index)))
     }
 
     /// Fetches, checks and opens packages, in the order given.
-    pub(crate) fn packages(&self, wanted: &[Wanted], arch: Arch) -> Result<Vec<Package>> {
+    pub(crate) fn packages(&self, wanted: &[Wanted], arch: Arch) -> Result<Vec<Opened>> {
         let total = wanted.len();
         self.observer.event(Event::Stage(format!(
             "fetching and checking {total} packages for linux/{}",
@@ -209,7 +252,7 @@ impl Sources<'_> {
         let spool = self.fetcher.spool();
         let next = AtomicUsize::new(0);
         let failed = AtomicBool::new(false);
-        let slots: Vec<Mutex<Option<Result<Package>>>> = (0..total).map(|_| Mutex::new(None)).collect();
+        let slots: Vec<Mutex<Option<Result<Opened>>>> = (0..total).map(|_| Mutex::new(None)).collect();
         let work = || {
             while !failed.load(Ordering::Relaxed) {
                 let number = next.fetch_add(1, Ordering::Relaxed);
@@ -242,24 +285,59 @@ impl Sources<'_> {
         }
     }
 
-    fn package(&self, wanted: &Wanted, spool: &dyn Spool) -> Result<Package> {
-        let key = ContentKey::new(wanted.checksum.to_string(), wanted.size);
-        let expected = Expected { id: wanted.id.clone(), checksum: wanted.checksum };
-        let label = wanted.id.to_string();
-        let get = || -> Result<Package> {
-            let packed = self.fetcher.content(&wanted.location, &key, &label)?;
-            Ok(open_package(&packed, &expected, &Limits::default(), spool)?)
-        };
-        let result = match get() {
+    fn package(&self, wanted: &Wanted, spool: &dyn Spool) -> Result<Opened> {
+        let result = match self.opened(wanted, spool) {
             // What the cache, or one on the way, has may be damaged or old: the repository itself is asked once. What it
             // gives is final. Answers that may be others the next time were asked for again already.
             Err(error) if wanted.location.url().is_some() && error.kind() == Kind::Integrity => {
-                self.fetcher.forget(&key);
-                get()
+                self.fetcher.forget(&wanted.key());
+                self.opened(wanted, spool)
             }
             result => result,
         };
         result.map_err(|e| e.at(&wanted.span))
+    }
+
+    fn opened(&self, wanted: &Wanted, spool: &dyn Spool) -> Result<Opened> {
+        let packed = self.packed(wanted)?;
+        if let Some(pinned) = &wanted.pinned {
+            lock::check_start(&packed, &wanted.id, pinned)?;
+        }
+        let expected = Expected { id: wanted.id.clone(), checksum: wanted.checksum };
+        let package = open_package(&packed, &expected, &Limits::default(), spool)?;
+        let hashes = lock::hashes_of(&packed, &package, wanted)?;
+        if let Some(pinned) = wanted.pinned.as_ref().filter(|pinned| pinned.hashes != hashes) {
+            let lock = pinned.lock.clone();
+            return Err(LockError::Contradiction { package: wanted.id.to_string(), lock }.into());
+        }
+        Ok((package, hashes))
+    }
+
+    /// The package's file, of which nothing was checked but its size.
+    pub(crate) fn packed(&self, wanted: &Wanted) -> Result<Blob> {
+        let package = wanted.id.to_string();
+        let fetched = self.fetcher.content(&wanted.location, &wanted.key(), &package);
+        match (fetched, &wanted.pinned) {
+            (Err(FetchError::WrongSize { expected, found, .. }), Some(pinned)) => {
+                Err(LockError::OtherPackage {
+                    package,
+                    name: wanted.id.name.to_string(),
+                    lock: pinned.lock.clone(),
+                    what: "size",
+                    expected: expected.to_string(),
+                    found: found.to_string(),
+                }
+                .into())
+            }
+            (fetched, _) => Ok(fetched?),
+        }
+    }
+}
+
+impl Wanted {
+    /// What it is known by in the cache.
+    fn key(&self) -> ContentKey {
+        ContentKey::new(self.checksum.to_string(), self.size)
     }
 }
 
@@ -280,14 +358,19 @@ impl Indexes {
         repository: &RepositoryInput,
         observer: &dyn Observer,
     ) {
-        let (name, print) = (&key.name, parsed.fingerprint());
-        let text = match key.origin {
-            KeyOrigin::BuiltIn => format!("{}: signed by the built-in key {name} ({print})", repository.text),
-            _ => format!("{}: signed by the key {name} ({print}), found at {}", repository.text, key.url),
-        };
+        let text = foreign_text(&repository.text, key, parsed);
         observer.event(Event::Note(text.clone()));
         self.foreign_keys_used.push(text);
         self.keys.push(key.clone());
+    }
+}
+
+/// Which key that the spec does not name vouches for a repository.
+pub(crate) fn foreign_text(repository: &str, key: &ImageKey, parsed: &PublicKey) -> String {
+    let (name, print) = (&key.name, parsed.fingerprint());
+    match key.origin {
+        KeyOrigin::BuiltIn => format!("{repository}: signed by the built-in key {name} ({print})"),
+        _ => format!("{repository}: signed by the key {name} ({print}), found at {}", key.url),
     }
 }
 

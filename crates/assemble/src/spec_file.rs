@@ -79,6 +79,11 @@ impl SpecFile {
         Ok(Self { spec: read.spec, shown, directory, name: image_name(path), files: read.files })
     }
 
+    /// Where the spec's lock is: beside it, with another ending.
+    pub fn lock_path(&self) -> PathBuf {
+        Path::new(&self.shown).with_extension("lock")
+    }
+
     /// A path of the spec, seen from the working directory.
     pub fn path(&self, relative: &str) -> PathBuf {
         self.directory.join(relative)

@@ -18,7 +18,7 @@ pub(crate) fn run(args: &BuildArgs) -> ExitCode {
 fn build(args: &BuildArgs, session: &Session) -> Result<String> {
     let start = Instant::now();
     let file = SpecFile::load(args.spec.as_deref())?;
-    let options = settings::build_options(&args.input, &args.tag)?;
+    let options = settings::with_lock(settings::build_options(&args.input, &args.tag)?, &args.lock);
     let output = match args.output.as_deref() {
         Some("none") => None,
         Some(text) => Some(Output::parse(text)?),
@@ -40,6 +40,9 @@ fn build(args: &BuildArgs, session: &Session) -> Result<String> {
     publish.check(&file, &options.tags)?;
     let built = assemble::build(&file, &options, &env)?;
     let published = assemble::publish(&built, &publish)?;
+    if let Some(lock) = built.lock.as_ref().filter(|_| !args.lock.keep_lock) {
+        super::lock::after_build(lock, observer.as_ref());
+    }
     if let Some(path) = &args.digest_file {
         write_file(path, &format!("{}\n", built.set.digest()))?;
     }

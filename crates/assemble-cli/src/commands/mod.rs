@@ -4,8 +4,10 @@ mod build;
 mod check;
 mod init;
 mod inspect;
+mod lock;
 mod login;
 mod push;
+mod vendor;
 mod verify;
 
 use std::path::Path;
@@ -28,6 +30,9 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Build(args) => build::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Lock(args) => lock::run(&args),
+        Command::Update(args) => lock::update(&args),
+        Command::Vendor(args) => vendor::run(&args),
         Command::Push(args) => push::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Init(args) => init::run(&args),

@@ -49,7 +49,7 @@ fn verify(args: &VerifyArgs, session: &Session) -> Result<VerifyReport> {
     let observer = session.observer();
     let options = VerifyOptions {
         program: std::env::current_exe().map_err(assemble::own_program_error)?,
-        build: settings::build_options(&args.input, &[])?,
+        build: settings::with_lock(settings::build_options(&args.input, &[])?, &args.lock),
         expected: args.digest.clone(),
         network: args.network.arguments(),
         threads: settings::default_threads(),

@@ -13,6 +13,7 @@ mod ci_page;
 mod configs;
 mod contract;
 mod hostile;
+mod lock;
 mod messages;
 mod oracle;
 mod registries;

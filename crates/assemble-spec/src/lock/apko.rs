@@ -300,3 +300,11 @@ impl ReadApkoLock {
             .collect()
     }
 }
+
+impl ApkoLockPackage {
+    /// Size of the file in bytes: where the data section, which is the last, ends.
+    pub fn size(&self) -> Option<u64> {
+        let (_, last) = self.data.range.strip_prefix("bytes=")?.split_once('-')?;
+        last.parse::<u64>().ok()?.checked_add(1)
+    }
+}

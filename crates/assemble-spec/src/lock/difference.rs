@@ -3,10 +3,55 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use assemble_apk::{PackageName, Version};
-use assemble_types::Arch;
+use assemble_apk::{Checksum, PackageName, Version};
+use assemble_types::{Arch, Digest};
 
-use super::model::{Lock, LockedImage, LockedKey, LockedPackage};
+use super::model::{Lock, MadeWith};
+
+/// What counts of a lock when it is compared: also what a lock would say whose packages were chosen, but not fetched.
+/// Indexes and learnt layers are information and not part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// Digest of the effective spec.
+    pub spec: Digest,
+    /// Versions of what comes from the program.
+    pub made_with: MadeWith,
+    /// Names and bytes of the keys.
+    pub keys: BTreeSet<(String, Vec<u8>)>,
+    /// The packages of each architecture in order of installation.
+    pub images: BTreeMap<Arch, Vec<OutlinePackage>>,
+}
+
+/// A package as it is compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutlinePackage {
+    /// Its name.
+    pub name: PackageName,
+    /// Its version.
+    pub version: Version,
+    /// The index's checksum.
+    pub checksum: Checksum,
+}
+
+impl Lock {
+    /// What counts when this lock is compared with another.
+    pub fn outline(&self) -> Outline {
+        let image = |packages: &[super::LockedPackage]| -> Vec<OutlinePackage> {
+            let one = |package: &super::LockedPackage| OutlinePackage {
+                name: package.name.clone(),
+                version: package.version.clone(),
+                checksum: package.hashes.checksum(),
+            };
+            packages.iter().map(one).collect()
+        };
+        Outline {
+            spec: self.spec.digest,
+            made_with: self.made_with.clone(),
+            keys: self.keys.iter().map(|key| (key.key.name().to_owned(), key.key.pem().to_vec())).collect(),
+            images: self.images.iter().map(|locked| (locked.arch, image(&locked.packages))).collect(),
+        }
+    }
+}
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,23 +105,14 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// What changed from `old` to `new`. Indexes and learnt layers are information and do not count.
-    pub fn between(old: &Lock, new: &Lock) -> Self {
+    /// What changed from `old` to `new`.
+    pub fn between(old: &Outline, new: &Outline) -> Self {
         let mut changes = Vec::new();
-        if old.spec.digest != new.spec.digest {
+        if old.spec != new.spec {
             changes.push(Change::Spec);
         }
-        let made = |lock: &Lock| {
-            let made = &lock.made_with;
-            let parts = [
-                Some(made.codec.clone()),
-                made.certificates.as_ref().map(|v| format!("certificates {v}")),
-                made.time_zones.as_ref().map(|v| format!("time zones {v}")),
-            ];
-            parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-        };
         if old.made_with != new.made_with {
-            changes.push(Change::MadeWith { from: made(old), to: made(new) });
+            changes.push(Change::MadeWith { from: told(&old.made_with), to: told(&new.made_with) });
         }
         keys(old, new, &mut changes);
         packages(old, new, &mut changes);
@@ -94,21 +130,23 @@ impl Difference {
     }
 }
 
-fn keys(old: &Lock, new: &Lock, changes: &mut Vec<Change>) {
-    let set = |lock: &Lock| -> BTreeSet<(String, Vec<u8>)> {
-        let entry = |key: &LockedKey| (key.key.name().to_owned(), key.key.pem().to_vec());
-        lock.keys.iter().map(entry).collect()
-    };
-    let (before, after) = (set(old), set(new));
-    for key in &before {
-        if !after.contains(key) && !after.iter().any(|(name, _)| *name == key.0) {
-            changes.push(Change::Key { name: key.0.clone(), there: false });
-        }
+/// On one line.
+fn told(made: &MadeWith) -> String {
+    let parts = [
+        Some(made.codec.clone()),
+        made.certificates.as_ref().map(|version| format!("certificates {version}")),
+        made.time_zones.as_ref().map(|version| format!("time zones {version}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn keys(old: &Outline, new: &Outline, changes: &mut Vec<Change>) {
+    let named = |keys: &BTreeSet<(String, Vec<u8>)>, name: &str| keys.iter().any(|(other, _)| other == name);
+    for (name, _) in old.keys.iter().filter(|(name, _)| !named(&new.keys, name)) {
+        changes.push(Change::Key { name: name.clone(), there: false });
     }
-    for key in &after {
-        if !before.contains(key) {
-            changes.push(Change::Key { name: key.0.clone(), there: true });
-        }
+    for (name, _) in new.keys.difference(&old.keys) {
+        changes.push(Change::Key { name: name.clone(), there: true });
     }
 }
 
@@ -117,20 +155,20 @@ type Move = (PackageName, Option<String>, Option<String>);
 /// Changes of packages and the architectures that have them.
 type Moves = BTreeMap<Move, (Vec<Arch>, [Option<Version>; 2])>;
 
-fn packages(old: &Lock, new: &Lock, changes: &mut Vec<Change>) {
+fn packages(old: &Outline, new: &Outline, changes: &mut Vec<Change>) {
     let mut moves = Moves::new();
-    let mut archs: Vec<Arch> = old.images.iter().chain(&new.images).map(|image| image.arch).collect();
+    let mut archs: Vec<Arch> = old.images.keys().chain(new.images.keys()).copied().collect();
     archs.sort_by_key(|arch| arch.apk());
     archs.dedup();
     for arch in archs {
-        let (Some(before), Some(after)) = (old.image(arch), new.image(arch)) else {
-            changes.push(Change::Arch { arch, there: new.image(arch).is_some() });
+        let (Some(before), Some(after)) = (old.images.get(&arch), new.images.get(&arch)) else {
+            changes.push(Change::Arch { arch, there: new.images.contains_key(&arch) });
             continue;
         };
-        let order = |image: &'_ LockedImage| -> Vec<PackageName> {
-            image.packages.iter().map(|package| package.name.clone()).collect()
+        let order = |packages: &'_ [OutlinePackage]| -> Vec<PackageName> {
+            packages.iter().map(|package| package.name.clone()).collect()
         };
-        if !moves_of(before, after, &mut moves) && order(before) != order(after) {
+        if !moves_of(arch, before, after, &mut moves) && order(before) != order(after) {
             changes.push(Change::Order { arch });
         }
     }
@@ -143,24 +181,23 @@ fn packages(old: &Lock, new: &Lock, changes: &mut Vec<Change>) {
 }
 
 /// Adds what changed for one architecture; whether anything did.
-fn moves_of(before: &LockedImage, after: &LockedImage, moves: &mut Moves) -> bool {
-    let by_name = |image: &'_ LockedImage| -> BTreeMap<PackageName, LockedPackage> {
-        image.packages.iter().map(|package| (package.name.clone(), package.clone())).collect()
+fn moves_of(arch: Arch, before: &[OutlinePackage], after: &[OutlinePackage], moves: &mut Moves) -> bool {
+    let by_name = |packages: &'_ [OutlinePackage]| -> BTreeMap<PackageName, OutlinePackage> {
+        packages.iter().map(|package| (package.name.clone(), package.clone())).collect()
     };
     let (from, to) = (by_name(before), by_name(after));
     let names: BTreeSet<&PackageName> = from.keys().chain(to.keys()).collect();
     let mut moved = false;
     for name in names {
         let (from, to) = (from.get(name), to.get(name));
-        let same = |a: &LockedPackage, b: &LockedPackage| a.version == b.version && a.hashes == b.hashes;
-        if from.zip(to).is_some_and(|(a, b)| same(a, b)) {
+        if from == to {
             continue;
         }
-        let version = |package: Option<&LockedPackage>| package.map(|package| package.version.clone());
+        let version = |package: Option<&OutlinePackage>| package.map(|package| package.version.clone());
         let text = |version: &Option<Version>| version.as_ref().map(ToString::to_string);
         let (from, to) = (version(from), version(to));
         let key = (name.clone(), text(&from), text(&to));
-        moves.entry(key).or_insert_with(|| (Vec::new(), [from, to])).0.push(before.arch);
+        moves.entry(key).or_insert_with(|| (Vec::new(), [from, to])).0.push(arch);
         moved = true;
     }
     moved

@@ -18,7 +18,7 @@ mod model;
 mod read;
 mod write;
 
-pub use difference::{Change, Difference};
+pub use difference::{Change, Difference, Outline, OutlinePackage};
 pub use model::{
     Learnt, Lock, LockedHashes, LockedImage, LockedKey, LockedPackage, LockedRepository, LockedSpec,
     MadeWith, Section,

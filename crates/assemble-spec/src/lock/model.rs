@@ -129,7 +129,6 @@ pub struct LockedPackage {
 
 /// What vouches for a package's bytes, by format.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum LockedHashes {
     /// Version 2: three gzip members.
     V2 {
@@ -142,6 +141,13 @@ pub enum LockedHashes {
         /// The data section; the digest stands in the control section.
         data: Section,
     },
+    /// Version 3: one compressed stream.
+    V3 {
+        /// APK's checksum of the database, as the index has it.
+        checksum: Checksum,
+        /// Digest of the file.
+        sha256: Digest,
+    },
 }
 
 /// A section of a package file, as it is packed.
@@ -151,4 +157,13 @@ pub struct Section {
     pub size: u64,
     /// Digest of them.
     pub sha256: Digest,
+}
+
+impl LockedHashes {
+    /// The index's checksum, by which a package is also known in the cache.
+    pub fn checksum(&self) -> Checksum {
+        match self {
+            Self::V2 { checksum, .. } | Self::V3 { checksum, .. } => *checksum,
+        }
+    }
 }

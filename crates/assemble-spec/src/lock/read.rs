@@ -169,8 +169,8 @@ fn packages<'v>(decoder: &mut Decoder<'_, '_>, record: Record<'v>) -> Option<Pac
     packages
 }
 
-const PACKAGE_KEYS: [&str; 10] =
-    ["arch", "name", "version", "checksum", "size", "signature", "control", "data", "pin", "url"];
+const PACKAGE_KEYS: [&str; 11] =
+    ["arch", "name", "version", "checksum", "size", "signature", "control", "data", "sha256", "pin", "url"];
 
 fn package(decoder: &mut Decoder<'_, '_>, value: &Value) -> Option<(Arch, LockedPackage)> {
     let record = decoder.record(value, "a package", &PACKAGE_KEYS)?;
@@ -179,25 +179,43 @@ fn package(decoder: &mut Decoder<'_, '_>, value: &Value) -> Option<(Arch, Locked
     let version = decoder.need(record, "version", Version::parse);
     let checksum = decoder.need(record, "checksum", Checksum::parse);
     let size = decoder.number(record, "size");
+    let hashes = checksum.zip(size).and_then(|(checksum, size)| hashes(decoder, record, checksum, size));
+    let pin = decoder.may(record, "pin", line);
+    let url = decoder.need(record, "url", place);
+    let (pin, size, hashes) = (pin?.map(Into::into), size?, hashes?);
+    Some((arch?, LockedPackage { name: name?, version: version?, pin, url: url?, size, hashes }))
+}
+
+/// A file of version 3 has a digest of its own, one of version 2 those of its sections.
+fn hashes(
+    decoder: &mut Decoder<'_, '_>,
+    record: Record<'_>,
+    checksum: Checksum,
+    size: u64,
+) -> Option<LockedHashes> {
+    if let Some(value) = record.get("sha256") {
+        let sha256 = decoder.text(value, "sha256", Digest::parse_hex)?;
+        if ["signature", "control", "data"].iter().any(|key| record.get(key).is_some()) {
+            decoder.wrong("lock/value", "a file has a digest, or sections, but not both", record.range());
+            return None;
+        }
+        return Some(LockedHashes::V3 { checksum, sha256 });
+    }
     let signature = match record.get("signature") {
         None => Some(None),
         Some(value) => section(decoder, value, "signature").map(Some),
     };
     let mut needed = |key| decoder.required(record, key).and_then(|value| section(decoder, value, key));
     let (control, data) = (needed("control"), needed("data"));
-    let pin = decoder.may(record, "pin", line);
-    let url = decoder.need(record, "url", place);
-    let (size, signature, control, data) = (size?, signature?, control?, data?);
+    let (signature, control, data) = (signature?, control?, data?);
     let sizes = [signature.map_or(0, |section| section.size), control.size, data.size];
     let sum = sizes.iter().try_fold(0_u64, |sum, size| sum.checked_add(*size));
     if sum != Some(size) {
         let message = "the sizes of the sections do not add up to the size of the file";
-        decoder.wrong("lock/value", message, &value.range);
+        decoder.wrong("lock/value", message, record.range());
         return None;
     }
-    let hashes = LockedHashes::V2 { checksum: checksum?, signature, control, data };
-    let pin = pin?.map(Into::into);
-    Some((arch?, LockedPackage { name: name?, version: version?, pin, url: url?, size, hashes }))
+    Some(LockedHashes::V2 { checksum, signature, control, data })
 }
 
 fn section(decoder: &mut Decoder<'_, '_>, value: &Value, what: &'static str) -> Option<Section> {

@@ -149,8 +149,12 @@ struct PackageLine<'a> {
     size: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     signature: Option<SectionPart>,
-    control: SectionPart,
-    data: SectionPart,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    control: Option<SectionPart>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<SectionPart>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pin: Option<&'a str>,
     url: &'a str,
@@ -158,16 +162,22 @@ struct PackageLine<'a> {
 
 impl<'a> PackageLine<'a> {
     fn of(arch: Arch, package: &'a LockedPackage) -> Self {
-        let LockedHashes::V2 { checksum, signature, control, data } = &package.hashes;
+        let (signature, control, data, sha256) = match &package.hashes {
+            LockedHashes::V2 { signature, control, data, .. } => {
+                (signature.as_ref(), Some(control), Some(data), None)
+            }
+            LockedHashes::V3 { sha256, .. } => (None, None, None, Some(sha256.hex())),
+        };
         Self {
             arch: arch.apk(),
             name: package.name.as_str(),
             version: package.version.as_str(),
-            checksum: checksum.to_string(),
+            checksum: package.hashes.checksum().to_string(),
             size: package.size,
-            signature: signature.as_ref().map(SectionPart::of),
-            control: SectionPart::of(control),
-            data: SectionPart::of(data),
+            signature: signature.map(SectionPart::of),
+            control: control.map(SectionPart::of),
+            data: data.map(SectionPart::of),
+            sha256,
             pin: package.pin.as_deref(),
             url: &package.url,
         }

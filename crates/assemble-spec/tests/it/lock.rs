@@ -30,11 +30,19 @@ fn package(name: &str, version: &str) -> LockedPackage {
     }
 }
 
+/// A package of format version 3.
+fn third_version() -> LockedPackage {
+    let hashes =
+        LockedHashes::V3 { checksum: Checksum::from_sha256([3; 32]), sha256: Digest::of(b"the whole file") };
+    LockedPackage { hashes, ..package("ucode", "2024-r1") }
+}
+
 fn lock() -> Lock {
     let mut tagged = package("zlib", "1.3-r0");
     tagged.pin = Some("edge".into());
-    let LockedHashes::V2 { signature, .. } = &mut tagged.hashes else { unreachable!() };
-    *signature = None;
+    if let LockedHashes::V2 { signature, .. } = &mut tagged.hashes {
+        *signature = None;
+    }
     tagged.size = 900;
     Lock {
         spec: LockedSpec { name: "demo".into(), digest: Digest::of(b"spec") },
@@ -57,7 +65,11 @@ fn lock() -> Lock {
             signed_by: Some("wolfi-signing.rsa.pub".into()),
         }],
         images: vec![
-            LockedImage { arch: Arch::Aarch64, packages: vec![package("busybox", "1.36-r0")], learnt: None },
+            LockedImage {
+                arch: Arch::Aarch64,
+                packages: vec![package("busybox", "1.36-r0"), third_version()],
+                learnt: None,
+            },
             LockedImage {
                 arch: Arch::X86_64,
                 packages: vec![tagged, package("busybox", "1.36-r0")],
@@ -200,13 +212,13 @@ fn every_value_is_checked_and_every_mistake_is_told() {
         expect!["demo.lock:14:5 lock/value the sizes of the sections do not add up to the size of the file"],
     );
     refused(
-        |text| text.replacen("[\"busybox\"]", "[\"busybox\",\"busybox\",\"nano\"]", 1),
+        |text| text.replacen("[\"busybox\",\"ucode\"]", "[\"busybox\",\"ucode\",\"busybox\",\"nano\"]", 1),
         expect![[r#"
         demo.lock:17:42 lock/order busybox is not among the packages for aarch64, or comes twice
         demo.lock:17:52 lock/order nano is not among the packages for aarch64, or comes twice"#]],
     );
     refused(
-        |text| text.replacen("[\"busybox\"]", "[]", 1),
+        |text| text.replacen("[\"busybox\",\"ucode\"]", "[\"ucode\"]", 1),
         expect!["demo.lock:12:5 lock/order busybox is in no order of installation for aarch64"],
     );
     refused(
@@ -280,7 +292,11 @@ fn differences_are_told_by_package() {
     new.images[0].packages.push(package("nano", "8-r0"));
     new.images[1].packages.remove(0);
     let told = |old: &Lock, new: &Lock| -> String {
-        Difference::between(old, new).changes.iter().map(|change| format!("{change}\n")).collect()
+        Difference::between(&old.outline(), &new.outline())
+            .changes
+            .iter()
+            .map(|change| format!("{change}\n"))
+            .collect()
     };
     expect![[r#"
         the spec is another one
@@ -308,8 +324,14 @@ fn differences_are_told_by_package() {
     let mut informed = lock();
     informed.repositories.clear();
     informed.images[1].learnt = None;
-    assert!(Difference::between(&old, &informed).is_empty(), "indexes and layers are no decision");
-    assert!(matches!(Difference::between(&old, &new).packages().next(), Some(Change::Package { .. })));
+    assert!(
+        Difference::between(&old.outline(), &informed.outline()).is_empty(),
+        "indexes and layers are no decision"
+    );
+    assert!(matches!(
+        Difference::between(&old.outline(), &new.outline()).packages().next(),
+        Some(Change::Package { .. })
+    ));
 }
 
 fn arch() -> impl Strategy<Value = Arch> {
@@ -331,14 +353,19 @@ prop_compose! {
         signature in prop::option::of(section()),
         control in section(),
         data in section(),
+        third in any::<bool>(),
     ) -> LockedPackage {
         let size = signature.map_or(0, |s| s.size) + control.size + data.size;
         let checksum = Checksum::from_bytes(checksum);
+        let hashes = if third {
+            LockedHashes::V3 { checksum: Checksum::from_sha256(*data.sha256.as_bytes()), sha256: control.sha256 }
+        } else {
+            LockedHashes::V2 { checksum, signature, control, data }
+        };
         LockedPackage {
             name: PackageName::parse(&name).unwrap(),
             version: Version::parse(&version).unwrap(),
-            pin: pin.map(Into::into), url, size,
-            hashes: LockedHashes::V2 { checksum, signature, control, data },
+            pin: pin.map(Into::into), url, size, hashes,
         }
     }
 }

@@ -29,6 +29,8 @@ const MAX_KEY: u64 = 64 * 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct KeyInput {
     pub(crate) location: Location,
+    /// As the spec has it.
+    pub(crate) text: String,
     /// Last component of the location: the name that signatures refer to.
     pub(crate) name: String,
     pub(crate) span: SourceSpan,
@@ -141,7 +143,7 @@ impl Sources<'_> {
 }
 
 /// A location's text without user information, with its query.
-fn address(location: &Location) -> String {
+pub(crate) fn address(location: &Location) -> String {
     let Some(url) = location.url() else { return location.to_string() };
     let mut url = url.expose().clone();
     // A URL that has no place for them has none.

@@ -125,8 +125,12 @@ fn the_keyring_has_the_last_word_about_a_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("testkit.rsa.pub");
     std::fs::write(&path, SigningKey::Other.public()).unwrap();
-    let input =
-        KeyInput { location: Location::from_path(&path), name: "testkit.rsa.pub".into(), span: span() };
+    let input = KeyInput {
+        location: Location::from_path(&path),
+        text: String::new(),
+        name: "testkit.rsa.pub".into(),
+        span: span(),
+    };
     let world = World::new(ProxySettings::default());
     let one = [repository(&format!("{}/one", server.url()))];
     for mode in [Mode::Apko, Mode::Assemble] {

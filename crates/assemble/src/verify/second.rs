@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::VerifyOptions;
 use crate::error::{OwnError, Result};
 use crate::image_set::ImageSet;
+use crate::lock::LockUse;
 use crate::plan::StartCheck;
 use crate::spec_file::SpecFile;
 use crate::time::Created;
@@ -69,6 +70,10 @@ pub(super) fn build_anew(file: &SpecFile, options: &VerifyOptions) -> Result<Sec
         command.arg("--cache-dir").arg(at("cache"));
     }
     command.args(&options.network).args(build_arguments(options));
+    if let Some(folder) = &options.build.vendor {
+        let folder = std::path::absolute(folder).map_err(OwnError::io(folder, "has no absolute path"))?;
+        command.arg("--vendor").arg(folder);
+    }
     command.current_dir(at("work")).env_clear();
     for name in KEPT {
         if let Some(value) = std::env::var_os(name) {
@@ -110,6 +115,13 @@ fn build_arguments(options: &VerifyOptions) -> Vec<String> {
     }
     if options.build.trust == Trust::AllowUntrusted {
         arguments.push("--allow-untrusted".into());
+    }
+    // Whoever verifies changes nothing.
+    arguments.push("--keep-lock".into());
+    match &options.build.lock {
+        LockUse::Beside => {}
+        LockUse::Locked => arguments.push("--locked".into()),
+        LockUse::Ignore => arguments.push("--ignore-lock".into()),
     }
     arguments
 }
