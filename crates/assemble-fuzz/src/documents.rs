@@ -20,7 +20,7 @@ pub(crate) fn lock(input: &[u8]) {
     let again = parse_lock("hello.lock", text.as_bytes())
         .unwrap_or_else(|wrong| panic!("what was written is read: {}\n{text}", wrong.plain()));
     assert_eq!(again.to_text(), text, "read, written, read");
-    assert!(Difference::between(&lock, &again).is_empty(), "writing changes nothing");
+    assert!(Difference::between(&lock.outline(), &again.outline()).is_empty(), "writing changes nothing");
     for package in lock.images.iter().flat_map(|image| &image.packages) {
         assert!(
             !package.name.as_str().contains('/') && !package.version.as_str().contains('/'),

@@ -9,7 +9,7 @@ use assemble_types::{SourceSpan, go_json};
 use serde::Serialize;
 
 use super::MAX_LOCK;
-use super::decode::{Decoder, Record, place};
+use super::decode::{self, Decoder, Record, package_name, place};
 use super::json::{self, Content, Value};
 use crate::Located;
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -263,9 +263,9 @@ fn need<'v, T, E: std::fmt::Display>(
 
 fn package(decoder: &mut Decoder<'_, '_>, value: &Value) -> Option<(ApkoLockPackage, SourceSpan)> {
     let record = decoder.map(value, "a package")?;
-    let name = need(decoder, record, "name", PackageName::parse);
+    let name = need(decoder, record, "name", package_name);
     let url = need(decoder, record, "url", place);
-    let version = need(decoder, record, "version", Version::parse);
+    let version = need(decoder, record, "version", decode::version);
     let architecture = text(decoder, record, "architecture");
     let signature = range(decoder, record, "signature");
     let (control, data) = (range(decoder, record, "control"), range(decoder, record, "data"));

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::Range;
 
+use assemble_apk::{PackageName, Version};
+
 use super::json::{Content, Member, Value};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::source::{Source, plain};
@@ -234,4 +236,23 @@ pub(super) fn place(text: &str) -> Result<String, String> {
         return Err("a URL with user information; passwords come from netrc or HTTP_AUTH".into());
     }
     Ok(text)
+}
+
+/// A package's name, which is part of the name of its file.
+pub(super) fn package_name(text: &str) -> Result<PackageName, String> {
+    file_name(text)?;
+    PackageName::parse(text).map_err(|error| error.to_string())
+}
+
+/// A package's version, which is part of the name of its file.
+pub(super) fn version(text: &str) -> Result<Version, String> {
+    file_name(text)?;
+    Version::parse(text).map_err(|error| error.to_string())
+}
+
+fn file_name(text: &str) -> Result<(), String> {
+    match text.find(['/', '\\']) {
+        Some(_) => Err(format!("`{}` cannot be part of a file's name", plain(text))),
+        None => Ok(()),
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use assemble_apk::{Checksum, PackageName, PublicKey, Version};
+use assemble_apk::{Checksum, PackageName, PublicKey};
 use assemble_types::{Arch, Digest};
 
-use super::decode::{Decoder, Record, line, place};
+use super::decode::{self, Decoder, Record, line, package_name, place};
 use super::json::{self, Value};
 use super::model::{
     Learnt, Lock, LockedHashes, LockedImage, LockedKey, LockedPackage, LockedRepository, LockedSpec,
@@ -175,8 +175,8 @@ const PACKAGE_KEYS: [&str; 11] =
 fn package(decoder: &mut Decoder<'_, '_>, value: &Value) -> Option<(Arch, LockedPackage)> {
     let record = decoder.record(value, "a package", &PACKAGE_KEYS)?;
     let arch = decoder.need(record, "arch", arch);
-    let name = decoder.need(record, "name", PackageName::parse);
-    let version = decoder.need(record, "version", Version::parse);
+    let name = decoder.need(record, "name", package_name);
+    let version = decoder.need(record, "version", decode::version);
     let checksum = decoder.need(record, "checksum", Checksum::parse);
     let size = decoder.number(record, "size");
     let hashes = checksum.zip(size).and_then(|(checksum, size)| hashes(decoder, record, checksum, size));
