@@ -6,6 +6,7 @@
 //! # Why it is the way it is
 //! A library with one function, so that the shipped program and the test build with planted faults are the same code.
 
+mod apko;
 mod args;
 mod commands;
 mod json;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use assemble::{
     AlpineReleasesList, BuildOptions, Created, Credential, CredentialSources, Env, FetchOptions, Fetcher,
     FoundCredentials, Http, HttpOptions, Load, LockUse, Mode, NetrcFile, PlainHttp, ProxySettings, Reference,
-    Registry, RegistryOptions, Result, StartCheck, Trust,
+    Registry, RegistryOptions, Result, SizeLimits, StartCheck, Trust,
 };
 use assemble_types::{Event, Observer};
 
@@ -36,6 +36,7 @@ pub(crate) fn build_options(input: &InputArgs, tags: &[String]) -> Result<BuildO
     Ok(BuildOptions {
         mode: Mode::Assemble,
         build_date: None,
+        build_date_text: None,
         platforms: input.platform.clone(),
         tags: tags.iter().map(|tag| Reference::parse(tag).map_err(Into::into)).collect::<Result<_>>()?,
         created: match input.created {
@@ -52,6 +53,8 @@ pub(crate) fn build_options(input: &InputArgs, tags: &[String]) -> Result<BuildO
         trust: if input.allow_untrusted { Trust::AllowUntrusted } else { Trust::Required },
         lock: LockUse::Ignore,
         vendor: None,
+        limits: SizeLimits::default(),
+        apko_lock: input.lockfile.clone(),
     })
 }
 

@@ -113,9 +113,17 @@ impl Image {
     /// Makes the documents of an image with these layers, base first. No layer at all is allowed.
     pub fn new(layers: Vec<LayerDescriptor>, options: ImageOptions) -> Self {
         let config = canonical(&config_document(&layers, &options));
-        let config_digest = Digest::of(&config);
         let manifest = canonical(&manifest_document(&config, &layers, &options));
-        let manifest_digest = Digest::of(&manifest);
+        Self::from_documents(layers, options, config, manifest)
+    }
+
+    pub(crate) fn from_documents(
+        layers: Vec<LayerDescriptor>,
+        options: ImageOptions,
+        config: Vec<u8>,
+        manifest: Vec<u8>,
+    ) -> Self {
+        let (config_digest, manifest_digest) = (Digest::of(&config), Digest::of(&manifest));
         Self { layers, options, config, config_digest, manifest, manifest_digest }
     }
 
@@ -276,6 +284,10 @@ impl ImageIndex {
     /// take the first that fits. The time is that of the youngest image, unless `annotations` has its own.
     pub fn new(images: Vec<Image>, annotations: &BTreeMap<String, String>) -> Self {
         let bytes = canonical(&index_document(&images, annotations));
+        Self::from_document(images, bytes)
+    }
+
+    pub(crate) fn from_document(images: Vec<Image>, bytes: Vec<u8>) -> Self {
         let digest = Digest::of(&bytes);
         Self { images, bytes, digest }
     }

@@ -9,6 +9,7 @@
 //! A digest is taken over bytes, so the bytes are made once, here, with sorted keys, and then only handed on. What
 //! was read keeps its raw bytes for the same reason: a document is never written again from its parsed form.
 
+mod apko;
 mod archive;
 mod descriptor;
 mod error;
@@ -19,6 +20,7 @@ mod read;
 mod reference;
 mod validate;
 
+pub use apko::{APKO_OCI_LAYOUT, BaseImage, apko_archive_members};
 pub use archive::{ArchiveFormat, Built, Member, MemberContent, archive_members, write_archive};
 pub use descriptor::{Descriptor, PlatformName};
 pub use error::ImageError;

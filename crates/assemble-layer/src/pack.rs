@@ -1,7 +1,7 @@
 //! Writes the entries of a tree as a layer.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::num::NonZeroUsize;
 use std::thread;
 
@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::codec::{CUT, GROUP, GzipWriter};
 use crate::header::{BLOCK, Header, padding};
 use crate::pipeline::{Pipeline, Shared};
+use crate::read::unpacked;
 use crate::{AccountNames, LayerError};
 
 /// How much is read and hashed at a time: small enough to stay in the cache between the two.
@@ -30,6 +31,17 @@ pub struct Layer {
     pub uncompressed_size: u64,
     /// The compressed bytes.
     pub blob: Blob,
+}
+
+impl Layer {
+    /// Writes the uncompressed tar.
+    ///
+    /// # Errors
+    /// The layer's bytes cannot be read, or `out` does not take them.
+    pub fn write_unpacked(&self, out: &mut dyn Write) -> Result<(), LayerError> {
+        unpacked(&self.blob, &mut |piece| out.write_all(piece).map_err(LayerError::Store))?;
+        Ok(())
+    }
 }
 
 /// Writes `entries`, in their order, as the layer format of `docs/format/layer-v1.md` under [`crate::CODEC`].

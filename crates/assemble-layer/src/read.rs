@@ -130,15 +130,26 @@ pub fn read_layer_within(blob: &Blob, limits: ReadLimits) -> Result<LayerReader,
 
 /// Digest and size of the uncompressed tar of a layer.
 pub fn diff_id(blob: &Blob) -> Result<(Digest, u64), LayerError> {
-    let mut input = Unpacked::open(blob, ReadLimits::default().unpacked)?;
     let mut hasher = Sha256::new();
+    let size = unpacked(blob, &mut |piece| {
+        hasher.update(piece);
+        Ok(())
+    })?;
+    Ok((Digest::from_bytes(hasher.finalize().into()), size))
+}
+
+/// Hands over the uncompressed tar of a layer piece by piece; gives its size.
+pub(crate) fn unpacked(
+    blob: &Blob,
+    take: &mut dyn FnMut(&[u8]) -> Result<(), LayerError>,
+) -> Result<u64, LayerError> {
+    let mut input = Unpacked::open(blob, ReadLimits::default().unpacked)?;
     let mut piece = vec![0; PIECE];
     loop {
-        let n = input.some(&mut piece)?;
-        if n == 0 {
-            return Ok((Digest::from_bytes(hasher.finalize().into()), input.offset));
+        match input.some(&mut piece)? {
+            0 => return Ok(input.offset),
+            n => take(&piece[..n])?,
         }
-        hasher.update(&piece[..n]);
     }
 }
 

@@ -118,8 +118,8 @@ pub fn build(file: &SpecFile, options: &BuildOptions, env: &Env) -> Result<Built
     let mut watch = Stopwatch::default();
     let plan = watch.time("plan", || Plan::lower(file, options))?;
     let (images, lock) = images(&plan, env, &mut watch)?;
-    let index = documents::index(&plan, &images);
-    let created = images.iter().map(|built| built.image.created()).max().unwrap_or_default();
+    let created = documents::created(&plan, &images);
+    let index = documents::index(&plan, &images, created);
     let set = ImageSet::of(&images, index.as_ref());
     let Plan { names, .. } = plan;
     let cache = env.fetcher.counters();
@@ -142,6 +142,9 @@ fn images(
     env: &Env,
     watch: &mut Stopwatch,
 ) -> Result<(Vec<BuiltImage>, Option<PendingLock>)> {
+    if plan.makes_nothing() {
+        return Ok((Vec::new(), None));
+    }
     let sources = Sources::of(plan, env);
     let Chosen { selections, draft } = if plan.installs() {
         choose::packages(plan, &sources, watch)?
@@ -185,7 +188,7 @@ fn image(
     let start =
         watch.time("start check", || start::check(plan, &tree, platform, installed.as_ref(), observer))?;
     let layers = watch.time("layers", || layers::pack(&tree, installed.as_ref(), env))?;
-    let image = documents::image(plan, platform, &layers, &start, installed.as_ref());
+    let image = documents::image(plan, platform, &layers, &start, installed.as_ref())?;
     Ok(BuiltImage { platform, image, layers, contents: report, start, tree, hashes })
 }
 

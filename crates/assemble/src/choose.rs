@@ -20,6 +20,8 @@ use crate::sources::{Indexes, Sources};
 /// What one platform's image is to hold, wherever the choice came from.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Selection {
+    /// The lines of `/etc/apk/world`.
+    pub(crate) world: Vec<String>,
     /// The chosen packages as `name=version[@tag]`: what `/etc/apko.json` of the image lists.
     pub(crate) locked: Vec<String>,
     /// The packages in the order of installation.
@@ -101,6 +103,9 @@ pub(crate) fn packages(plan: &Plan<'_>, sources: &Sources<'_>, watch: &mut Stopw
             let choice = choose(plan, &plan.platforms, &indexes, &Keep::default(), watch)?;
             Ok(Chosen { selections: choice.selections, draft: None })
         }
+        Basis::ApkoLock(path) => {
+            Ok(Chosen { selections: lock::from_apko(plan, path, sources)?, draft: None })
+        }
         Basis::Lock(beside) if beside.drift.is_empty() => lock::recall(plan, beside, sources),
         Basis::Lock(beside) => lock::mend(plan, beside, sources, watch),
     }
@@ -121,6 +126,21 @@ pub(crate) fn indexes(
         })
     };
     platforms.iter().map(read).collect()
+}
+
+/// What the first of apko's two resolutions chooses, in its order, which is not that of installation; nothing is locked.
+pub(crate) fn first_pass(
+    plan: &Plan<'_>,
+    platforms: &[Platform],
+    indexes: &[Indexes],
+) -> Result<Vec<Solution>> {
+    let mut solutions = Vec::new();
+    for (platform, indexes) in platforms.iter().zip(indexes) {
+        let packages = assemble_resolve::resolve_once(&plan.world, &indexes.repositories)
+            .doing(|| format!("choosing packages for {platform}"))?;
+        solutions.push(Solution { locked: Vec::new(), packages });
+    }
+    Ok(solutions)
 }
 
 /// One resolution over all platforms, in which as much as possible of `keep` stays as it is.
@@ -152,7 +172,8 @@ pub(crate) fn choose(
     Ok(Choice { selections, released: kept.released })
 }
 
-fn selection(
+/// A solution as what is to be fetched. `repositories` are those of `indexes`, or some of their records.
+pub(crate) fn selection(
     plan: &Plan<'_>,
     platform: Platform,
     indexes: &Indexes,
@@ -192,8 +213,11 @@ fn selection(
             span: input.span.clone(),
         });
     }
+    let mut locked: Vec<String> = solution.locked.iter().map(ToString::to_string).collect();
+    locked.extend(plan.asked_for_again());
     Ok(Selection {
-        locked: solution.locked.iter().map(ToString::to_string).collect(),
+        world: plan.world_of(&locked),
+        locked,
         packages,
         keys: indexes.keys.clone(),
         foreign_keys: indexes.foreign_keys_used.clone(),

@@ -1,7 +1,9 @@
 //! Puts one platform's tree together: packages, base files, the spec's files, the binary, in this order.
 
 use assemble_apk::Package;
-use assemble_rootfs::{InstallInput, Installed, Mutations, Part, Replaced, Tree, install, place, place_base};
+use assemble_rootfs::{
+    ApkoConfig, InstallInput, Installed, Mutations, Part, Replaced, Tree, install, place, place_base,
+};
 use assemble_spec::LayerStrategy;
 use assemble_types::{Platform, Timestamp};
 
@@ -47,7 +49,9 @@ pub(crate) fn assemble(
     let mut tree = Tree::new();
     let mut installed = None;
     if plan.installs() {
-        let done = install_packages(plan, platform, selection, packages)?;
+        let mut config = apko_config::locked(plan.spec(), platform, &selection.locked);
+        certificates::inline(plan.file, &mut config)?;
+        let done = install_packages(plan, platform, selection, packages, config)?;
         for script in done.report.scripts_not_run.iter().filter(|script| !script.reproduced()) {
             let missing = script.missing.iter();
             report
@@ -77,19 +81,19 @@ pub(crate) fn assemble(
     Ok(Contents { tree, report, installed })
 }
 
-fn install_packages(
+/// Packages alone, with this configuration in `/etc/apko.json`.
+pub(crate) fn install_packages(
     plan: &Plan<'_>,
     platform: Platform,
     selection: &Selection,
     packages: &[Package],
+    config: ApkoConfig,
 ) -> Result<Installed> {
-    let mut config = apko_config::locked(plan.spec(), platform, &selection.locked);
-    certificates::inline(plan.file, &mut config)?;
     let mutations = Mutations::of(&config)?;
     let input = InstallInput {
         arch: platform.arch,
         packages,
-        world: selection.locked.clone(),
+        world: selection.world.clone(),
         build_repositories: plan
             .build_repositories
             .iter()

@@ -6,15 +6,41 @@ use assemble_types::{Platform, Timestamp};
 
 use crate::build::BuiltImage;
 use crate::contents::InstalledFacts;
+use crate::error::Result;
 use crate::layers::BuiltLayer;
-use crate::plan::Plan;
+use crate::plan::{Mode, Plan};
 use crate::start::StartReport;
 
-/// What lists the images, if there are several.
-pub(crate) fn index(plan: &Plan<'_>, images: &[BuiltImage]) -> Option<ImageIndex> {
-    (images.len() > 1).then(|| {
-        ImageIndex::new(images.iter().map(|built| built.image.clone()).collect(), &plan.spec().annotations)
-    })
+const CREATED: &str = "org.opencontainers.image.created";
+const SOURCE: &str = "org.opencontainers.image.source";
+const REVISION: &str = "org.opencontainers.image.revision";
+
+/// The time of the whole: that of the youngest image. To apko it is no earlier than the build date, either.
+pub(crate) fn created(plan: &Plan<'_>, images: &[BuiltImage]) -> Timestamp {
+    let youngest = images.iter().map(|built| built.image.created()).max().unwrap_or_default();
+    match plan.mode {
+        Mode::Assemble => youngest,
+        Mode::Apko => youngest.max(plan.times.no_earlier.unwrap_or_default()),
+    }
+}
+
+/// What lists the images. Ours has one if there are several, apko's always.
+pub(crate) fn index(plan: &Plan<'_>, images: &[BuiltImage], created: Timestamp) -> Option<ImageIndex> {
+    let spec = plan.spec();
+    let listed = || images.iter().map(|built| built.image.clone()).collect();
+    match plan.mode {
+        Mode::Assemble => (images.len() > 1).then(|| ImageIndex::new(listed(), &spec.annotations)),
+        Mode::Apko => {
+            let mut annotations = spec.annotations.clone();
+            let vcs = spec.vcs_url.as_ref().and_then(|url| url.value.split_once('@'));
+            if let Some((source, revision)) = vcs {
+                annotations.insert(SOURCE.to_owned(), source.to_owned());
+                annotations.insert(REVISION.to_owned(), revision.to_owned());
+            }
+            annotations.insert(CREATED.to_owned(), plan.times.written(created));
+            Some(ImageIndex::apko(listed(), &annotations))
+        }
+    }
 }
 
 /// The image over finished layers.
@@ -24,7 +50,7 @@ pub(crate) fn image(
     layers: &[BuiltLayer],
     start: &StartReport,
     installed: Option<&InstalledFacts>,
-) -> Image {
+) -> Result<Image> {
     let spec = plan.spec();
     let created = installed.map_or_else(|| own_created(plan), |facts| facts.created);
     let descriptors = layers
@@ -59,7 +85,10 @@ pub(crate) fn image(
         stop_signal: spec.stop_signal.clone(),
         history,
     };
-    Image::new(descriptors, options)
+    match plan.mode {
+        Mode::Assemble => Ok(Image::new(descriptors, options)),
+        Mode::Apko => Ok(Image::apko(descriptors, options, &plan.times.written(created), None)?),
+    }
 }
 
 fn own_created(plan: &Plan<'_>) -> Timestamp {

@@ -8,6 +8,7 @@
 //! into what each stage takes before the first stage runs, so no stage knows YAML, and a change of the spec's format
 //! touches the spec and the plan.
 
+pub mod apko;
 mod apko_config;
 mod build;
 mod certificates;
@@ -61,9 +62,9 @@ pub use lock::{
     Held, LockError, LockReport, LockUse, Moves, PendingLock, Relock, VendorReport, lock, vendor,
 };
 pub use output::Output;
-pub use plan::{BuildOptions, DEFAULT_USER, Mode, StartCheck};
+pub use plan::{BuildOptions, DEFAULT_USER, Mode, SizeLimits, StartCheck};
 pub use publish::{
-    Load, PublishOptions, Published, own_program_error, publish, push, stdin_error, stdout_error,
+    Load, PublishOptions, Published, io_error, own_program_error, publish, push, stdin_error, stdout_error,
     usage_error, write_file,
 };
 pub use spec_file::{ApkoPaths, DEFAULT_SPEC, SpecFile};

@@ -5,14 +5,14 @@ use std::io::{self, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use assemble_image::{
-    ArchiveFormat, Built as Archived, Descriptor, OCI_LAYOUT, RefName, Reference, archive_members,
-    layout_index, write_archive,
+    APKO_OCI_LAYOUT, ArchiveFormat, Built as Archived, Descriptor, LayerDescriptor, Member, OCI_LAYOUT,
+    RefName, Reference, apko_archive_members, archive_members, layout_index, write_archive,
 };
 use assemble_types::{Blob, Digest};
 
 use crate::build::Built;
 use crate::error::{Error, OwnError, Result};
-use crate::image_set::{ImageSet, MAX_MANIFEST, checked};
+use crate::image_set::{ImageSet, MAX_MANIFEST, StoredManifest, checked};
 use crate::temporary::{Unfinished, write_whole};
 
 /// Where an image is written.
@@ -26,6 +26,10 @@ pub enum Output {
     OciArchive(PathBuf),
     /// docker's own flat archive.
     DockerArchive(PathBuf),
+    /// A folder with a layout as apko writes it: its `index.json` is the image's index itself.
+    ApkoLayout(PathBuf),
+    /// apko's archive for `docker load`.
+    ApkoArchive(PathBuf),
 }
 
 impl Output {
@@ -59,9 +63,12 @@ impl Output {
     /// The folder or file.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Layout(path) | Self::Hybrid(path) | Self::OciArchive(path) | Self::DockerArchive(path) => {
-                path
-            }
+            Self::Layout(path)
+            | Self::Hybrid(path)
+            | Self::OciArchive(path)
+            | Self::DockerArchive(path)
+            | Self::ApkoLayout(path)
+            | Self::ApkoArchive(path) => path,
         }
     }
 
@@ -76,6 +83,7 @@ impl Output {
         match (self, fs::metadata(path)) {
             (Self::Layout(_), Ok(found)) if !found.is_dir() => Err(OwnError::NotAFolder(self.shown()).into()),
             (Self::Layout(_), Ok(_)) => check_layout(path),
+            (Self::ApkoLayout(_), _) => Ok(()),
             (_, Ok(found)) if found.is_dir() => {
                 let source = io::Error::from(io::ErrorKind::IsADirectory);
                 Err(OwnError::io(path, "cannot be replaced by an archive")(source))
@@ -134,7 +142,42 @@ pub(crate) fn write(output: &Output, built: &Built) -> Result<()> {
         Output::Hybrid(path) => archive(path, ArchiveFormat::Hybrid, built),
         Output::OciArchive(path) => archive(path, ArchiveFormat::Oci, built),
         Output::DockerArchive(path) => archive(path, ArchiveFormat::Docker, built),
+        Output::ApkoLayout(path) => apko_layout(path, built),
+        Output::ApkoArchive(path) => apko_archive(path, built),
     }
+}
+
+/// Blobs and manifests; the index is the file `index.json` and nothing else. What the folder holds stays.
+fn apko_layout(path: &Path, built: &Built) -> Result<()> {
+    store_all(path, &built.set, &built.set.manifests()[..built.set.manifests().len() - 1])?;
+    let _lock = lock(path)?;
+    for (name, bytes) in [("oci-layout", APKO_OCI_LAYOUT), ("index.json", &built.set.top().bytes)] {
+        let file = path.join(name);
+        write_whole(&file, bytes).map_err(OwnError::io(&file, "cannot be written"))?;
+    }
+    Ok(())
+}
+
+fn apko_archive(path: &Path, built: &Built) -> Result<()> {
+    let (Some(index), Some(name)) = (&built.index, built.names.first()) else {
+        return Err(OwnError::Bug("apko's archive needs an index and a name".into()).into());
+    };
+    let layer = |layer: &LayerDescriptor| built.set.blob(&layer.digest, layer.size).ok();
+    write_members(path, &apko_archive_members(index, name, &layer)?)
+}
+
+/// Puts blobs and manifests below `blobs`.
+fn store_all(path: &Path, set: &ImageSet, manifests: &[StoredManifest]) -> Result<()> {
+    let blobs = path.join("blobs/sha256");
+    fs::create_dir_all(&blobs).map_err(OwnError::io(&blobs, "cannot be made"))?;
+    for listed in set.blobs()? {
+        store(&blobs, &listed.digest, listed.size, &|| set.blob(&listed.digest, listed.size))?;
+    }
+    for manifest in manifests {
+        let size = manifest.bytes.len() as u64;
+        store(&blobs, &manifest.digest, size, &|| Ok(Blob::from_bytes(manifest.bytes.clone())))?;
+    }
+    Ok(())
 }
 
 fn top_descriptor(set: &ImageSet) -> Descriptor {
@@ -155,15 +198,7 @@ fn layout(path: &Path, set: &ImageSet, names: &[Reference]) -> Result<()> {
             write_whole(&marker, OCI_LAYOUT).map_err(OwnError::io(&marker, "cannot be written"))?;
         }
     }
-    let blobs = path.join("blobs/sha256");
-    fs::create_dir_all(&blobs).map_err(OwnError::io(&blobs, "cannot be made"))?;
-    for listed in set.blobs()? {
-        store(&blobs, &listed.digest, listed.size, &|| set.blob(&listed.digest, listed.size))?;
-    }
-    for manifest in set.manifests() {
-        let size = manifest.bytes.len() as u64;
-        store(&blobs, &manifest.digest, size, &|| Ok(Blob::from_bytes(manifest.bytes.clone())))?;
-    }
+    store_all(path, set, set.manifests())?;
     // Two builds into one layout: each reads the index that the other left.
     let _lock = lock(path)?;
     let index = path.join("index.json");
@@ -215,12 +250,16 @@ fn archive(path: &Path, format: ArchiveFormat, built: &Built) -> Result<()> {
     };
     let members =
         archive_members(format, what, &built.names, &|layer| built.set.blob(&layer.digest, layer.size).ok())?;
+    write_members(path, &members)
+}
+
+fn write_members(path: &Path, members: &[Member]) -> Result<()> {
     if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
         fs::create_dir_all(parent).map_err(OwnError::io(parent, "cannot be made"))?;
     }
     let put = || -> io::Result<()> {
         let mut file = Unfinished::beside(path)?;
-        write_archive(&members, &mut file)?;
+        write_archive(members, &mut file)?;
         file.flush()?;
         file.finish()
     };

@@ -59,6 +59,49 @@ pub enum OwnError {
     /// The output is not written in a way we know.
     #[error("`{0}` is no output we know")]
     UnknownOutput(String),
+    /// Something of apko that this program does not do.
+    #[error("{what} is not supported: {why}")]
+    NotSupported {
+        /// The command, option or value.
+        what: String,
+        /// The reason.
+        why: &'static str,
+    },
+    /// A package that the user's limit keeps out.
+    #[error("{package} has {size} bytes, and no answer of a server may have more than {limit}")]
+    PackageTooLarge {
+        /// The package.
+        package: String,
+        /// Its size, as the index says.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A budget of layers, and nothing says how they are cut.
+    #[error("layering has a budget and no strategy")]
+    LayersWithoutStrategy,
+    /// A lock file of apko for another configuration.
+    #[error("{lock} was made for another state of {config}")]
+    OtherConfig {
+        /// The lock.
+        lock: String,
+        /// The configuration.
+        config: String,
+    },
+    /// A lock file of apko that lacks what is needed.
+    #[error("{lock} {what}")]
+    UnfitLock {
+        /// The lock.
+        lock: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// An architecture that nothing can be built for.
+    #[error("`{0}` is no architecture that is known")]
+    UnknownArch(String),
+    /// User information in a URL that would be written into the image.
+    #[error("the URL of {0} holds a user name or password, and URLs are written into the image")]
+    CredentialsInUrl(String),
     /// No such file to build from.
     #[error("{0} does not exist")]
     NoSpec(String),
@@ -250,6 +293,13 @@ impl Explain for OwnError {
             Self::OfflineRegistry(_) => "offline/registry",
             Self::UnknownOutput(_) => "output/unknown",
             Self::NoSpec(_) => "spec/missing",
+            Self::NotSupported { .. } => "usage/not-supported",
+            Self::PackageTooLarge { .. } => "fetch/package-too-large",
+            Self::LayersWithoutStrategy => "spec/layering",
+            Self::OtherConfig { .. } => "lock/other-config",
+            Self::UnfitLock { .. } => "lock/unfit",
+            Self::UnknownArch(_) => "usage/architecture",
+            Self::CredentialsInUrl(_) => "usage/credentials",
             Self::SpecIsFolder(_) => "spec/is-folder",
             Self::SpecTooLarge { .. } => "spec/too-large",
             Self::UnknownUser { .. } => "spec/unknown-user",
@@ -291,9 +341,15 @@ impl Explain for OwnError {
             | Self::NothingToPush
             | Self::Usage(_)
             | Self::Time { .. }
+            | Self::NotSupported { .. }
+            | Self::UnknownArch(_)
+            | Self::CredentialsInUrl(_)
             | Self::NoSuchFile { .. } => Kind::Usage,
             Self::OfflineRegistry(_) => Kind::Unavailable,
             Self::NoSpec(_)
+            | Self::LayersWithoutStrategy
+            | Self::OtherConfig { .. }
+            | Self::UnfitLock { .. }
             | Self::OutputInSource { .. }
             | Self::SpecIsImage(_)
             | Self::NotAProgram(_)
@@ -305,7 +361,8 @@ impl Explain for OwnError {
             | Self::Commit { .. }
             | Self::NoSuchImage { .. }
             | Self::NotAnImage { .. } => Kind::Spec,
-            Self::Damaged { .. }
+            Self::PackageTooLarge { .. }
+            | Self::Damaged { .. }
             | Self::NoChecksum { .. }
             | Self::OtherArch { .. }
             | Self::KeyPlace { .. } => Kind::Integrity,
@@ -354,6 +411,14 @@ impl Explain for OwnError {
                 "or build without one: assemble build ./my-binary".into(),
             ],
             Self::NoSpec(_) => vec!["name a spec (*.yaml) or a static binary".into()],
+            Self::UnknownArch(_) => {
+                let known: Vec<&str> = assemble_types::Arch::ALL.iter().map(|arch| arch.apk()).collect();
+                vec![format!("known are {}", known.join(", "))]
+            }
+            Self::CredentialsInUrl(host) => vec![
+                format!("put them into ~/.netrc: machine {host} login USER password PASSWORD"),
+                format!("or into the environment: HTTP_AUTH=basic:{host}:USER:PASSWORD"),
+            ],
             Self::SpecIsFolder(path) => vec![format!("name the file: assemble build {path}/assemble.yaml")],
             Self::UnknownUser { known, .. } => {
                 let mut hints =
@@ -408,7 +473,14 @@ impl Explain for OwnError {
             Self::OtherArch { .. } => vec!["the repository is put together wrongly; ask who runs it".into()],
             Self::NoChecksum { .. } => vec!["make the index anew with `apk index`".into()],
             Self::KeyPlace { .. } => vec!["name the keys that you trust in contents.keyring".into()],
+            Self::LayersWithoutStrategy => vec!["write layering: {strategy: origin, budget: 10}".into()],
+            Self::OtherConfig { .. } => vec!["make the lock anew: assemble apko lock CONFIG".into()],
+            Self::UnfitLock { .. } => {
+                vec!["make the lock anew with apko 0.13 or later, or with this program".into()]
+            }
+            Self::PackageTooLarge { .. } => vec!["allow more: --max-http-response-size".into()],
             Self::OtherDigest { .. }
+            | Self::NotSupported { .. }
             | Self::SpecTooLarge { .. }
             | Self::Different { .. }
             | Self::Usage(_) => Vec::new(),

@@ -49,6 +49,19 @@ pub enum Mode {
     Apko,
 }
 
+/// How much is read before it is refused, where the usual limits are not wanted. Sizes in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SizeLimits {
+    /// An index, unpacked.
+    pub index: Option<u64>,
+    /// A package's signature section and its control section, each, unpacked.
+    pub control: Option<u64>,
+    /// A package's data section, unpacked.
+    pub data: Option<u64>,
+    /// An answer of a server.
+    pub response: Option<u64>,
+}
+
 /// What a user can say about a build beside the spec.
 #[derive(Debug, Clone, Default)]
 pub struct BuildOptions {
@@ -64,6 +77,8 @@ pub struct BuildOptions {
     pub source_date_epoch: Option<String>,
     /// No image says it was made before this, unless `SOURCE_DATE_EPOCH` does.
     pub build_date: Option<Timestamp>,
+    /// The same as it was typed.
+    pub build_date_text: Option<String>,
     /// What is done about an image that cannot start.
     pub start_check: StartCheck,
     /// Whether an index without a valid signature is taken.
@@ -72,9 +87,13 @@ pub struct BuildOptions {
     pub alpine_releases: AlpineReleasesList,
     /// How locks are used.
     pub lock: LockUse,
+    /// A lock file of apko that says which packages to take; no other lock is looked at then.
+    pub apko_lock: Option<PathBuf>,
     /// A folder that `vendor` made, whose files are taken in place of those that it names. Without one, the spec's own
     /// folder if it is such.
     pub vendor: Option<PathBuf>,
+    /// How much is read before it is refused.
+    pub limits: SizeLimits,
 }
 
 /// Everything that a build needs, decided: no stage looks at the spec again.
@@ -89,6 +108,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) start_check: StartCheck,
     pub(crate) trust: Trust,
     pub(crate) alpine_releases: AlpineReleasesList,
+    pub(crate) limits: SizeLimits,
     pub(crate) world: Vec<Constraint>,
     pub(crate) build_repositories: Vec<RepositoryInput>,
     /// What `/etc/apk/repositories` of the image holds.
@@ -107,6 +127,13 @@ impl<'a> Plan<'a> {
     /// Decides everything that does not depend on the platform. Opens local files only where a decision needs them.
     pub(crate) fn lower(file: &'a SpecFile, options: &BuildOptions) -> Result<Self> {
         let spec = &file.spec;
+        if spec.layering.is_some_and(|layering| layering.strategy.is_none() && layering.budget != 0) {
+            let error = Error::from(OwnError::LayersWithoutStrategy);
+            return Err(match spec.span_of("layering") {
+                Some(span) => error.at(span),
+                None => error,
+            });
+        }
         let times = Times::of(options, &file.directory)?;
         let runtime_repositories = spec.repositories.iter().chain(&spec.runtime_repositories);
         let vendored = Vendored::of(file, options)?;
@@ -119,6 +146,7 @@ impl<'a> Plan<'a> {
             start_check: options.start_check,
             trust: options.trust,
             alpine_releases: options.alpine_releases.clone(),
+            limits: options.limits,
             world: spec.packages.iter().map(|p| p.value.clone()).collect(),
             build_repositories: build_repositories(file, vendored.as_ref())?,
             runtime_repositories: runtime_repositories
@@ -162,6 +190,11 @@ impl<'a> Plan<'a> {
         &self.file.spec
     }
 
+    /// Whether there is nothing to make an image of: to apko, packages that only options name do not count.
+    pub(crate) fn makes_nothing(&self) -> bool {
+        self.mode == Mode::Apko && self.spec().apko.packages.is_empty()
+    }
+
     /// Whether packages are installed.
     pub(crate) fn installs(&self) -> bool {
         !self.world.is_empty()
@@ -170,6 +203,21 @@ impl<'a> Plan<'a> {
     /// Whether the image holds packages and nothing else: then it is apko's tree and no more.
     pub(crate) fn packages_only(&self) -> bool {
         self.installs() && self.spec().binary.is_none() && self.spec().files.is_empty()
+    }
+
+    /// What is asked for anew when a locked configuration is built: a bundle of services asks for s6 each time.
+    pub(crate) fn asked_for_again(&self) -> Option<String> {
+        let bundle = self.spec().apko.entrypoint_type.as_deref() == Some("service-bundle");
+        bundle.then(|| "s6".to_owned())
+    }
+
+    /// The image's world: what is locked, and in apko's mode what options asked for, as they did.
+    pub(crate) fn world_of(&self, locked: &[String]) -> Vec<String> {
+        let appended = match self.mode {
+            Mode::Apko => self.spec().packages.get(self.spec().apko.packages.len()..).unwrap_or_default(),
+            Mode::Assemble => &[],
+        };
+        locked.iter().cloned().chain(appended.iter().map(|package| package.value.to_string())).collect()
     }
 
     /// The time of all that we add ourselves.
@@ -236,18 +284,27 @@ fn build_repositories(file: &SpecFile, vendored: Option<&Vendored>) -> Result<Ve
     let mut inputs = BTreeMap::new();
     for source in file.spec.build_repositories.iter().chain(&file.spec.repositories) {
         let RepositorySource { pin, location: text } = &source.value;
-        let input = RepositoryInput {
-            text: text.clone(),
-            pin: pin.as_deref().map(Into::into),
-            location: match vendored.and_then(|vendored| vendored.repository(text)) {
-                Some(location) => location,
-                None => location(file, text, &source.span)?,
-            },
-            span: source.span.clone(),
-        };
+        let mut input = repository_input(file, source)?;
+        if let Some(location) = vendored.and_then(|vendored| vendored.repository(text)) {
+            input.location = location;
+        }
         inputs.entry(repository_line(pin.as_deref(), text)).or_insert(input);
     }
     Ok(inputs.into_values().collect())
+}
+
+/// A repository that can be read.
+pub(crate) fn repository_input(
+    file: &SpecFile,
+    source: &Located<RepositorySource>,
+) -> Result<RepositoryInput> {
+    let RepositorySource { pin, location: text } = &source.value;
+    Ok(RepositoryInput {
+        text: text.clone(),
+        pin: pin.as_deref().map(Into::into),
+        location: location(file, text, &source.span)?,
+        span: source.span.clone(),
+    })
 }
 
 /// One line of `/etc/apk/repositories`.

@@ -192,6 +192,11 @@ pub fn usage_error(message: &str) -> Error {
     OwnError::Usage(message.to_owned()).into()
 }
 
+/// A file or folder of the host cannot be used.
+pub fn io_error(path: &Path, action: &'static str, source: std::io::Error) -> Error {
+    OwnError::io(path, action)(source)
+}
+
 /// Standard input could not be read.
 pub fn stdin_error(source: std::io::Error) -> Error {
     OwnError::io("standard input", "cannot be read")(source)

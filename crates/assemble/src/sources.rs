@@ -19,7 +19,7 @@ use crate::choose::Wanted;
 use crate::error::{Error, OwnError, Result};
 use crate::keys::{Discovery, ImageKey, KeyInput, KeyOrigin, Keys, address, merge};
 use crate::lock::{self, LockError};
-use crate::plan::{Mode, Plan};
+use crate::plan::{Mode, Plan, SizeLimits};
 
 /// What an index is called in the folder of its architecture.
 pub(crate) const INDEX: &str = "APKINDEX.tar.gz";
@@ -45,6 +45,7 @@ pub(crate) struct Sources<'a> {
     pub(crate) observer: &'a dyn Observer,
     pub(crate) mode: Mode,
     pub(crate) trust: Trust,
+    pub(crate) limits: SizeLimits,
     pub(crate) threads: NonZeroUsize,
     pub(crate) discovery: Discovery,
 }
@@ -91,6 +92,7 @@ impl<'a> Sources<'a> {
             observer: env.observer.as_ref(),
             mode: plan.mode,
             trust: plan.trust,
+            limits: plan.limits,
             threads: env.threads,
             discovery: Discovery { alpine: plan.alpine_releases.clone(), time: plan.times.fixed },
         }
@@ -214,7 +216,7 @@ impl Sources<'_> {
         arch: Arch,
     ) -> Result<Option<(Vec<u8>, Index)>> {
         let location = repository.location.join(&format!("{}/{INDEX}", arch.apk()));
-        let fetched = self.fetcher.document(&location, MAX_INDEX);
+        let fetched = self.fetcher.document(&location, self.limits.response.unwrap_or(MAX_INDEX));
         if self.mode == Mode::Apko
             && location.local_path().is_some()
             && matches!(fetched, Err(FetchError::NotFound { .. }))
@@ -304,7 +306,13 @@ impl Sources<'_> {
             lock::check_start(&packed, &wanted.id, pinned)?;
         }
         let expected = Expected { id: wanted.id.clone(), checksum: wanted.checksum };
-        let package = open_package(&packed, &expected, &Limits::default(), spool)?;
+        let usual = Limits::default();
+        let limits = Limits {
+            control: self.limits.control.unwrap_or(usual.control),
+            data: self.limits.data.unwrap_or(usual.data),
+            ..usual
+        };
+        let package = open_package(&packed, &expected, &limits, spool)?;
         let hashes = lock::hashes_of(&packed, &package, wanted)?;
         if let Some(pinned) = wanted.pinned.as_ref().filter(|pinned| pinned.hashes != hashes) {
             let lock = pinned.lock.clone();
@@ -316,6 +324,9 @@ impl Sources<'_> {
     /// The package's file, of which nothing was checked but its size.
     pub(crate) fn packed(&self, wanted: &Wanted) -> Result<Blob> {
         let package = wanted.id.to_string();
+        if let Some(limit) = self.limits.response.filter(|limit| wanted.size > *limit) {
+            return Err(OwnError::PackageTooLarge { package, size: wanted.size, limit }.into());
+        }
         let fetched = self.fetcher.content(&wanted.location, &wanted.key(), &package);
         match (fetched, &wanted.pinned) {
             (Err(FetchError::WrongSize { expected, found, .. }), Some(pinned)) => {

@@ -4,7 +4,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use assemble_spec::{Dialect, IncludeProblem, Spec, SpecText};
-use assemble_types::Explain as _;
+use assemble_types::{Digest, Explain as _};
+use data_encoding::BASE64;
 
 use crate::error::{Cause, OwnError, Result};
 
@@ -82,6 +83,13 @@ impl SpecFile {
     /// Where the spec's lock is: beside it, with another ending.
     pub fn lock_path(&self) -> PathBuf {
         Path::new(&self.shown).with_extension("lock")
+    }
+
+    /// The checksum that apko's lock files know a configuration by: over the bytes of all files that were read.
+    pub(crate) fn apko_checksum(&self) -> String {
+        let all: Vec<u8> = self.files.iter().flat_map(|file| file.bytes.iter().copied()).collect();
+        let digest = Digest::of(&all);
+        format!("sha256-{}", BASE64.encode(digest.as_bytes()))
     }
 
     /// A path of the spec, seen from the working directory.

@@ -19,12 +19,14 @@ pub enum Created {
 }
 
 /// The times that a build is told.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Times {
     /// The time of all that is made for this build, whatever the packages say.
     pub(crate) fixed: Option<Timestamp>,
     /// Without a fixed time, that of the newest package, but no earlier than this.
     pub(crate) no_earlier: Option<Timestamp>,
+    /// That time as it was written, if that was in another zone.
+    zoned: Option<String>,
 }
 
 impl Times {
@@ -37,8 +39,23 @@ impl Times {
             (Mode::Apko, _) if epoch == Some("") => Some(options.build_date.unwrap_or_default()),
             _ => source_date_epoch(epoch)?,
         };
-        Ok(Self { fixed, no_earlier: options.build_date })
+        let zoned = options.build_date_text.as_deref().and_then(in_another_zone);
+        Ok(Self { fixed, no_earlier: options.build_date, zoned })
     }
+
+    /// A time as apko writes it: the build date stays in its zone, everything else is in UTC.
+    pub(crate) fn written(&self, time: Timestamp) -> String {
+        match &self.zoned {
+            Some(text) if self.no_earlier == Some(time) => text.clone(),
+            _ => time.to_string(),
+        }
+    }
+}
+
+/// RFC 3339 without fractions of a second, if it is in a zone other than UTC.
+fn in_another_zone(text: &str) -> Option<String> {
+    let (start, zone) = (text.get(..19)?, text.get(text.len().checked_sub(6)?..)?);
+    (zone.starts_with(['+', '-']) && &zone[1..] != "00:00").then(|| format!("{start}{zone}"))
 }
 
 /// Reads `SOURCE_DATE_EPOCH`; empty counts as unset.
@@ -73,6 +90,15 @@ fn commit_time(directory: &Path) -> Result<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zones_are_kept() {
+        let kept = |text| in_another_zone(text);
+        assert_eq!(kept("2031-06-01T12:34:56.5+02:00").as_deref(), Some("2031-06-01T12:34:56+02:00"));
+        assert_eq!(kept("2031-06-01T12:34:56Z"), None);
+        assert_eq!(kept("2031-06-01T12:34:56+00:00"), None);
+        assert_eq!(kept("+1"), None);
+    }
 
     #[test]
     fn only_whole_seconds() {

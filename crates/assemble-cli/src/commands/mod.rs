@@ -36,6 +36,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Push(args) => push::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Init(args) => init::run(&args),
+        Command::Apko(args) => crate::apko::run(&args),
         Command::Login(args) => login::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -49,24 +50,24 @@ pub(crate) fn run(command: Command) -> ExitCode {
 }
 
 /// What the verbs have in common: an observer, and one way to end.
-struct Session {
+pub(crate) struct Session {
     terminal: Arc<Terminal>,
     json: bool,
     quiet: bool,
 }
 
 impl Session {
-    fn new(report: &ReportArgs) -> Self {
+    pub(crate) fn new(report: &ReportArgs) -> Self {
         signals::JSON.store(report.json, Ordering::Relaxed);
         Self { terminal: Arc::new(Terminal::new(report.quiet)), json: report.json, quiet: report.quiet }
     }
 
-    fn observer(&self) -> Arc<dyn Observer> {
+    pub(crate) fn observer(&self) -> Arc<dyn Observer> {
         Arc::clone(&self.terminal) as Arc<dyn Observer>
     }
 
     /// Prints the answer of a success, or reports the failure.
-    fn end(&self, result: Result<String>) -> ExitCode {
+    pub(crate) fn end(&self, result: Result<String>) -> ExitCode {
         self.terminal.clear();
         match result {
             Ok(answer) if answer.is_empty() => ExitCode::SUCCESS,
@@ -84,7 +85,7 @@ impl Session {
     }
 
     /// Text for people, unless they asked for silence.
-    fn tell(&self, text: &str) {
+    pub(crate) fn tell(&self, text: &str) {
         self.terminal.clear();
         if !self.quiet {
             output::tell(text);

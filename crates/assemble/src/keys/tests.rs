@@ -47,6 +47,7 @@ impl World {
             fetcher: &self.fetcher,
             observer: self.heard.as_ref(),
             mode,
+            limits: crate::plan::SizeLimits::default(),
             trust: Trust::Required,
             threads: NonZeroUsize::MIN,
             discovery: Discovery { alpine: AlpineReleasesList::Off, time: None },

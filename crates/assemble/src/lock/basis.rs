@@ -20,6 +20,8 @@ pub(crate) enum Basis {
     /// The indexes, and nothing is remembered.
     #[default]
     Indexes,
+    /// A lock file of apko, which the user named.
+    ApkoLock(PathBuf),
     /// The lock beside the spec.
     Lock(Box<Beside>),
 }
@@ -38,6 +40,9 @@ pub(crate) struct Beside {
 impl Basis {
     /// What the options and the files beside the spec say.
     pub(crate) fn of(plan: &Plan<'_>, options: &BuildOptions) -> Result<Self> {
+        if let Some(path) = &options.apko_lock {
+            return Ok(Self::ApkoLock(path.clone()));
+        }
         let strict = options.lock == LockUse::Locked;
         if options.lock == LockUse::Ignore || !plan.installs() {
             return Ok(Self::Indexes);

@@ -6,6 +6,7 @@
 //! same. A lock that no longer fits its spec is no reason to choose everything anew: what it holds is kept as long as
 //! there is a package set with it, and let go one by one where there is none.
 
+mod apko;
 mod basis;
 mod digest;
 mod draft;
@@ -20,6 +21,7 @@ pub use error::LockError;
 pub use relock::{Held, LockReport, Moves, Relock, lock};
 pub use vendor::{VendorReport, vendor};
 
+pub(crate) use apko::from_apko;
 pub(crate) use basis::Basis;
 pub(crate) use draft::{Draft, hashes_of};
 pub(crate) use keep::{Keep, solve_keeping};

@@ -114,7 +114,9 @@ pub(super) fn selection(
     sources.observer.event(Event::Stage(format!("taking what {shown} locks for {}", image.arch.apk())));
     let repositories = lock.repositories_for(image.arch).cloned().collect();
     let keys = merge(keys.into_iter().map(|(key, _)| key));
-    Ok(Selection { locked, packages, keys, foreign_keys, untrusted, repositories })
+    locked.extend(plan.asked_for_again());
+    let world = plan.world_of(&locked);
+    Ok(Selection { world, locked, packages, keys, foreign_keys, untrusted, repositories })
 }
 
 /// A locked key as the image holds it.
