@@ -46,3 +46,4 @@ pub use model::{
     PathMutation, Port, Protocol, RepositorySource, RuntimeKey, Spec, User,
 };
 pub use parse::{IncludeProblem, Includes, ReadSpec, SpecText, parse_spec, read_spec};
+pub use schema::json_schema;

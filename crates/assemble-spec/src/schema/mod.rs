@@ -2,6 +2,7 @@
 //!
 //! One table serves the parser, its advice and the JSON Schema.
 
+mod json;
 mod table;
 
 use crate::model::Dialect;
@@ -9,6 +10,7 @@ use crate::node::Entry;
 use crate::source::plain;
 use crate::yaml;
 
+pub use json::json_schema;
 pub(crate) use table::{
     ACCOUNTS, BASE_FILES, BASE_IMAGE, BINARY, CERTIFICATE, CERTIFICATES, CONTENTS, ENTRYPOINT, FILE, GROUP,
     LAYERING, PATH, RUNTIME_KEY, TOP, USER,
@@ -50,6 +52,8 @@ pub(crate) enum Shape {
     Text,
     /// One of these texts.
     Choice(&'static [&'static str]),
+    /// A platform in any spelling.
+    Platform,
     /// A whole number that is not negative.
     Number,
     /// Permissions in octal.

@@ -43,7 +43,7 @@ pub(crate) static TOP: Place = Place {
         apkos(
             "archs",
             "Platforms to build for, in any spelling: `amd64`, `x86_64`, `linux/arm64`, `armv7`.",
-            TEXTS,
+            Shape::List(&Shape::Platform),
         ),
         apkos(
             "certificates",

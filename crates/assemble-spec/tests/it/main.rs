@@ -17,6 +17,7 @@ mod foreign;
 mod hostile;
 mod lock;
 mod mistakes;
+mod schema;
 
 use expect_test::Expect;
 
