@@ -190,6 +190,8 @@ impl Constraint {
             Operator::Greater => order().is_gt(),
             Operator::GreaterEqual => order().is_ge(),
             Operator::Fuzzy => actual.matches_fuzzy_as_apk(required),
+            Operator::GreaterFuzzy => order().is_gt() || actual.matches_fuzzy_as_apk(required),
+            Operator::LessFuzzy => order().is_lt() || actual.matches_fuzzy_as_apk(required),
         }
     }
 }
@@ -297,6 +299,25 @@ mod tests {
             ("2", "1", false),
         ] {
             assert_eq!(v(actual).matches_fuzzy_as_apk(&v(required)), expected, "{actual} ~ {required}");
+        }
+    }
+
+    #[test]
+    fn bounds() {
+        for (constraint, version, expected) in [
+            ("a", Some("x"), true),
+            ("a=1", None, true),
+            ("a=1", Some("1-r0"), false),
+            ("a>~1.2", Some("1.2.9-r3"), true),
+            ("a>~1.2", Some("1.1"), false),
+            ("a<~1.2", Some("1.2.9-r3"), true),
+            ("a<~1.2", Some("1.3"), false),
+            ("a>=1.2~ab", Some("1.2"), false),
+            ("a<1", Some("1_rc1"), true),
+        ] {
+            let actual = version.map(v);
+            let constraint = Constraint::parse(constraint).unwrap();
+            assert_eq!(constraint.admits_as_apk(actual.as_ref()), expected, "{constraint} {version:?}");
         }
     }
 

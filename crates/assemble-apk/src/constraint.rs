@@ -23,6 +23,10 @@ pub enum Operator {
     GreaterEqual,
     /// `~`, also written `=~`: see [`Version::matches_fuzzy`].
     Fuzzy,
+    /// `>~`: `~` or `>`. apko takes it for no bound.
+    GreaterFuzzy,
+    /// `<~`: `~` or `<`. apko takes it for no bound.
+    LessFuzzy,
 }
 
 impl Operator {
@@ -36,7 +40,14 @@ impl Operator {
             Self::Greater => ">",
             Self::GreaterEqual => ">=",
             Self::Fuzzy => "~",
+            Self::GreaterFuzzy => ">~",
+            Self::LessFuzzy => "<~",
         }
+    }
+
+    /// Whether apko takes it for no bound.
+    pub fn is_any_for_apko(self) -> bool {
+        matches!(self, Self::Any | Self::GreaterFuzzy | Self::LessFuzzy)
     }
 }
 
@@ -157,6 +168,8 @@ impl Constraint {
             ">" => Operator::Greater,
             ">=" => Operator::GreaterEqual,
             "~" | "=~" => Operator::Fuzzy,
+            ">~" => Operator::GreaterFuzzy,
+            "<~" => Operator::LessFuzzy,
             other => {
                 return Err(ConstraintError::Operator { text: text.to_owned(), operator: other.to_owned() });
             }
@@ -183,7 +196,7 @@ impl Constraint {
         Self { name, operator: Operator::Any, version: None, pin: None, conflict: false }
     }
 
-    /// Whether `actual` is within the bound. The name, the tag and `!` are not looked at. A version outside the grammar
+    /// Whether `actual` is within the bound, by apko's rules. The name, the tag and `!` are not looked at. A version outside the grammar
     /// satisfies only [`Operator::Any`].
     pub fn satisfied_by(&self, actual: &Version) -> bool {
         let Some(required) = &self.version else { return self.operator == Operator::Any };
@@ -196,6 +209,7 @@ impl Constraint {
             Operator::Greater => order() == Some(Ordering::Greater),
             Operator::GreaterEqual => matches!(order(), Some(Ordering::Greater | Ordering::Equal)),
             Operator::Fuzzy => actual.matches_fuzzy(required),
+            Operator::GreaterFuzzy | Operator::LessFuzzy => true,
         }
     }
 
@@ -346,6 +360,7 @@ mod tests {
             "a==1",
             "a=>1",
             "a><1",
+            "a>~1",
             "a~=1",
             "a@",
             "a@b-c",
@@ -384,6 +399,7 @@ mod tests {
             "a==1": error: `a==1`: `==` is no operator (write =); there are = < <= > >= ~
             "a=>1": error: `a=>1`: `=>` is no operator (write >=); there are = < <= > >= ~
             "a><1": error: `a><1`: `><` is no operator; there are = < <= > >= ~
+            "a>~1": a GreaterFuzzy Some("1") None false
             "a~=1": error: `a~=1`: `~=` is no operator (write ~); there are = < <= > >= ~
             "a@": error: `a@`: a repository tag has letters and digits only and comes last, as in name=1.2@edge
             "a@b-c": error: `a@b-c`: a repository tag has letters and digits only and comes last, as in name=1.2@edge

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use assemble_apk::{Constraint, Operator, PackageId, Provide, Record};
+use assemble_apk::{Constraint, Operator, PackageId, PackageName, Provide, Record};
 
 use crate::explain::shown;
 use crate::universe::{ruled, ruled_constraint};
-use crate::{Choice, Repository, Solution};
+use crate::{Choice, Policy, Repository, Solution};
 
 /// Something wrong with a package set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,17 @@ pub enum Violation {
         /// Shown as.
         excluded_package: PackageId,
     },
+    /// Two packages provide one name, and not both without a version.
+    Clash {
+        /// One of them.
+        choice: Choice,
+        /// Shown as.
+        package: PackageId,
+        /// The other one, shown.
+        other: PackageId,
+        /// The name.
+        name: PackageName,
+    },
     /// A second package of one name.
     Twice {
         /// The second one.
@@ -59,6 +70,10 @@ impl fmt::Display for Violation {
                 let excluded = shown(&excluded_package.to_string());
                 write!(f, "{excluded} is excluded by `{}` of {}", text(constraint), who(package))
             }
+            Self::Clash { package, other, name, .. } => {
+                let (package, other) = (shown(&package.to_string()), shown(&other.to_string()));
+                write!(f, "{package} and {other} both provide `{}`", shown(name.as_str()))
+            }
             Self::Twice { package, .. } => {
                 write!(f, "{} is a second package of its name", shown(&package.to_string()))
             }
@@ -75,8 +90,26 @@ struct Holder<'a> {
 }
 
 impl Holder<'_> {
-    /// By its own version if the name is its own; else by a version it provides the name in; and, as in apko, who provides
-    /// it without a version counts with its own.
+    /// Whether it has the name in a version.
+    fn is_versioned(&self, name: &str) -> bool {
+        self.record.name.as_str() == name || self.provides.iter().any(|p| p.version.is_some())
+    }
+
+    /// Whether it is what a constraint means.
+    fn is_named(&self, constraint: &Constraint, policy: Policy) -> bool {
+        match policy {
+            Policy::Apk => {
+                let own = self.record.name == constraint.name;
+                (own && constraint.admits_as_apk(Some(&self.record.version)))
+                    || self.provides.iter().any(|p| constraint.admits_as_apk(p.version.as_ref()))
+            }
+            Policy::Apko if constraint.conflict => self.is_excluded(&ruled_constraint(constraint)),
+            Policy::Apko => self.meets(&ruled_constraint(constraint)),
+        }
+    }
+
+    /// As apko sees it: by its own version if the name is its own; else by a version it provides the name in; and who
+    /// provides it without a version counts with its own.
     fn meets(&self, bound: &Constraint) -> bool {
         let mut provides = self.provides.iter().copied().map(ruled).peekable();
         if bound.operator == Operator::Any {
@@ -98,9 +131,21 @@ impl Holder<'_> {
     }
 }
 
-/// Everything wrong with a solution: needs that nothing in it meets, exclusions it breaks, two packages of one name.
-/// Empty for every solution that [`crate::solve`] returns. A choice that points at no record counts as nothing.
-pub fn check(world: &[Constraint], solution: &Solution, repositories: &[Repository]) -> Vec<Violation> {
+/// Whether a record is what a constraint means.
+pub(crate) fn is_named(record: &Record, constraint: &Constraint, policy: Policy) -> bool {
+    let provides = record.provides.iter().filter(|p| p.name == constraint.name).collect();
+    Holder { choice: Choice { repository: 0, record: 0 }, record, provides }.is_named(constraint, policy)
+}
+
+/// Everything wrong with a solution: needs that nothing in it meets, exclusions it breaks, two packages of one name, or
+/// of one provided name. `policy` says whose order of versions counts. Empty for every solution that [`crate::solve`]
+/// returns under [`Policy::Apk`]. A choice that points at no record counts as nothing.
+pub fn check(
+    world: &[Constraint],
+    solution: &Solution,
+    repositories: &[Repository],
+    policy: Policy,
+) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut chosen: Vec<Holder<'_>> = Vec::new();
     for &choice in &solution.packages {
@@ -124,11 +169,14 @@ pub fn check(world: &[Constraint], solution: &Solution, repositories: &[Reposito
         }
     }
     for constraint in world {
-        violations.extend(broken(&names, constraint, None));
+        violations.extend(broken(&names, constraint, None, policy));
     }
     for holder in &chosen {
         let depends = holder.record.depends.iter();
-        violations.extend(depends.filter_map(|constraint| broken(&names, constraint, Some(holder))));
+        violations.extend(depends.filter_map(|constraint| broken(&names, constraint, Some(holder), policy)));
+    }
+    for (name, holders) in names.iter().filter(|(_, holders)| holders.len() > 1) {
+        violations.extend(clash(name, holders));
     }
     violations
 }
@@ -137,17 +185,28 @@ fn id(record: &Record) -> PackageId {
     PackageId { name: record.name.clone(), version: record.version.clone() }
 }
 
+fn clash(name: &str, holders: &[Holder<'_>]) -> Option<Violation> {
+    let versioned = holders.iter().find(|holder| holder.is_versioned(name))?;
+    let other = holders.iter().find(|other| other.record.name != versioned.record.name)?;
+    Some(Violation::Clash {
+        choice: versioned.choice,
+        package: id(versioned.record),
+        other: id(other.record),
+        name: PackageName::parse(name).ok()?,
+    })
+}
+
 fn broken(
     names: &BTreeMap<&str, Vec<Holder<'_>>>,
     constraint: &Constraint,
     by: Option<&Holder<'_>>,
+    policy: Policy,
 ) -> Option<Violation> {
-    let bound = ruled_constraint(constraint);
-    let holders = names.get(bound.name.as_str()).map_or(&[][..], Vec::as_slice);
+    let holders = names.get(constraint.name.as_str()).map_or(&[][..], Vec::as_slice);
     let package = by.map(|holder| id(holder.record));
     let by = by.map(|holder| holder.choice);
     if constraint.conflict {
-        let excluded = holders.iter().find(|h| Some(h.choice) != by && h.is_excluded(&bound))?;
+        let excluded = holders.iter().find(|h| Some(h.choice) != by && h.is_named(constraint, policy))?;
         return Some(Violation::Excluded {
             by,
             package,
@@ -156,7 +215,7 @@ fn broken(
             excluded_package: id(excluded.record),
         });
     }
-    if holders.iter().any(|holder| holder.meets(&bound)) {
+    if holders.iter().any(|holder| holder.is_named(constraint, policy)) {
         return None;
     }
     let holders = holders.iter().map(|holder| holder.choice).collect();

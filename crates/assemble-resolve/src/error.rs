@@ -3,7 +3,7 @@
 use std::fmt;
 
 use assemble_apk::{Constraint, PackageId};
-use assemble_types::{Explain, Kind};
+use assemble_types::{Arch, Explain, Kind};
 
 use crate::explain::shown;
 
@@ -122,6 +122,49 @@ pub struct Untagged {
     pub required_by: Chain,
 }
 
+/// A name that several packages could stand in for, none of them more than another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ambiguous {
+    /// What was asked for.
+    pub wanted: Constraint,
+    /// By whom.
+    pub required_by: Chain,
+    /// The names of those who could.
+    pub providers: Vec<String>,
+}
+
+/// A package that cannot be installed, whoever asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotInstallable {
+    /// The package.
+    pub package: PackageId,
+    /// Why.
+    pub why: String,
+    /// Who needs it; the world if nobody.
+    pub required_by: Chain,
+}
+
+/// A name for which architectures chose different versions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disagreement {
+    /// As it was typed, without version and tag.
+    pub name: String,
+    /// What was chosen, and for which architectures.
+    pub choices: Vec<(String, Vec<Arch>)>,
+}
+
+impl fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is ", shown(&self.name))?;
+        for (place, (choice, archs)) in self.choices.iter().enumerate() {
+            let comma = if place == 0 { "" } else { ", " };
+            let archs: Vec<_> = archs.iter().map(|arch| arch.apk()).collect();
+            write!(f, "{comma}{} for {}", shown(choice), archs.join(" and "))?;
+        }
+        Ok(())
+    }
+}
+
 /// Why there is no package set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unsolvable {
@@ -163,14 +206,58 @@ pub enum Unsolvable {
         /// How many choices were made.
         choices: usize,
     },
-    /// The search was given up.
-    #[error("no package set was found in {steps} attempts; the first one failed because {first}")]
+    /// The search was given up: there may be a set.
+    #[error("gave up after {steps} steps; there may be a package set, but none was found")]
     GivenUp {
-        /// How many sets were tried.
-        steps: usize,
-        /// What was wrong with the first.
-        first: Box<Unsolvable>,
+        /// Counted, so that the result depends on nothing but the input.
+        steps: u64,
     },
+    /// Somebody has to say which of several packages is meant.
+    #[error("`{}`, required by {}, could be {}, which may be chosen only if asked for by name",
+        shown(&.0.wanted.to_string()), .0.required_by, .0.providers.join(" or "))]
+    Ambiguous(Box<Ambiguous>),
+    /// The only package that would do cannot be installed.
+    #[error("{} cannot be installed: {}{}", shown(&.0.package.to_string()), .0.why, needed_by(&.0.required_by))]
+    NotInstallable(Box<NotInstallable>),
+    /// Another architecture lacks the only package that would do.
+    #[error("{} is not there for every architecture{}", shown(&.package.to_string()), needed_by(.required_by))]
+    NotEverywhere {
+        /// The package.
+        package: PackageId,
+        /// Who needs it; the world if nobody.
+        required_by: Chain,
+    },
+    /// No repository has the tag that is asked for.
+    #[error("`{}`: no repository is tagged @{}", shown(&.wanted.to_string()), shown(.tag))]
+    UnknownTag {
+        /// As written.
+        wanted: Constraint,
+        /// The tag.
+        tag: String,
+        /// The tags that there are.
+        known: Vec<String>,
+    },
+    /// apko looks for a package of this name, exclamation mark and all.
+    #[error("`{}`: apko cannot exclude packages in the list of packages", shown(&.wanted.to_string()))]
+    Exclusion {
+        /// As written.
+        wanted: Constraint,
+    },
+    /// Architectures chose different versions of what was typed.
+    #[error("the architectures do not agree: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Disagree(Vec<Disagreement>),
+    /// There are several architectures, and there is no package set for this one.
+    #[error("for {}: {reason}", .arch.apk())]
+    For {
+        /// The architecture.
+        arch: Arch,
+        /// Why there is none.
+        reason: Box<Unsolvable>,
+    },
+}
+
+fn needed_by(chain: &Chain) -> String {
+    if chain.is_world() { String::new() } else { format!(" (needed by {chain})") }
 }
 
 fn first_name(list: &[Untagged]) -> String {
@@ -215,6 +302,13 @@ impl Explain for Unsolvable {
             Self::Unmet { .. } => "resolve/unmet",
             Self::Tangled { .. } => "resolve/tangled",
             Self::GivenUp { .. } => "resolve/given-up",
+            Self::Ambiguous(_) => "resolve/ambiguous",
+            Self::NotInstallable(_) => "resolve/not-installable",
+            Self::NotEverywhere { .. } => "resolve/not-everywhere",
+            Self::Exclusion { .. } => "resolve/exclusion",
+            Self::Disagree(_) => "resolve/disagree",
+            Self::UnknownTag { .. } => "resolve/unknown-tag",
+            Self::For { reason, .. } => reason.code(),
         }
     }
 
@@ -241,13 +335,42 @@ impl Explain for Unsolvable {
                 ]
             }
             Self::Unmet { required_by, .. } => leave_out(&[required_by]),
-            Self::Tangled { .. } => {
+            Self::Tangled { .. } | Self::GivenUp { .. } => {
                 vec![
                     "name the packages that are wanted themselves in contents.packages, `name=version`"
                         .into(),
                 ]
             }
-            Self::GivenUp { first, .. } => first.hints(),
+            Self::Ambiguous(ambiguous) => {
+                vec![format!("add one of them to contents.packages: {}", ambiguous.providers.join(", "))]
+            }
+            Self::NotInstallable(one) => leave_out(&[&one.required_by]),
+            Self::NotEverywhere { required_by, .. } => {
+                let mut hints = leave_out(&[required_by]);
+                hints.push("build the architectures that have it alone, with `--arch`".to_owned());
+                hints
+            }
+            Self::Exclusion { .. } => {
+                vec!["take it out, or build with `assemble build`, which keeps to exclusions".to_owned()]
+            }
+            Self::Disagree(all) => all
+                .iter()
+                .filter_map(|one| one.choices.first())
+                .map(|(choice, _)| {
+                    format!(
+                        "ask for a version that all have, such as {}, in contents.packages",
+                        shown(choice)
+                    )
+                })
+                .collect(),
+            Self::UnknownTag { tag, known, .. } => {
+                let mut hints = vec![format!("write `@{} ADDRESS` in contents.repositories", shown(tag))];
+                if !known.is_empty() {
+                    hints.push(format!("use a tag that there is: {}", known.join(", ")));
+                }
+                hints
+            }
+            Self::For { reason, .. } => reason.hints(),
         }
     }
 }

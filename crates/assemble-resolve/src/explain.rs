@@ -1,9 +1,10 @@
 //! Turns a dead end of the solver into an error that says why.
 
-use assemble_apk::{Constraint, PackageId};
+use assemble_apk::{Constraint, PackageId, Version};
 
+use crate::Policy;
+use crate::apko::{Pass, Reason};
 use crate::error::{Chain, Conflict, Mismatch, Missing, Unsolvable};
-use crate::pass::{Pass, Reason};
 use crate::universe::{Id, Universe};
 
 /// How many names are proposed at most.
@@ -39,19 +40,41 @@ pub(crate) fn nothing_for(
     required_by: Chain,
 ) -> Unsolvable {
     let universe = pass.universe;
-    if wanted.version.as_ref().is_some_and(|version| !version.is_valid()) {
+    match fitting.iter().find(|id| is_usable(universe, **id, allowed)) {
+        Some(&id) if wanted.version.as_ref().is_none_or(Version::is_valid) => {
+            ruled_out(pass, wanted, id, required_by)
+        }
+        _ => lacking(universe, wanted, fitting, allowed, required_by, Policy::Apko),
+    }
+}
+
+/// Whether a record may be used by whoever asks for this tag.
+fn is_usable(universe: &Universe<'_>, id: Id, allowed: Option<&str>) -> bool {
+    let pin = universe.entry(id).pin;
+    pin.is_none() || pin == allowed
+}
+
+/// Why nobody can be used for a constraint, whatever else is chosen. `fitting` are those that its bound allows.
+pub(crate) fn lacking(
+    universe: &Universe<'_>,
+    wanted: &Constraint,
+    fitting: &[Id],
+    allowed: Option<&str>,
+    required_by: Chain,
+    policy: Policy,
+) -> Unsolvable {
+    let is_version = |version: &Version| match policy {
+        Policy::Apk => version.is_valid_for_apk(),
+        Policy::Apko => version.is_valid(),
+    };
+    if wanted.version.as_ref().is_some_and(|version| !is_version(version)) {
         return Unsolvable::NotAVersion { wanted: wanted.clone(), required_by };
     }
-    let usable = |id: &Id| {
-        let pin = universe.entry(*id).pin;
-        pin.is_none() || pin == allowed
-    };
-    let usable_holders: Vec<Id> = universe.holders(wanted.name.as_str()).filter(usable).collect();
-    if let Some(&id) = fitting.iter().find(|id| usable(id)) {
-        return ruled_out(pass, wanted, id, required_by);
-    }
+    let usable = |id: &Id| is_usable(universe, *id, allowed);
+    let holders = universe.holders_of(wanted.name.as_str());
+    let usable_holders: Vec<Id> = holders.iter().copied().filter(usable).collect();
     if !usable_holders.is_empty() && !fitting.iter().any(|id| !usable(id)) {
-        let found = newest_first(universe, &usable_holders);
+        let found = newest_first(universe, &usable_holders, policy);
         return Unsolvable::VersionMismatch(Box::new(Mismatch {
             wanted: wanted.clone(),
             required_by,
@@ -83,17 +106,25 @@ fn ruled_out(pass: &Pass<'_, '_>, wanted: &Constraint, id: Id, required_by: Chai
         Some(Reason::Provided { by, name }) => {
             conflict(pass, (id, chain), Some(by), format!("both provide {}", shown(name)))
         }
-        Some(Reason::Tried) | None => Unsolvable::Unmet { wanted: wanted.clone(), required_by },
+        Some(Reason::NotEverywhere) => {
+            Unsolvable::NotEverywhere { package: pass.universe.package(id), required_by }
+        }
+        None => Unsolvable::Unmet { wanted: wanted.clone(), required_by },
     }
 }
 
-fn newest_first(universe: &Universe<'_>, ids: &[Id]) -> Vec<PackageId> {
+fn newest_first(universe: &Universe<'_>, ids: &[Id], policy: Policy) -> Vec<PackageId> {
     let mut found: Vec<PackageId> = ids.iter().map(|id| universe.package(*id)).collect();
     found.sort_by(|a, b| {
-        let versions = b.version.compare(&a.version);
-        versions
-            .unwrap_or_else(|| b.version.as_str().cmp(a.version.as_str()))
-            .then_with(|| a.name.cmp(&b.name))
+        let versions = match policy {
+            Policy::Apk => b.version.compare_as_apk(&a.version),
+            // What is outside the grammar comes last, so that the order is total.
+            Policy::Apko => b.version.compare(&a.version).unwrap_or_else(|| {
+                let valid = b.version.is_valid().cmp(&a.version.is_valid());
+                valid.then_with(|| b.version.as_str().cmp(a.version.as_str()))
+            }),
+        };
+        versions.then_with(|| a.name.cmp(&b.name))
     });
     found.dedup();
     found
@@ -103,7 +134,7 @@ fn newest_first(universe: &Universe<'_>, ids: &[Id]) -> Vec<PackageId> {
 fn near(universe: &Universe<'_>, name: &str) -> Vec<String> {
     let command = format!("cmd:{name}");
     let mut out: Vec<String> = Vec::new();
-    for id in universe.holders(&command) {
+    for &id in universe.holders_of(&command) {
         let package = shown(universe.record(id).name.as_str());
         if !out.contains(&package) && out.len() < PROPOSALS {
             out.push(package);

@@ -5,21 +5,22 @@
 //! **Never:** packages themselves, files, the network. The result depends on nothing but its input.
 //!
 //! # Why it is the way it is
-//! The order of installation decides bytes of the image, so the choice follows apko step by step: a greedy resolution of the
-//! world gives the locked list, a second one over that list gives the order. Greedy choices can be wrong. An
-//! independent [`check`] looks at each result, and where it finds a broken rule, records that broke it are taken out, one
-//! after the other, until a set holds or a counted number of tries is used up. So a set that apko gets right is apko's, and
-//! one that apko gets wrong is never built.
+//! There are two choices that users know: apk's and apko's. [`Policy::Apko`] follows apko step by step, and repairs
+//! nothing. [`Policy::Apk`] gives the set that `apk add` would install; where apk fails, or gives a set in which something
+//! does not hold, a complete search looks for another one. `docs/resolver.md` tells how each choice is made.
 //!
-//! Where apko's answer depends on the order of a hash map, ours follows the byte order of names. The world may hold
-//! exclusions (`!name`), which apko refuses.
+//! The order of installation decides bytes of the image. It is that of apko in both cases, so that the same set gives the
+//! same bytes. An independent [`check`] says what is wrong with a set.
 
+mod apk;
+mod apko;
 mod check;
+mod complete;
 mod error;
 mod explain;
-mod frame;
-mod pass;
-mod search;
+mod graph;
+mod joint;
+mod order;
 mod universe;
 
 use std::sync::Arc;
@@ -28,7 +29,11 @@ use assemble_apk::{Constraint, Index, Record};
 use assemble_types::Arch;
 
 pub use check::{Violation, check};
-pub use error::{Chain, Conflict, Mismatch, Missing, Unsolvable, Untagged};
+pub use error::{
+    Ambiguous, Chain, Conflict, Disagreement, Mismatch, Missing, NotInstallable, Unsolvable, Untagged,
+};
+
+pub use graph::{Edge, Graph, Path, graph};
 
 /// A repository as the solver sees it.
 #[derive(Debug, Clone)]
@@ -50,7 +55,7 @@ pub struct Choice {
     pub record: usize,
 }
 
-/// A package set that meets every constraint.
+/// A package set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Solution {
     /// Every package as `name=version[@pin]`, sorted as text: what the image's world holds.
@@ -102,19 +107,20 @@ pub fn solve(
     let mut world = world.to_vec();
     world.sort_by_cached_key(ToString::to_string);
     world.dedup();
-    let solve_one = |target: &Target<'_>| match policy {
-        Policy::Apk | Policy::Apko => search::search(&world, target.repositories),
-    };
-    targets.iter().map(solve_one).collect()
+    match policy {
+        Policy::Apk => apk::solve(&world, targets),
+        Policy::Apko => apko::solve(&world, targets),
+    }
 }
 
-/// Only the first of the two resolutions, unchecked: the packages in the order in which apko shows (but does not install)
-/// them. Needed where a list must be compared with apko's; images are built from [`solve`].
+/// Only the first of apko's two resolutions, for each target: the packages in the order in which apko shows (but does not
+/// install) them. Images are built from [`solve`].
 ///
 /// # Errors
-/// As [`solve`].
-pub fn resolve_once(world: &[Constraint], repositories: &[Repository]) -> Result<Vec<Choice>, Unsolvable> {
-    let universe = universe::Universe::new(repositories);
-    let list = pass::Pass::new(&universe, &[]).run(world)?;
-    Ok(list.into_iter().map(|id| universe.entry(id).choice).collect())
+/// As [`solve`] with [`Policy::Apko`].
+pub fn resolve_once(world: &[Constraint], targets: &[Target<'_>]) -> Result<Vec<Vec<Choice>>, Unsolvable> {
+    let mut world = world.to_vec();
+    world.sort_by_cached_key(ToString::to_string);
+    world.dedup();
+    apko::shown(&world, targets)
 }

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 
-use assemble_apk::{Constraint, Operator, PackageId, Provide, Record, Version};
+use assemble_apk::{Constraint, PackageId, Provide, Record, Version};
 
 use crate::{Choice, Repository};
 
@@ -17,15 +17,54 @@ pub(crate) struct Entry<'a> {
     pub(crate) choice: Choice,
     pub(crate) record: &'a Record,
     pub(crate) pin: Option<&'a str>,
+    /// Place of its repository in the order in which repositories count.
+    pub(crate) place: u32,
+}
+
+/// The number of a name that a record has, provides, or waits for.
+pub(crate) type NameId = u32;
+
+/// In which order repositories count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// In byte order of `@tag name`, whatever order they are given in.
+    Sorted,
+    /// As given.
+    Given,
+}
+
+/// A table of lists: those of one row stand together.
+#[derive(Debug, Default)]
+struct Rows<T> {
+    items: Vec<T>,
+    /// Where each row begins, and where the last one ends.
+    starts: Vec<u32>,
+}
+
+impl<T> Rows<T> {
+    fn row(&self, row: u32) -> &[T] {
+        let row = row as usize;
+        match (self.starts.get(row), self.starts.get(row + 1)) {
+            (Some(&from), Some(&to)) => &self.items[from as usize..to as usize],
+            _ => &[],
+        }
+    }
 }
 
 /// The tables that a resolution reads. Maps in here are only looked into, never walked.
 #[derive(Debug)]
 pub(crate) struct Universe<'a> {
     entries: Vec<Entry<'a>>,
-    named: HashMap<&'a str, Vec<Id>>,
-    providers: HashMap<&'a str, Vec<Id>>,
-    install_if: HashMap<String, Vec<Id>>,
+    names: HashMap<&'a str, NameId>,
+    texts: Vec<&'a str>,
+    /// The name of each record.
+    own: Vec<NameId>,
+    /// The names that each record provides, as listed.
+    provided: Rows<NameId>,
+    /// Who holds each name: records of that name as listed, then those that provide it, in byte order of their names.
+    holders: Rows<Id>,
+    /// A name that an `install_if` condition has, the record, and the condition's place; sorted.
+    waiting: Vec<(NameId, Id, u32)>,
     /// Of records that provide much: the places of their provides, by name, then as listed.
     sorted: HashMap<Id, Vec<u32>>,
 }
@@ -55,65 +94,147 @@ impl Preference for Indifferent {
 }
 
 impl<'a> Universe<'a> {
-    /// Repositories count in byte order of `@tag name`, whatever order they are given in.
-    pub(crate) fn new(repositories: &'a [Repository]) -> Self {
+    pub(crate) fn new(repositories: &'a [Repository], count: Order) -> Self {
         let mut order: Vec<usize> = (0..repositories.len()).collect();
         let key = |i: &usize| {
             let Repository { name, pin, .. } = &repositories[*i];
             pin.as_ref().map_or_else(|| name.clone(), |pin| format!("@{pin} {name}"))
         };
-        order.sort_by_cached_key(key);
-        let mut entries = Vec::new();
-        for repository in order {
+        if count == Order::Sorted {
+            order.sort_by_cached_key(key);
+        }
+        let mut entries = Vec::with_capacity(repositories.iter().map(|r| r.index.records.len()).sum());
+        for (place, repository) in (0..).zip(order) {
             let Repository { index, pin, .. } = &repositories[repository];
             entries.extend(index.records.iter().enumerate().map(|(i, record)| Entry {
                 choice: Choice { repository, record: i },
                 record,
                 pin: pin.as_deref(),
+                place,
             }));
         }
         // More records than numbers would need more memory than there is: an index is at most some hundred megabytes.
         entries.truncate(Id::MAX as usize);
-        let (named, providers, install_if) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let mut universe = Self { entries, named, providers, install_if, sorted: HashMap::new() };
-        universe.fill();
+        let mut universe = Self {
+            entries,
+            names: HashMap::new(),
+            texts: Vec::new(),
+            own: Vec::new(),
+            provided: Rows::default(),
+            holders: Rows::default(),
+            waiting: Vec::new(),
+            sorted: HashMap::new(),
+        };
+        universe.number_names();
+        universe.list_holders();
         universe
     }
 
-    fn fill(&mut self) {
-        let mut shared: Vec<&'a str> = Vec::new();
-        for (id, entry) in (0..).zip(&self.entries) {
-            let record = entry.record;
-            self.named.entry(record.name.as_str()).or_default().push(id);
-            for name in record.provides.iter().map(|p| &p.name).filter(|name| **name != record.name) {
-                let providers = self.providers.entry(name.as_str()).or_default();
-                if providers.last() != Some(&id) {
-                    providers.push(id);
-                    if providers.len() == 2 {
-                        shared.push(name.as_str());
-                    }
+    fn intern(&mut self, text: &'a str) -> NameId {
+        // There are fewer names than bytes of indexes.
+        let next = u32::try_from(self.texts.len()).unwrap_or(NameId::MAX);
+        match self.names.entry(text) {
+            hash_map::Entry::Occupied(known) => *known.get(),
+            hash_map::Entry::Vacant(place) => {
+                self.texts.push(text);
+                *place.insert(next)
+            }
+        }
+    }
+
+    fn number_names(&mut self) {
+        let count = self.entries.len();
+        self.names.reserve(count * 2);
+        self.own.reserve(count);
+        self.provided.starts.reserve(count + 1);
+        for id in 0..count {
+            let record = self.entries[id].record;
+            let own = self.intern(record.name.as_str());
+            self.own.push(own);
+            self.provided.starts.push(length(&self.provided.items));
+            for provide in &record.provides {
+                let name = self.intern(provide.name.as_str());
+                self.provided.items.push(name);
+            }
+            for (place, condition) in (0..).zip(&record.install_if) {
+                let name = self.intern(condition.name.as_str());
+                self.waiting.push((name, length(&self.own) - 1, place));
+            }
+        }
+        self.provided.starts.push(length(&self.provided.items));
+        self.waiting.sort_unstable();
+    }
+
+    /// Sorts records by the names they hold, by counting.
+    fn list_holders(&mut self) {
+        const NOBODY: Id = Id::MAX;
+        let names = self.texts.len();
+        // A record may provide a name twice, or its own.
+        let mut last = vec![NOBODY; names];
+        let mut counts = vec![0_u32; names];
+        let mut shared = Vec::new();
+        let mut named = vec![0_u32; names];
+        for (id, &own) in (0..).zip(&self.own) {
+            counts[own as usize] += 1;
+            named[own as usize] += 1;
+            last[own as usize] = id;
+            for &name in self.provided.row(id) {
+                if last[name as usize] != id {
+                    last[name as usize] = id;
+                    counts[name as usize] += 1;
                 }
             }
-            if record.provides.len() >= MANY {
-                let mut places: Vec<u32> = (0..).zip(&record.provides).map(|(place, _)| place).collect();
-                places.sort_by_key(|place| &record.provides[*place as usize].name);
-                self.sorted.insert(id, places);
-            }
-            for condition in &record.install_if {
-                let waiting = self.install_if.entry(condition.to_string()).or_default();
-                if waiting.last() != Some(&id) {
-                    waiting.push(id);
+        }
+        let mut at = 0;
+        self.holders.starts.reserve(names + 1);
+        for count in &counts {
+            self.holders.starts.push(at);
+            at += count;
+        }
+        self.holders.starts.push(at);
+        self.holders.items = vec![NOBODY; at as usize];
+        // Where the next record of a name, and the next that provides it, goes.
+        let mut next_named = self.holders.starts.clone();
+        let mut next: Vec<u32> = next_named.iter().zip(&named).map(|(start, named)| start + named).collect();
+        last.fill(NOBODY);
+        for (id, &own) in (0..).zip(&self.own) {
+            self.holders.items[next_named[own as usize] as usize] = id;
+            next_named[own as usize] += 1;
+            last[own as usize] = id;
+            for &name in self.provided.row(id) {
+                let name = name as usize;
+                if last[name] != id {
+                    last[name] = id;
+                    self.holders.items[next[name] as usize] = id;
+                    next[name] += 1;
+                    if next[name] - self.holders.starts[name] == named[name] + 2 {
+                        shared.push(name);
+                    }
                 }
             }
         }
         for name in shared {
-            let providers = self.providers.entry(name).or_default();
-            providers.sort_by_key(|id| (&self.entries[*id as usize].record.name, *id));
+            let (from, to) = (self.holders.starts[name] + named[name], self.holders.starts[name + 1]);
+            let providers = &mut self.holders.items[from as usize..to as usize];
+            providers.sort_unstable_by_key(|id| (self.texts[self.own[*id as usize] as usize], *id));
+        }
+        for id in 0..length(&self.own) {
+            let provided = self.provided.row(id);
+            if provided.len() >= MANY {
+                let mut places: Vec<u32> = (0..length(provided)).collect();
+                places.sort_by_key(|place| provided[*place as usize]);
+                self.sorted.insert(id, places);
+            }
         }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// All records.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = Id> + use<> {
+        0..length(&self.entries)
     }
 
     pub(crate) fn entry(&self, id: Id) -> &Entry<'a> {
@@ -124,41 +245,65 @@ impl<'a> Universe<'a> {
         self.entry(id).record
     }
 
-    pub(crate) fn id_of(&self, choice: Choice) -> Option<Id> {
-        (0..).zip(&self.entries).find(|(_, entry)| entry.choice == choice).map(|(id, _)| id)
-    }
-
     pub(crate) fn package(&self, id: Id) -> PackageId {
         let record = self.record(id);
         PackageId { name: record.name.clone(), version: record.version.clone() }
     }
 
+    /// The tags of all repositories; one may come more than once.
+    pub(crate) fn pins(&self) -> impl Iterator<Item = &'a str> {
+        self.entries.iter().filter_map(|entry| entry.pin)
+    }
+
+    pub(crate) fn name_count(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// A name by its number.
+    pub(crate) fn text(&self, name: NameId) -> &'a str {
+        self.texts[name as usize]
+    }
+
+    /// The number of a name that some record has, provides, or waits for.
+    pub(crate) fn name(&self, text: &str) -> Option<NameId> {
+        self.names.get(text).copied()
+    }
+
+    /// The name of a record.
+    pub(crate) fn own(&self, id: Id) -> NameId {
+        self.own[id as usize]
+    }
+
+    /// The names of what a record provides, as listed.
+    pub(crate) fn provided(&self, id: Id) -> &[NameId] {
+        self.provided.row(id)
+    }
+
     /// Records of this name as listed, then records that provide it, in byte order of their names.
-    pub(crate) fn holders(&self, name: &str) -> impl Iterator<Item = Id> + '_ {
-        let named = self.named.get(name).map_or(&[][..], Vec::as_slice);
-        let providers = self.providers.get(name).map_or(&[][..], Vec::as_slice);
-        named.iter().chain(providers).copied()
+    pub(crate) fn holders(&self, name: NameId) -> &[Id] {
+        self.holders.row(name)
+    }
+
+    /// As [`Universe::holders`]; none if nobody knows the name.
+    pub(crate) fn holders_of(&self, name: &str) -> &[Id] {
+        self.name(name).map_or(&[], |name| self.holders(name))
     }
 
     /// What a record provides under this name, as listed. Quick, however much it provides.
-    pub(crate) fn provides<'n>(
-        &self,
-        id: Id,
-        name: &'n str,
-    ) -> impl Iterator<Item = &'a Provide> + use<'_, 'a, 'n> {
+    pub(crate) fn provides(&self, id: Id, name: NameId) -> impl Iterator<Item = &'a Provide> + '_ {
         let all = &self.record(id).provides;
+        let names = self.provided.row(id);
         let (few, places) = match (all.len() >= MANY).then(|| self.sorted.get(&id)).flatten() {
-            None => (all.as_slice(), &[][..]),
+            None => (names, &[][..]),
             Some(places) => {
-                let named = |place: &u32| all[*place as usize].name.as_str();
-                let from = places.partition_point(|place| named(place) < name);
-                let count = places[from..].partition_point(|place| named(place) == name);
+                let from = places.partition_point(|place| names[*place as usize] < name);
+                let count = places[from..].partition_point(|place| names[*place as usize] == name);
                 (&[][..], &places[from..from + count])
             }
         };
-        few.iter()
-            .filter(move |p| p.name.as_str() == name)
-            .chain(places.iter().map(|place| &all[*place as usize]))
+        let listed =
+            all.iter().zip(few).filter(move |(_, other)| **other == name).map(|(provide, _)| provide);
+        listed.chain(places.iter().map(|place| &all[*place as usize]))
     }
 
     /// The names of all records; one may come more than once.
@@ -166,17 +311,19 @@ impl<'a> Universe<'a> {
         self.entries.iter().map(|entry| entry.record.name.as_str())
     }
 
-    /// Records that wait for this condition.
-    pub(crate) fn waiting_for(&self, condition: &str) -> Option<&[Id]> {
-        self.install_if.get(condition).map(Vec::as_slice)
+    /// Records with an `install_if` condition for this name, and the condition.
+    pub(crate) fn waiting(&self, name: NameId) -> impl Iterator<Item = (Id, &'a Constraint)> + '_ {
+        let from = self.waiting.partition_point(|(other, _, _)| *other < name);
+        let same = self.waiting[from..].iter().take_while(move |(other, _, _)| *other == name);
+        same.map(|&(_, id, place)| (id, &self.record(id).install_if[place as usize]))
     }
 
     /// Holders of the constraint's name that its bound allows. `bound` has the rule for shared libraries applied.
     /// A bound is met by a record's own version, or by any version the record provides anything in.
     pub(crate) fn candidates(&self, bound: &Constraint) -> Vec<Id> {
-        let holders = self.holders(bound.name.as_str());
-        if bound.operator == Operator::Any {
-            return holders.collect();
+        let holders = self.holders_of(bound.name.as_str());
+        if bound.operator.is_any_for_apko() {
+            return holders.to_vec();
         }
         if !bound.version.as_ref().is_some_and(Version::is_valid) {
             return Vec::new();
@@ -190,7 +337,7 @@ impl<'a> Universe<'a> {
                         .iter()
                         .any(|p| ruled(p).version.as_ref().is_some_and(|v| bound.satisfied_by(v))))
         };
-        holders.filter(fits).collect()
+        holders.iter().copied().filter(fits).collect()
     }
 
     /// Whether `a` is to be preferred over `b` for the name that is asked for: the first difference decides.
@@ -198,7 +345,7 @@ impl<'a> Universe<'a> {
         &self,
         a: Id,
         b: Id,
-        name: &str,
+        name: Option<NameId>,
         pin: Option<&str>,
         preference: &impl Preference,
     ) -> bool {
@@ -207,7 +354,8 @@ impl<'a> Universe<'a> {
         let kin =
             |r: &Record| !r.origin.is_empty() && preference.version_of_origin(&r.origin) == Some(&r.version);
         let version_for = |id: Id, r: &'a Record| {
-            if r.name.as_str() == name {
+            let name = name?;
+            if self.own(id) == name {
                 return Some(Cow::Borrowed(&r.version));
             }
             self.provides(id, name).next().and_then(|p| match ruled(p) {
@@ -232,6 +380,11 @@ impl<'a> Universe<'a> {
             .then_with(|| left.name.cmp(&right.name))
             .is_lt()
     }
+}
+
+/// Never more than numbers: see [`Universe::new`].
+fn length<T>(items: &[T]) -> u32 {
+    u32::try_from(items.len()).unwrap_or(u32::MAX)
 }
 
 /// A version outside the grammar loses against one inside.

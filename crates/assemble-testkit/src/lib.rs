@@ -1,4 +1,4 @@
-//! Not shipped: an independent writer of the formats our readers read, and servers with faults.
+//! Not shipped: an independent writer of the formats our readers read, servers with faults, a judge of package sets.
 //!
 //! **In:** what a test wants to exist. **Out:** signed APK packages and indexes, ELF files, a folder served over HTTP,
 //! an OCI registry, each as odd or broken as the test asks.
@@ -32,6 +32,7 @@ mod keys;
 mod registry;
 mod registry_auth;
 mod repository;
+pub mod solution;
 mod tarball;
 mod tls;
 

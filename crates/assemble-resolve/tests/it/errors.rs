@@ -19,6 +19,10 @@ const INDEX: &str = "
     openssh 9.0-r0
     git-version 1.0~git2-r0
     fine 1.0-r0 d:!other
+    needs-virtual 1 d:virtual
+    virtual-a 1 p:virtual
+    virtual-b 1 p:virtual
+    too-new 1 d:lib>1~none
 ";
 
 #[test]
@@ -37,9 +41,12 @@ fn messages() {
         "wants-none",
         "fine other",
         "fine wants-other",
-        "git-version",
+        "lib=1~none",
         "lib=1.0-r0 lib=1.5-r0",
         "lib !lib",
+        "fresh@edgy",
+        "needs-virtual",
+        "too-new",
     ] {
         text += &format!("{wanted}\n{}\n\n", solved(wanted, &repositories).unwrap_err());
     }
@@ -57,12 +64,12 @@ fn messages() {
           add the repository that has `nothing-like-it` to contents.repositories
 
         fresh
-        resolve/no-provider: no package provides `fresh`, required by the list of packages
-          write `fresh@edge` in contents.packages: the repository tagged @edge has it
+        resolve/untagged: fresh-1-r0 (needed by the list of packages) is in a repository tagged @edge only; what comes from there has to be asked for by name
+          add `fresh@edge` to contents.packages
 
         fresh=1-r0
-        resolve/no-provider: no package provides `fresh=1-r0`, required by the list of packages
-          write `fresh=1-r0@edge` in contents.packages: the repository tagged @edge has it
+        resolve/untagged: fresh-1-r0 (needed by the list of packages) is in a repository tagged @edge only; what comes from there has to be asked for by name
+          add `fresh@edge` to contents.packages
 
         lib=1.6
         resolve/version: `lib=1.6`, required by the list of packages: there is lib-1.5-r0, lib-1.0-r0, but 1.6 was asked for
@@ -70,12 +77,12 @@ fn messages() {
           add the repository that has the version asked for of `lib` to contents.repositories
 
         lib>2
-        resolve/no-provider: no package provides `lib>2`, required by the list of packages
-          write `lib>2@edge` in contents.packages: the repository tagged @edge has it
+        resolve/untagged: lib-3.0-r0 (needed by the list of packages) is in a repository tagged @edge only; what comes from there has to be asked for by name
+          add `lib@edge` to contents.packages
 
         app
-        resolve/no-provider: no package provides `lib>=2`, required by app-1.0-r0
-          add `lib>=2@edge` in contents.packages: the repository tagged @edge has it
+        resolve/untagged: lib-3.0-r0 (needed by app-1.0-r0) is in a repository tagged @edge only; what comes from there has to be asked for by name
+          add `lib@edge` to contents.packages
 
         wants-none
         resolve/no-provider: no package provides `so:nowhere.so.1`, required by wants-none-1.0-r0 -> middle-1.0-r0
@@ -89,17 +96,29 @@ fn messages() {
         resolve/conflict: other-1.0-r0 (needed by wants-other-1.0-r0) cannot be installed beside fine-1.0-r0: the latter says !other
           take one of `wants-other` and `fine` out of contents.packages
 
-        git-version
-        resolve/not-a-version: `git-version=1.0~git2-r0`, required by the list of packages, has a version that cannot be compared
+        lib=1~none
+        resolve/not-a-version: `lib=1~none`, required by the list of packages, has a version that cannot be compared
           write versions as 1.2.3, 1.2.3_rc1 or 1.2.3-r4, the way the repository lists them
 
         lib=1.0-r0 lib=1.5-r0
-        resolve/conflict: lib-1.0-r0 cannot be installed: the list of packages wants lib=1.5-r0
-          take `lib=1.0-r0` out of contents.packages, or ask for another version of it
+        resolve/conflict: lib-1.5-r0 cannot be installed beside lib-1.0-r0: both are named lib
+          take one of `lib=1.5-r0` and `lib=1.0-r0` out of contents.packages
 
         lib !lib
         resolve/conflict: lib-1.0-r0 cannot be installed: the list of packages says !lib
           take `lib` out of contents.packages, or ask for another version of it
+
+        fresh@edgy
+        resolve/unknown-tag: `fresh@edgy`: no repository is tagged @edgy
+          write `@edgy ADDRESS` in contents.repositories
+          use a tag that there is: @edge
+
+        needs-virtual
+        resolve/ambiguous: `virtual`, required by needs-virtual-1, could be virtual-a or virtual-b, which may be chosen only if asked for by name
+          add one of them to contents.packages: virtual-a, virtual-b
+
+        too-new
+        resolve/not-installable: too-new-1 cannot be installed: it needs `lib>1~none`, a version that cannot be compared
 
     "#]].assert_eq(&text);
 }

@@ -7,8 +7,8 @@ fn a_late_conflict_is_avoided() {
     // `b` excludes what was chosen for `a` before; the greedy choice has both.
     let late = "
         a 1 d:virtual
-        x 2 p:virtual
-        y 1 p:virtual
+        x 2 p:virtual k:1
+        y 1 p:virtual k:1
         b 1 d:!x
     ";
     let repositories = [repository("r", late)];
@@ -32,8 +32,8 @@ fn a_lower_version_is_taken_if_the_best_conflicts() {
 fn exclusions_of_the_world_hold() {
     let choice = "
         a 1 d:virtual
-        x 2 p:virtual
-        y 1 p:virtual
+        x 2 p:virtual k:1
+        y 1 p:virtual k:1
         extra 1 i:y
     ";
     let repositories = [repository("r", choice)];

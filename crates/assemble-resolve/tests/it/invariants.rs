@@ -1,9 +1,10 @@
 //! What holds for every world and every index.
 
 use assemble_resolve::{Policy, check};
+use assemble_testkit::solution::{Listed, Rules, Shelf, problems};
 use proptest::prelude::*;
 
-use crate::support::{repository, solve, solved, world};
+use crate::support::{judged, listed, repository, solve, solved, tagged, world};
 
 /// Small numbers make collisions, cycles and conflicts frequent.
 fn index() -> impl Strategy<Value = String> {
@@ -26,6 +27,11 @@ fn index() -> impl Strategy<Value = String> {
     proptest::collection::vec(line, 1..24).prop_map(|lines| lines.join("\n"))
 }
 
+/// Few enough to try every set; all may be chosen unnamed.
+fn small_index() -> impl Strategy<Value = String> {
+    index().prop_map(|text| text.lines().take(9).map(|line| format!("{line} k:1\n")).collect())
+}
+
 fn wanted() -> impl Strategy<Value = String> {
     let entry = prop_oneof![
         (0..8u8).prop_map(|n| format!("p{n}")),
@@ -45,15 +51,56 @@ proptest! {
         let forward = [one.clone(), two.clone()];
         let found = solve(&world, &forward, Policy::Apk);
         if let Ok(solution) = &found {
-            prop_assert_eq!(check(&world, solution, &forward), []);
+            prop_assert_eq!(check(&world, solution, &forward, Policy::Apk), []);
+            prop_assert_eq!(judged(&world, &forward, solution, Rules::Apk), Vec::<String>::new());
         }
+        let theirs = solve(&world, &forward, Policy::Apko);
         world.reverse();
+        prop_assert_eq!(found, solve(&world, &forward, Policy::Apk));
+        // For apko, not even the order of repositories counts.
         let backward = [two, one];
-        let again = solve(&world, &backward, Policy::Apk).map(|mut solution| {
+        let again = solve(&world, &backward, Policy::Apko).map(|mut solution| {
             solution.packages.iter_mut().for_each(|choice| choice.repository = 1 - choice.repository);
             solution
         });
-        prop_assert_eq!(found, again);
+        prop_assert_eq!(theirs, again);
+    }
+
+    #[test]
+    fn tags_are_kept_to(one in index(), two in index(), wanted in wanted(), pins in proptest::collection::vec(any::<bool>(), 5)) {
+        let repositories = [repository("one", &one), tagged("two", "edge", &two)];
+        let mut world = world(&wanted);
+        for (entry, pin) in world.iter_mut().zip(pins) {
+            entry.pin = (pin && !entry.conflict).then(|| "edge".into());
+        }
+        if let Ok(solution) = solve(&world, &repositories, Policy::Apk) {
+            prop_assert_eq!(judged(&world, &repositories, &solution, Rules::Apk), Vec::<String>::new());
+        }
+    }
+
+    /// Where trying every set finds one, the solver finds one, too.
+    #[test]
+    fn nothing_is_overlooked(index in small_index(), wanted in wanted()) {
+        let repositories = [repository("r", &index)];
+        let world = world(&wanted);
+        let found = solve(&world, &repositories, Policy::Apk);
+        let texts: Vec<String> = world.iter().map(ToString::to_string).collect();
+        let packages: Vec<Listed> = repositories[0].index.records.iter().map(listed).collect();
+        let shelves = [Shelf { tag: None, packages: &packages }];
+        let holds = |bits: u32| {
+            let set: Vec<_> = (0..packages.len()).filter(|i| bits >> i & 1 == 1).map(|i| (0, i)).collect();
+            let problems = problems(&texts, &shelves, &set, Rules::Apk);
+            problems.iter().all(|problem| problem.ends_with("should have come by itself"))
+        };
+        match found {
+            Ok(solution) => {
+                prop_assert_eq!(judged(&world, &repositories, &solution, Rules::Apk), Vec::<String>::new());
+            }
+            Err(error) => {
+                let overlooked = (0..1_u32 << packages.len()).find(|bits| holds(*bits));
+                prop_assert_eq!(overlooked, None, "{}", error);
+            }
+        }
     }
 }
 
@@ -107,12 +154,14 @@ fn tangled_packages_end_after_a_counted_number_of_choices() {
     let mut text = String::from("good 1 d:a0 d:b0");
     for level in 0..depth {
         let next = level + 1;
-        text += &format!("\nq{level} 1 p:a{level} p:b{level} d:a{next} d:b{next}");
+        text += &format!("\nq{level} 1 k:1 p:a{level} p:b{level} d:a{next} d:b{next}");
     }
-    text += &format!("\nq{depth} 1 p:a{depth} p:b{depth}");
-    let error = solve(&world("good"), &[repository("r", &text)], Policy::Apk).unwrap_err();
+    text += &format!("\nq{depth} 1 k:1 p:a{depth} p:b{depth}");
+    let error = solve(&world("good"), &[repository("r", &text)], Policy::Apko).unwrap_err();
     assert_eq!(
         error.to_string(),
         "no package set was found within 1000000 choices; the dependencies are tangled"
     );
+    let packages = solve(&world("good"), &[repository("r", &text)], Policy::Apk).map(|s| s.packages.len());
+    assert_eq!(packages.unwrap(), depth + 2);
 }

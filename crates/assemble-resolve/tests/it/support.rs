@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use assemble_apk::{Constraint, Index, PackageName, PackageSpec, Provide, Record, Version};
 use assemble_resolve::{Choice, Policy, Repository, Solution, Target, Unsolvable, check, resolve_once};
+use assemble_testkit::solution::{Listed, Rules, Shelf, problems};
 use assemble_types::{Arch, Explain as _};
 
 /// `name version key:value …`, one package a line; `d:` depends, `p:` provides, `o:` origin, `i:` install_if, `k:` priority.
@@ -78,7 +79,7 @@ pub(crate) fn show(error: &Unsolvable) -> String {
 
 /// Order of the first pass, or the error.
 pub(crate) fn once(wanted: &str, repositories: &[Repository]) -> Result<String, String> {
-    let choices = resolve_once(&world(wanted), repositories).map_err(|error| show(&error))?;
+    let choices = first(&world(wanted), repositories).map_err(|error| show(&error))?;
     Ok(names(&choices, repositories).join(" "))
 }
 
@@ -86,7 +87,7 @@ pub(crate) fn once(wanted: &str, repositories: &[Repository]) -> Result<String, 
 pub(crate) fn solved(wanted: &str, repositories: &[Repository]) -> Result<String, String> {
     let world = world(wanted);
     let solution = solve(&world, repositories, Policy::Apk).map_err(|error| show(&error))?;
-    assert_eq!(check(&world, &solution, repositories), []);
+    assert_eq!(check(&world, &solution, repositories, Policy::Apk), []);
     Ok(names(&solution.packages, repositories).join(" "))
 }
 
@@ -98,4 +99,49 @@ pub(crate) fn solve(
 ) -> Result<Solution, Unsolvable> {
     let target = Target { arch: Arch::X86_64, repositories };
     Ok(assemble_resolve::solve(world, &[target], policy)?.remove(0))
+}
+
+/// apko's first resolution for one architecture.
+pub(crate) fn first(world: &[Constraint], repositories: &[Repository]) -> Result<Vec<Choice>, Unsolvable> {
+    let target = Target { arch: Arch::X86_64, repositories };
+    Ok(resolve_once(world, &[target])?.remove(0))
+}
+
+/// apko's order of installation, or the error.
+pub(crate) fn as_apko(wanted: &str, repositories: &[Repository]) -> Result<String, String> {
+    let solution = solve(&world(wanted), repositories, Policy::Apko).map_err(|error| show(&error))?;
+    Ok(names(&solution.packages, repositories).join(" "))
+}
+
+/// A record for the judge, in the words of an index.
+pub(crate) fn listed(record: &Record) -> Listed {
+    fn texts<T: ToString>(list: &[T]) -> Vec<String> {
+        list.iter().map(ToString::to_string).collect()
+    }
+    Listed {
+        name: record.name.to_string(),
+        version: record.version.to_string(),
+        depends: texts(&record.depends),
+        provides: texts(&record.provides),
+        install_if: texts(&record.install_if),
+    }
+}
+
+/// What the independent judge finds wrong with a solution.
+pub(crate) fn judged(
+    world: &[Constraint],
+    repositories: &[Repository],
+    solution: &Solution,
+    rules: Rules,
+) -> Vec<String> {
+    let lists: Vec<Vec<Listed>> =
+        repositories.iter().map(|r| r.index.records.iter().map(listed).collect()).collect();
+    let shelves: Vec<Shelf<'_>> = repositories
+        .iter()
+        .zip(&lists)
+        .map(|(repository, packages)| Shelf { tag: repository.pin.as_deref(), packages })
+        .collect();
+    let world: Vec<String> = world.iter().map(ToString::to_string).collect();
+    let set: Vec<_> = solution.packages.iter().map(|choice| (choice.repository, choice.record)).collect();
+    problems(&world, &shelves, &set, rules)
 }

@@ -6,10 +6,10 @@ use std::rc::Rc;
 
 use assemble_apk::{Constraint, Operator, Version};
 
+use super::frame::{Frame, Rank};
 use crate::error::{Chain, Unsolvable};
 use crate::explain;
-use crate::frame::{Frame, Rank};
-use crate::universe::{Id, Indifferent, Preference, Universe, ruled, ruled_constraint};
+use crate::universe::{Id, Indifferent, NameId, Preference, Universe, ruled, ruled_constraint};
 
 /// Why a record is out of play.
 #[derive(Debug, Clone, Copy)]
@@ -18,8 +18,8 @@ pub(crate) enum Reason<'a> {
     Bound { by: Option<Id>, constraint: &'a Constraint },
     /// A chosen record provides what this one is or provides.
     Provided { by: Id, name: &'a str },
-    /// The search for another way took it out.
-    Tried,
+    /// Another architecture does not have it.
+    NotEverywhere,
 }
 
 /// Who asked for a record first.
@@ -40,6 +40,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) text: Rc<str>,
     /// With the rule for shared libraries.
     bound: Cow<'a, Constraint>,
+    /// The number of its name, if anybody knows that.
+    name: Option<NameId>,
     /// Who fits, before exclusions and tags.
     candidates: Rc<[Id]>,
 }
@@ -52,8 +54,8 @@ const MAX_CHOICES: usize = 1_000_000;
 pub(crate) struct Pass<'u, 'a> {
     pub(crate) universe: &'u Universe<'a>,
     excluded: Vec<Option<Reason<'a>>>,
-    /// Records not even automatic installation may bring.
-    barred: Vec<bool>,
+    /// What automatic installation may bring; everything, if nothing is said.
+    automatic: Option<Vec<bool>>,
     /// Choices made so far; an index can be written so that they double with each level.
     choices: usize,
     /// Records whose rivals are out already. What they are never changes, and one record is chosen again and again.
@@ -133,19 +135,17 @@ impl<'s> Existing<'s> {
 }
 
 impl<'u, 'a> Pass<'u, 'a> {
-    /// `tried` are the records that may not be chosen.
-    pub(crate) fn new(universe: &'u Universe<'a>, tried: &[Id]) -> Self {
+    /// `elsewhere` are the records that another architecture lacks.
+    pub(crate) fn new(universe: &'u Universe<'a>, elsewhere: &[Id]) -> Self {
         let mut excluded = vec![None; universe.len()];
-        let mut barred = vec![false; universe.len()];
-        for id in tried {
-            excluded[*id as usize] = Some(Reason::Tried);
-            barred[*id as usize] = true;
+        for id in elsewhere {
+            excluded[*id as usize] = Some(Reason::NotEverywhere);
         }
         let asked_by = vec![Asker::Nobody; universe.len()];
         Self {
             universe,
             excluded,
-            barred,
+            automatic: None,
             choices: 0,
             rivals_out: vec![false; universe.len()],
             selected: HashMap::new(),
@@ -156,13 +156,22 @@ impl<'u, 'a> Pass<'u, 'a> {
         }
     }
 
-    /// The records in order of installation. `world` need not be sorted; exclusions in it hold for everything.
+    /// Automatic installation brings only these.
+    pub(crate) fn with_automatic(mut self, only: &[Id]) -> Self {
+        let mut allowed = vec![false; self.universe.len()];
+        for id in only {
+            allowed[*id as usize] = true;
+        }
+        self.automatic = Some(allowed);
+        self
+    }
+
+    /// The records in order of installation. `world` need not be sorted; what it excludes is not looked at.
     pub(crate) fn run(&mut self, world: &'a [Constraint]) -> Result<Vec<Id>, Unsolvable> {
         let mut entries: Vec<Wish<'a>> = world.iter().filter(|c| !c.conflict).map(|c| self.wish(c)).collect();
         entries.sort_by(|a, b| a.text.cmp(&b.text));
         entries.dedup_by(|a, b| a.text == b.text);
         self.entries = entries.iter().map(|wish| Rc::clone(&wish.text)).collect();
-        self.bar(world);
         self.constrain(world, None);
 
         let mut existing = Existing::default();
@@ -187,22 +196,14 @@ impl<'u, 'a> Pass<'u, 'a> {
         Ok(list)
     }
 
-    /// Exclusions of the world hold against automatic installation as well.
-    fn bar(&mut self, world: &[Constraint]) {
-        for constraint in world.iter().filter(|c| c.conflict) {
-            for id in self.universe.candidates(&ruled_constraint(constraint)) {
-                self.barred[id as usize] = true;
-            }
-        }
-    }
-
     fn wish(&mut self, constraint: &'a Constraint) -> Wish<'a> {
         let text: Rc<str> = constraint.to_string().into();
         let bound = ruled_constraint(constraint);
         let known = self.wishes.get(&text).cloned();
         let candidates = known.unwrap_or_else(|| self.universe.candidates(&bound).into());
         self.wishes.insert(Rc::clone(&text), Rc::clone(&candidates));
-        Wish { constraint, text, bound, candidates }
+        let name = self.universe.name(constraint.name.as_str());
+        Wish { constraint, text, bound, name, candidates }
     }
 
     /// Chooses a record for every entry of the world, the one with the fewest candidates first.
@@ -257,9 +258,8 @@ impl<'u, 'a> Pass<'u, 'a> {
         installed: Option<Id>,
         preference: &impl Preference,
     ) -> Option<Id> {
-        let name = wish.constraint.name.as_str();
         self.playable(wish, allowed, installed).reduce(|best, id| {
-            if self.universe.better(id, best, name, preferred, preference) { id } else { best }
+            if self.universe.better(id, best, wish.name, preferred, preference) { id } else { best }
         })
     }
 
@@ -284,14 +284,14 @@ impl<'u, 'a> Pass<'u, 'a> {
     fn constrain(&mut self, list: &'a [Constraint], by: Option<Id>) {
         for constraint in list {
             let bound = ruled_constraint(constraint);
-            let name = constraint.name.as_str();
             let out: Vec<Id> = if constraint.conflict {
                 self.universe.candidates(&bound)
-            } else if bound.operator == Operator::Any {
+            } else if bound.operator.is_any_for_apko() {
                 continue;
             } else {
-                let holders = self.universe.holders(name);
-                holders.filter(|id| !within(self.universe, *id, &bound)).collect()
+                let Some(name) = self.universe.name(constraint.name.as_str()) else { continue };
+                let holders = self.universe.holders(name).iter().copied();
+                holders.filter(|id| !within(self.universe, *id, name, &bound)).collect()
             };
             for id in out {
                 self.exclude(id, Reason::Bound { by, constraint });
@@ -305,16 +305,14 @@ impl<'u, 'a> Pass<'u, 'a> {
         if std::mem::replace(&mut self.rivals_out[chosen as usize], true) {
             return;
         }
-        for provide in &self.universe.record(chosen).provides {
-            let name = &provide.name;
-            for rival in self.universe.holders(name.as_str()) {
-                let record = self.universe.record(rival);
+        let universe = self.universe;
+        for (provide, &name) in universe.record(chosen).provides.iter().zip(universe.provided(chosen)) {
+            for &rival in universe.holders(name) {
                 let virtual_too = || {
-                    record.name != *name
-                        && self.universe.provides(rival, name.as_str()).all(|p| p.version.is_none())
+                    universe.own(rival) != name && universe.provides(rival, name).all(|p| p.version.is_none())
                 };
                 if rival != chosen && !(provide.version.is_none() && virtual_too()) {
-                    self.exclude(rival, Reason::Provided { by: chosen, name: name.as_str() });
+                    self.exclude(rival, Reason::Provided { by: chosen, name: provide.name.as_str() });
                 }
             }
         }
@@ -378,18 +376,37 @@ impl<'u, 'a> Pass<'u, 'a> {
             found.is_some_and(|version| condition.version.as_ref().is_none_or(|wanted| wanted == version))
         };
         let mut out = Vec::new();
-        for (name, id) in &by_name {
-            let exact = || format!("{name}={}", self.universe.record(*id).version);
-            let waiting = self.universe.waiting_for(name).or_else(|| self.universe.waiting_for(&exact()));
-            for &id in waiting.unwrap_or(&[]) {
-                let entry = self.universe.entry(id);
-                let usable = !self.barred[id as usize] && (entry.pin.is_none() || entry.pin == pin);
+        for &id in by_name.values() {
+            for waiting in self.waiting_for(id) {
+                let entry = self.universe.entry(waiting);
+                let usable = self.automatic.as_ref().is_none_or(|allowed| allowed[waiting as usize])
+                    && (entry.pin.is_none() || entry.pin == pin);
                 if usable && entry.record.install_if.iter().all(met) {
-                    out.push(id);
+                    out.push(waiting);
                 }
             }
         }
         out
+    }
+
+    /// Records that wait for the name of a record; if there are none, those that wait for it in exactly its version.
+    fn waiting_for(&self, id: Id) -> Vec<Id> {
+        let version = &self.universe.record(id).version;
+        let bare = |c: &Constraint| !c.conflict && c.pin.is_none() && c.operator == Operator::Any;
+        let exact = |c: &Constraint| {
+            !c.conflict
+                && c.pin.is_none()
+                && c.operator == Operator::Equal
+                && c.version.as_ref() == Some(version)
+        };
+        let of = |wanted: &dyn Fn(&Constraint) -> bool| {
+            let waiting = self.universe.waiting(self.universe.own(id));
+            let mut ids: Vec<Id> = waiting.filter(|(_, c)| wanted(c)).map(|(id, _)| id).collect();
+            ids.dedup();
+            ids
+        };
+        let waiting = of(&bare);
+        if waiting.is_empty() { of(&exact) } else { waiting }
     }
 
     /// What a package needs, each after what it needs itself. Uses an explicit stack: chains can be as long as an index.
@@ -442,7 +459,7 @@ impl<'u, 'a> Pass<'u, 'a> {
         let universe = self.universe;
         // What it is or provides itself it needs of nobody.
         let own = |c: &Constraint| {
-            universe.provides(id, c.name.as_str()).next().is_some()
+            universe.name(c.name.as_str()).is_some_and(|name| universe.provides(id, name).next().is_some())
                 || (record.name == c.name && ruled_constraint(c).satisfied_by(&record.version))
         };
         let open = record.depends.iter().filter(|c| !c.conflict && !own(c));
@@ -498,10 +515,10 @@ impl<'u, 'a> Pass<'u, 'a> {
                 .is_some_and(|wanted| version.compare(wanted).is_some_and(std::cmp::Ordering::is_eq))
         };
         let provided = || {
-            let same = self.universe.provides(other, name.as_str());
+            let same = wish.name.into_iter().flat_map(|name| self.universe.provides(other, name));
             same.map(ruled).any(|p| p.version.as_ref().is_some_and(exact))
         };
-        if bound.operator == Operator::Any || bound.satisfied_by(&selected.version) || provided() {
+        if bound.operator.is_any_for_apko() || bound.satisfied_by(&selected.version) || provided() {
             Ok(true)
         } else {
             Err(other)
@@ -554,11 +571,10 @@ impl<'u, 'a> Pass<'u, 'a> {
 
 /// Whether a holder of a bounded name is within the bound: by its own version if the name is its own, else by every
 /// version it provides the name in. Who provides it without version neither fits nor hurts.
-fn within(universe: &Universe<'_>, id: Id, bound: &Constraint) -> bool {
-    let record = universe.record(id);
-    if record.name == bound.name {
-        return bound.satisfied_by(&record.version);
+fn within(universe: &Universe<'_>, id: Id, name: NameId, bound: &Constraint) -> bool {
+    if universe.own(id) == name {
+        return bound.satisfied_by(&universe.record(id).version);
     }
-    let mut versions = universe.provides(id, bound.name.as_str()).map(ruled);
+    let mut versions = universe.provides(id, name).map(ruled);
     versions.all(|p| p.version.as_ref().is_none_or(|version| bound.satisfied_by(version)))
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-use crate::pass::Wish;
+use super::pass::Wish;
 use crate::universe::Id;
 
 /// Where a wish stands.

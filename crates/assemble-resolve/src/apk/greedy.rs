@@ -1,0 +1,545 @@
+//! apk's decisions, one name after the other, never taken back.
+//!
+//! What is certain is spread first: constraints of what was chosen, needs that all candidates for a name share, and that
+//! nobody can be chosen whose own needs cannot be met. Then the most urgent name is decided, and so on.
+
+use super::field::{Field, N, Need, P, Provider, Tags};
+use super::state::{NameState, PackageState, Queue, Queues, initial};
+
+/// Steps after which apk's way is left; each looks at one provider, need or name. Real worlds take less than a million.
+const STEPS: u64 = 30_000_000;
+
+/// Who allows a package to come from somewhere.
+#[derive(Debug, Clone, Copy)]
+enum Giver {
+    /// An entry of the world, with its tag.
+    World(Tags),
+    Package(P),
+    Nobody,
+}
+
+struct Greedy<'f, 'u, 'a> {
+    field: &'f Field<'u, 'a>,
+    names: Vec<NameState<'a>>,
+    packages: Vec<PackageState>,
+    queues: Queues,
+    /// Packages all of whose names will have their needs looked at anyway.
+    looked_at: Vec<bool>,
+    failed: bool,
+    steps: u64,
+}
+
+/// apk's choice, in no order; nothing if apk fails, or takes too long.
+pub(crate) fn greedy(field: &Field<'_, '_>) -> Option<Vec<P>> {
+    let (names, packages) = initial(field);
+    let looked_at = vec![false; packages.len()];
+    let mut greedy =
+        Greedy { field, names, packages, queues: Queues::default(), looked_at, failed: false, steps: 0 };
+    for need in &field.world {
+        greedy.ask(None, need);
+    }
+    while greedy.steps < STEPS {
+        if let Some(name) = greedy.queues.dirty.pop_front() {
+            if std::mem::take(&mut greedy.names[name as usize].dirty) {
+                greedy.reconsider(name);
+            }
+        } else if let Some(name) = greedy.next() {
+            greedy.decide(name);
+        } else {
+            return greedy.collect();
+        }
+    }
+    None
+}
+
+impl<'a> Greedy<'_, '_, 'a> {
+    fn next(&mut self) -> Option<N> {
+        while let Some(name) = self.queues.now.pop_front() {
+            let state = &mut self.names[name as usize];
+            if state.queue == Queue::Now {
+                state.queue = Queue::Nowhere;
+                return Some(name);
+            }
+        }
+        let next = self.queues.selectable.pop_last().or_else(|| self.queues.unresolved.pop_last());
+        let (_, name) = next?;
+        self.names[name as usize].queue = Queue::Nowhere;
+        Some(name)
+    }
+
+    fn soil(&mut self, name: N) {
+        let state = &mut self.names[name as usize];
+        let idle = state.requirers == 0 && !state.look_at_conditions;
+        if !state.dirty && state.chosen.is_none() && !idle {
+            state.dirty = true;
+            self.queues.dirty.push_back(name);
+        }
+    }
+
+    /// Lets a name wait for its decision. `again`: its place may have changed.
+    fn enqueue(&mut self, name: N, again: bool) {
+        let state = &self.names[name as usize];
+        if state.chosen.is_some() || state.queue == Queue::Now {
+            return;
+        }
+        let waits = state.queue != Queue::Nowhere;
+        if !waits && state.requirers == 0 && !state.triggered && !state.needed_by_condition {
+            return;
+        }
+        let now = state.askers_done && state.requirers > 0 && state.selectable && !state.has_options;
+        if waits && !now && !again {
+            return;
+        }
+        let queue = match (now, state.selectable) {
+            (true, _) => Queue::Now,
+            (false, true) => Queue::Selectable,
+            (false, false) => Queue::Unresolved,
+        };
+        self.queues.remove(self.field, name, state.queue);
+        self.queues.insert(self.field, name, queue);
+        self.names[name as usize].queue = queue;
+    }
+
+    /// Whoever depends on the name may no longer be able to.
+    fn recheck_dependents(&mut self, name: N) {
+        let field = self.field;
+        for &package in &field.name(name).dependents {
+            self.steps += 1;
+            if std::mem::replace(&mut self.looked_at[package as usize], true) {
+                continue;
+            }
+            for name in field.package(package).names().filter(|name| field.name(*name).discovered) {
+                self.steps += 1;
+                self.names[name as usize].look_at_depends = true;
+                self.soil(name);
+            }
+        }
+    }
+
+    /// Conditions for the name may hold now.
+    fn recheck_conditions(&mut self, name: N) {
+        let field = self.field;
+        for &package in &field.name(name).waiting {
+            for name in field.package(package).names().filter(|name| field.name(*name).discovered) {
+                self.steps += 1;
+                if !self.names[name as usize].untriggerable {
+                    self.names[name as usize].look_at_conditions = true;
+                    self.soil(name);
+                }
+            }
+        }
+    }
+
+    fn rule_out(&mut self, package: P) {
+        if !std::mem::take(&mut self.packages[package as usize].selectable) {
+            return;
+        }
+        let field = self.field;
+        for name in field.package(package).names() {
+            self.recheck_dependents(name);
+        }
+        for name in field.package(package).names() {
+            self.recheck_conditions(name);
+        }
+    }
+
+    fn asked_first(&mut self, name: N) {
+        self.enqueue(name, false);
+        self.recheck_conditions(name);
+        self.soil(name);
+    }
+
+    /// Lets a package come from where its asker may come from.
+    fn allow(&mut self, package: P, by: Giver) {
+        let tags = self.field.package(package).tags;
+        let inherited = match by {
+            Giver::World(tag) => tag,
+            Giver::Package(asker) => self.packages[asker as usize].allowed,
+            Giver::Nobody => Tags::default(),
+        };
+        let state = &mut self.packages[package as usize];
+        state.allowed.add(inherited);
+        if !matches!(by, Giver::Package(_)) {
+            state.tag_preferred = tags.has_any_of(inherited);
+        }
+        state.tag_ok |= tags.has_any_of(state.allowed);
+    }
+
+    /// Applies a constraint of a package that is sure to come, or of the world.
+    fn ask(&mut self, by: Option<P>, need: &Need<'a>) {
+        let field = self.field;
+        let giver = match by {
+            Some(package) => Giver::Package(package),
+            None => Giver::World(field.tags.bit(need.constraint.pin.as_deref())),
+        };
+        if !need.constraint.conflict {
+            self.names[need.name as usize].requirers += 1;
+            if self.names[need.name as usize].requirers == 1 {
+                self.asked_first(need.name);
+            }
+        }
+        for provider in &field.name(need.name).providers {
+            self.steps += 1;
+            if need.is_met_by(by, provider) {
+                self.allow(provider.package, giver);
+            } else {
+                self.packages[provider.package as usize].conflicts += 1;
+                self.rule_out(provider.package);
+            }
+        }
+    }
+
+    /// Whether a need of a candidate can still be met.
+    fn can_be_met(&mut self, by: P, need: &Need<'a>) -> bool {
+        let state = &self.names[need.name as usize];
+        if let Some(chosen) = &state.chosen {
+            return need.is_met(Some(by), chosen.as_ref());
+        }
+        if state.requirers == 0 && need.constraint.conflict {
+            return true;
+        }
+        let providers = &self.field.name(need.name).providers;
+        self.steps += providers.len() as u64;
+        providers.iter().any(|p| self.packages[p.package as usize].selectable && need.is_met_by(Some(by), p))
+    }
+
+    /// Looks whether the conditions of a package hold, as far as they are decided.
+    fn trigger(&mut self, package: P) {
+        for condition in &self.field.package(package).install_if {
+            self.steps += 1;
+            let state = &mut self.names[condition.name as usize];
+            match &state.chosen {
+                None => {
+                    if condition.constraint.conflict {
+                        state.needed_by_condition = true;
+                        self.enqueue(condition.name, false);
+                    }
+                    return;
+                }
+                Some(chosen) if !condition.is_met(Some(package), chosen.as_ref()) => {
+                    self.packages[package as usize].untriggerable = true;
+                    return;
+                }
+                Some(_) => {}
+            }
+        }
+        self.packages[package as usize].triggered = true;
+    }
+
+    fn may_be_chosen_unnamed(&self, provider: &Provider<'a>) -> bool {
+        let package = self.field.package(provider.package);
+        provider.version.is_some()
+            || package.record.provider_priority > 0
+            || self.names[package.name as usize].requirers > 0
+    }
+
+    /// Looks at a name again: who can still be chosen, and what is certain whoever is.
+    fn reconsider(&mut self, name: N) {
+        let field = self.field;
+        let look_at_depends = std::mem::take(&mut self.names[name as usize].look_at_depends);
+        let look_at_conditions = std::mem::take(&mut self.names[name as usize].look_at_conditions);
+        let asked = self.names[name as usize].requirers > 0;
+        let (mut options, mut not_ok, mut selectable) = (0, 0, false);
+        let (mut triggered, mut untriggerable) = (false, true);
+        let mut first = None;
+        for provider in &field.name(name).providers {
+            let package = provider.package;
+            let at = package as usize;
+            self.steps += 1;
+            self.packages[at].merged = false;
+            if look_at_depends {
+                self.looked_at[at] = false;
+                if self.packages[at].selectable
+                    && !field.package(package).depends.iter().all(|need| self.can_be_met(package, need))
+                {
+                    self.rule_out(package);
+                }
+            }
+            if !self.packages[at].selectable {
+                continue;
+            }
+            if look_at_conditions {
+                if !self.packages[at].triggered && !self.packages[at].untriggerable {
+                    self.trigger(package);
+                }
+                if self.packages[at].triggered {
+                    self.allow_as_conditions(package);
+                }
+            }
+            triggered |= self.packages[at].triggered;
+            untriggerable &= self.packages[at].untriggerable;
+            selectable |= self.packages[at].triggered;
+            if !asked {
+                continue;
+            }
+            self.packages[at].merged = true;
+            first = first.or(Some(package));
+            self.count_common(provider, options);
+            not_ok += u32::from(!self.packages[at].tag_ok);
+            options += 1;
+            selectable = selectable || self.may_be_chosen_unnamed(provider);
+        }
+        let state = &mut self.names[name as usize];
+        state.has_options = options > 1 || not_ok > 0;
+        state.triggered = triggered;
+        state.untriggerable = untriggerable;
+        let moved = std::mem::replace(&mut state.selectable, selectable) != selectable;
+        if let Some(first) = first {
+            for provider in &field.name(name).providers {
+                let state = &mut self.packages[provider.package as usize];
+                state.used = state.merged;
+            }
+            self.apply_common(name, first, options);
+        }
+        let decided = |package: &P| {
+            let mut names = field.package(*package).names().filter(|name| field.name(*name).discovered);
+            names.all(|name| self.names[name as usize].chosen.is_some())
+        };
+        let dependents = &field.name(name).dependents;
+        self.steps += dependents.len() as u64;
+        self.names[name as usize].askers_done = dependents.iter().all(decided);
+        self.enqueue(name, moved);
+    }
+
+    /// What comes by itself may come from where the packages of its conditions may.
+    fn allow_as_conditions(&mut self, package: P) {
+        for condition in &self.field.package(package).install_if {
+            let chosen = self.names[condition.name as usize].chosen.flatten();
+            self.allow(package, chosen.map_or(Giver::Nobody, |p| Giver::Package(p.package)));
+        }
+    }
+
+    /// Counts what all candidates up to this one, the `options`th, have in common.
+    fn count_common(&mut self, provider: &Provider<'a>, options: u32) {
+        let field = self.field;
+        let package = field.package(provider.package);
+        self.steps += (package.depends.len() + package.provides.len()) as u64;
+        for need in package.depends.iter().filter(|need| !need.constraint.conflict) {
+            let count = &mut self.names[need.name as usize].common_depends;
+            *count += u32::from(*count == options);
+        }
+        let own = std::iter::once((package.name, provider.version));
+        for (name, version) in own.chain(package.provides.iter().copied()) {
+            let state = &mut self.names[name as usize];
+            if state.common_provides == options {
+                state.common_provides += 1;
+                state.provided_without_version |= version.is_none();
+            }
+        }
+    }
+
+    /// Applies what all candidates for a name have in common.
+    fn apply_common(&mut self, name: N, first: P, options: u32) {
+        let field = self.field;
+        let package = field.package(first);
+        for need in &package.depends {
+            let state = &mut self.names[need.name as usize];
+            if std::mem::take(&mut state.common_depends) != options {
+                continue;
+            }
+            if options == 1 {
+                self.ask(Some(first), need);
+            } else if state.requirers == 0 {
+                state.requirers = 1;
+                self.asked_first(need.name);
+                for provider in &field.name(need.name).providers {
+                    self.allow(provider.package, Giver::Package(first));
+                }
+            }
+        }
+        for held in package.names() {
+            if std::mem::take(&mut self.names[held as usize].common_provides) == options {
+                self.must_provide(held, name);
+            }
+        }
+        for held in package.names() {
+            self.names[held as usize].provided_without_version = false;
+        }
+    }
+
+    /// Whoever is chosen for `name` holds `held` as well, so who holds `held` alone is out.
+    fn must_provide(&mut self, held: N, name: N) {
+        let field = self.field;
+        if held == name {
+            return;
+        }
+        let virtual_too = self.names[held as usize].provided_without_version;
+        for provider in &field.name(held).providers {
+            self.steps += 1;
+            let package = field.package(provider.package);
+            if package.name == name
+                || !self.packages[provider.package as usize].selectable
+                || (virtual_too && provider.version.is_none())
+            {
+                continue;
+            }
+            self.steps += package.provides.len() as u64;
+            let both = package
+                .provides
+                .iter()
+                .any(|(other, version)| *other == name || (virtual_too && version.is_none()));
+            if !both {
+                self.rule_out(provider.package);
+            }
+        }
+    }
+
+    /// Whether one provider is better than another; the first difference decides.
+    fn is_better(&self, a: &Provider<'a>, b: &Provider<'a>) -> bool {
+        let (left, right) = (&self.packages[a.package as usize], &self.packages[b.package as usize]);
+        let (one, other) = (self.field.package(a.package), self.field.package(b.package));
+        let by_name = || match (a.version, b.version) {
+            (Some(a), Some(b)) => a.compare_as_apk(b),
+            _ => std::cmp::Ordering::Equal,
+        };
+        let by_version = || {
+            if one.name == other.name {
+                one.record.version.compare_as_apk(&other.record.version)
+            } else {
+                std::cmp::Ordering::Equal
+            }
+        };
+        let priorities = || one.record.provider_priority.cmp(&other.record.provider_priority);
+        (left.selectable.cmp(&right.selectable))
+            .then(left.used.cmp(&right.used))
+            .then(right.conflicts.cmp(&left.conflicts))
+            .then(left.tag_ok.cmp(&right.tag_ok))
+            .then(left.tag_preferred.cmp(&right.tag_preferred))
+            .then_with(by_name)
+            .then_with(by_version)
+            .then_with(priorities)
+            .then_with(|| other.repository.cmp(&one.repository))
+            .is_gt()
+    }
+
+    fn decide(&mut self, name: N) {
+        let field = self.field;
+        let NameState { requirers, triggered, .. } = self.names[name as usize];
+        let mut best: Option<&Provider<'a>> = None;
+        if requirers > 0 || triggered {
+            for provider in &field.name(name).providers {
+                self.steps += 1;
+                let state = &self.packages[provider.package as usize];
+                let unasked = requirers == 0 && !(state.triggered && state.tag_ok && state.selectable);
+                if !unasked
+                    && self.may_be_chosen_unnamed(provider)
+                    && best.is_none_or(|best| self.is_better(provider, best))
+                {
+                    best = Some(provider);
+                }
+            }
+        }
+        let Some(best) = best else {
+            self.assign(name, None);
+            self.failed |= requirers > 0;
+            return;
+        };
+        let chosen = best.package;
+        let state = &self.packages[chosen as usize];
+        self.failed |= !state.selectable || !state.tag_ok;
+        let package = field.package(chosen);
+        self.assign(package.name, Some(Provider { package: chosen, version: Some(&package.record.version) }));
+        for &(name, version) in &package.provides {
+            self.assign(name, Some(Provider { package: chosen, version }));
+        }
+        for need in &package.depends {
+            self.ask(Some(chosen), need);
+        }
+    }
+
+    /// Decides a name for good.
+    fn assign(&mut self, name: N, provider: Option<Provider<'a>>) {
+        let field = self.field;
+        self.steps += 1;
+        let state = &mut self.names[name as usize];
+        if let Some(chosen) = &state.chosen {
+            // Two that provide a name without a version may stay together.
+            let without = |p: &Option<Provider<'_>>| p.as_ref().is_none_or(|p| p.version.is_none());
+            self.failed |= !(without(&provider) && without(chosen));
+            return;
+        }
+        state.chosen = Some(provider);
+        let queue = std::mem::take(&mut state.queue);
+        state.dirty = false;
+        let asked = state.requirers > 0;
+        self.queues.remove(field, name, queue);
+        let Some(provider) = provider else {
+            for rival in &field.name(name).providers {
+                if rival.version.is_some() {
+                    self.rule_out(rival.package);
+                }
+            }
+            self.recheck_dependents(name);
+            self.recheck_conditions(name);
+            return;
+        };
+        let package = field.package(provider.package);
+        if !asked && self.packages[provider.package as usize].triggered {
+            for condition in &package.install_if {
+                if self.names[condition.name as usize].chosen.is_none() {
+                    self.ask(Some(provider.package), condition);
+                }
+            }
+        }
+        for rival in &field.name(name).providers {
+            self.steps += 1;
+            let both_without = rival.version.is_none() && provider.version.is_none();
+            if rival.package != provider.package && !both_without {
+                self.rule_out(rival.package);
+            }
+        }
+        self.recheck_dependents(name);
+        for held in package.names() {
+            self.recheck_conditions(held);
+        }
+    }
+
+    /// What was chosen and is needed; nothing if something does not hold.
+    fn collect(&self) -> Option<Vec<P>> {
+        let field = self.field;
+        if self.failed {
+            return None;
+        }
+        let chosen = |need: &Need<'a>| self.names[need.name as usize].chosen.flatten();
+        let mut reached = vec![false; field.packages.len()];
+        let mut done = vec![false; field.names.len()];
+        let mut list = Vec::new();
+        let mut open: Vec<(Option<P>, &Need<'a>)> = field.world.iter().map(|need| (None, need)).collect();
+        let mut coming: Vec<P> = Vec::new();
+        while let Some((by, need)) = open.pop() {
+            let provider = chosen(need);
+            if !need.is_met(by, provider.as_ref()) {
+                return None;
+            }
+            done[need.name as usize] = true;
+            coming.extend(provider.map(|p| p.package));
+            while let Some(package) = coming.pop() {
+                if std::mem::replace(&mut reached[package as usize], true) {
+                    continue;
+                }
+                list.push(package);
+                let entry = field.package(package);
+                open.extend(entry.depends.iter().map(|need| (Some(package), need)));
+                for name in entry.names() {
+                    done[name as usize] = true;
+                }
+                let waiting = entry.names().flat_map(|name| &field.name(name).waiting);
+                coming.extend(waiting.copied().filter(|waiting| {
+                    let entry = field.package(*waiting);
+                    let holds = |name| {
+                        let chosen = self.names[name as usize].chosen.flatten();
+                        chosen.is_some_and(|p| p.package == *waiting)
+                    };
+                    holds(entry.name)
+                        && !reached[*waiting as usize]
+                        && entry.install_if.iter().all(|condition| {
+                            (condition.constraint.conflict || done[condition.name as usize])
+                                && condition.is_met(Some(*waiting), chosen(condition).as_ref())
+                        })
+                }));
+            }
+        }
+        list.sort_unstable();
+        Some(list)
+    }
+}
