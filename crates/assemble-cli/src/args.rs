@@ -50,6 +50,12 @@ pub(crate) enum Command {
     Push(PushArgs),
     /// Show what is in an image
     Inspect(InspectArgs),
+    /// List the packages that an image would have
+    Packages(PackagesArgs),
+    /// Show which package needs which
+    Tree(TreeArgs),
+    /// Tell because of what a package would be in an image
+    Why(WhyArgs),
     /// Write a commented spec for a binary
     Init(InitArgs),
     /// Store a registry's password where docker and podman look for it
@@ -240,6 +246,60 @@ pub(crate) struct CheckArgs {
     pub(crate) spec: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    assemble packages hello.yaml                 name, version, sizes, licence, origin\n  \
+    assemble packages hello.yaml --json | jq -r '.packages[].license' | sort -u")]
+pub(crate) struct PackagesArgs {
+    /// A spec [default: assemble.yaml]
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    assemble tree hello.yaml                     from the list of packages down\n  \
+    assemble tree hello.yaml --dot | dot -Tsvg > hello.svg")]
+pub(crate) struct TreeArgs {
+    /// A spec [default: assemble.yaml]
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: Option<PathBuf>,
+    /// Write a graph for Graphviz, one for each platform
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) dot: bool,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    assemble why hello.yaml zlib                 the shortest way from each entry of the list\n  \
+    assemble why hello.yaml so:libz.so.1         whoever provides it")]
+pub(crate) struct WhyArgs {
+    /// A spec
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: PathBuf,
+    /// A package, or something that a package provides
+    #[arg(value_name = "PACKAGE")]
+    pub(crate) package: String,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
     #[command(flatten)]
     pub(crate) report: ReportArgs,
 }

@@ -4,8 +4,8 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use assemble::{
-    Built, BuiltImage, BuiltLayer, CODEC, Cause, Change, Error, Inspection, LockReport, Published,
-    VendorReport, VerifyReport,
+    Built, BuiltImage, BuiltLayer, CODEC, Cause, Change, ChosenPackages, Edge, Error, Inspection, LockReport,
+    Published, VendorReport, VerifyReport,
 };
 use assemble_types::{Explain as _, SourceSpan};
 use serde_json::{Map, Value, json};
@@ -179,6 +179,75 @@ pub(crate) fn check(report: &assemble::CheckReport) -> String {
         "platforms": report.platforms.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "start_checked": report.start_checked,
     }))
+}
+
+/// `packages --json`.
+pub(crate) fn packages(all: &[ChosenPackages]) -> String {
+    let packages = all.iter().flat_map(|one| {
+        one.packages.iter().map(|package| {
+            json!({
+                "platform": one.platform.to_string(),
+                "name": package.name,
+                "version": package.version,
+                "arch": package.arch,
+                "origin": package.origin,
+                "license": package.license,
+                "description": package.description,
+                "size": package.size,
+                "installed_size": package.installed_size,
+                "checksum": package.checksum,
+                "repository": package.repository,
+                "tag": package.tag,
+            })
+        })
+    });
+    text(json!({ "packages": packages.collect::<Vec<_>>() }))
+}
+
+/// A package as `name-version`.
+fn package_id(one: &ChosenPackages, place: usize) -> String {
+    let package = &one.packages[place];
+    format!("{}-{}", package.name, package.version)
+}
+
+fn edges(one: &ChosenPackages, edges: &[Edge]) -> Value {
+    let edge = |edge: &Edge| json!({ "constraint": edge.constraint.to_string(), "package": package_id(one, edge.to) });
+    edges.iter().map(edge).collect()
+}
+
+/// `tree --json`.
+pub(crate) fn tree(all: &[ChosenPackages]) -> String {
+    let platforms = all.iter().map(|one| {
+        let packages = (0..one.packages.len()).map(|place| {
+            json!({
+                "package": package_id(one, place),
+                "needs": edges(one, &one.graph.needs[place]),
+                "came_for": edges(one, &one.graph.came_for[place]),
+            })
+        });
+        json!({
+            "platform": one.platform.to_string(),
+            "world": edges(one, &one.graph.world),
+            "packages": packages.collect::<Vec<_>>(),
+        })
+    });
+    text(json!({ "platforms": platforms.collect::<Vec<_>>() }))
+}
+
+/// `why --json`.
+pub(crate) fn why(all: &[(&ChosenPackages, usize)]) -> String {
+    let packages = all.iter().map(|(one, place)| {
+        let paths = one
+            .why(*place)
+            .into_iter()
+            .map(|path| json!({ "entry": path.entry.to_string(), "steps": edges(one, &path.steps) }));
+        json!({
+            "platform": one.platform.to_string(),
+            "package": package_id(one, *place),
+            "paths": paths.collect::<Vec<_>>(),
+        })
+    });
+    text(json!({ "packages": packages.collect::<Vec<_>>() }))
 }
 
 /// `login --json`.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use assemble_apk::{Checksum, Constraint, PackageId, PackageName};
 use assemble_fetch::Location;
-use assemble_resolve::{Policy, Repository, Solution};
+use assemble_resolve::{Policy, Repository, Solution, Target, check};
 use assemble_spec::lock::{LockedHashes, LockedRepository};
 use assemble_types::{Event, Platform, SourceSpan};
 
@@ -77,6 +77,8 @@ pub(crate) struct Choice {
     pub(crate) selections: Vec<Selection>,
     /// What was to stay as it is, and could not.
     pub(crate) released: Vec<PackageName>,
+    /// What apko's choice breaks: it is kept as it is, and this is said.
+    pub(crate) broken: Vec<String>,
 }
 
 /// What is built from, and what is to be locked afterwards.
@@ -101,6 +103,9 @@ pub(crate) fn packages(plan: &Plan<'_>, sources: &Sources<'_>, watch: &mut Stopw
         Basis::Indexes => {
             let indexes = indexes(plan, &plan.platforms, sources, watch)?;
             let choice = choose(plan, &plan.platforms, &indexes, &Keep::default(), watch)?;
+            for broken in choice.broken {
+                sources.observer.event(Event::Warning(broken));
+            }
             Ok(Chosen { selections: choice.selections, draft: None })
         }
         Basis::ApkoLock(path) => {
@@ -134,13 +139,43 @@ pub(crate) fn first_pass(
     platforms: &[Platform],
     indexes: &[Indexes],
 ) -> Result<Vec<Solution>> {
-    let mut solutions = Vec::new();
-    for (platform, indexes) in platforms.iter().zip(indexes) {
-        let packages = assemble_resolve::resolve_once(&plan.world, &indexes.repositories)
-            .doing(|| format!("choosing packages for {platform}"))?;
-        solutions.push(Solution { locked: Vec::new(), packages });
+    let packages = assemble_resolve::resolve_once(&plan.world, &targets(platforms, indexes))
+        .doing(|| choosing_for(platforms))?;
+    Ok(packages.into_iter().map(|packages| Solution { locked: Vec::new(), packages }).collect())
+}
+
+/// The choice of every platform of the plan, in its order, with the indexes that it was made from.
+pub(crate) fn solutions(
+    plan: &Plan<'_>,
+    sources: &Sources<'_>,
+    watch: &mut Stopwatch,
+) -> Result<Vec<(Indexes, Solution)>> {
+    let indexes = indexes(plan, &plan.platforms, sources, watch)?;
+    let targets = targets(&plan.platforms, &indexes);
+    let solutions = watch
+        .time("resolve", || assemble_resolve::solve(&plan.world, &targets, policy(plan.mode)))
+        .doing(|| choosing_for(&plan.platforms))?;
+    Ok(indexes.into_iter().zip(solutions).collect())
+}
+
+fn targets<'a>(platforms: &[Platform], indexes: &'a [Indexes]) -> Vec<Target<'a>> {
+    let target = |(platform, indexes): (&Platform, &'a Indexes)| Target {
+        arch: platform.arch,
+        repositories: &indexes.repositories,
+    };
+    platforms.iter().zip(indexes).map(target).collect()
+}
+
+fn choosing_for(platforms: &[Platform]) -> String {
+    let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+    format!("choosing packages for {}", platforms.join(", "))
+}
+
+fn policy(mode: Mode) -> Policy {
+    match mode {
+        Mode::Assemble => Policy::Apk,
+        Mode::Apko => Policy::Apko,
     }
-    Ok(solutions)
 }
 
 /// One resolution over all platforms, in which as much as possible of `keep` stays as it is.
@@ -151,25 +186,22 @@ pub(crate) fn choose(
     keep: &Keep,
     watch: &mut Stopwatch,
 ) -> Result<Choice> {
-    let policy = match plan.mode {
-        Mode::Assemble => Policy::Apk,
-        Mode::Apko => Policy::Apko,
-    };
     let repositories: Vec<Vec<Repository>> =
         indexes.iter().map(|indexes| indexes.repositories.clone()).collect();
     let kept = watch
-        .time("resolve", || solve_keeping(&plan.world, policy, platforms, &repositories, keep))
-        .doing(|| {
-        let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
-        format!("choosing packages for {}", platforms.join(", "))
-    })?;
-    let mut selections = Vec::new();
+        .time("resolve", || solve_keeping(&plan.world, policy(plan.mode), platforms, &repositories, keep))
+        .doing(|| choosing_for(platforms))?;
+    let (mut selections, mut broken) = (Vec::new(), Vec::new());
     for (((&platform, indexes), repositories), solution) in
         platforms.iter().zip(indexes).zip(&kept.repositories).zip(&kept.solutions)
     {
         selections.push(selection(plan, platform, indexes, repositories, solution)?);
+        if plan.mode == Mode::Apko {
+            let violations = check(&plan.world, solution, repositories, Policy::Apko);
+            broken.extend(violations.iter().map(|violation| format!("{platform}: {violation}")));
+        }
     }
-    Ok(Choice { selections, released: kept.released })
+    Ok(Choice { selections, released: kept.released, broken })
 }
 
 /// A solution as what is to be fetched. `repositories` are those of `indexes`, or some of their records.

@@ -14,6 +14,7 @@ mod build;
 mod certificates;
 mod check;
 mod choose;
+mod chosen;
 mod contents;
 mod docker_archive;
 mod documents;
@@ -50,8 +51,10 @@ pub use assemble_layer::{CODEC, Layer};
 pub use assemble_registry::{CredentialSources, PlainHttp, PushReport, Registry, RegistryOptions};
 pub use assemble_spec::lock::{Change, Difference};
 
+pub use assemble_resolve::{Edge, Graph, Path as ChoicePath};
 pub use build::{Built, BuiltImage, ContentsReport, Env, PackageSummary, build};
 pub use check::{CheckReport, check};
+pub use chosen::{ChosenPackage, ChosenPackages, chosen};
 pub use error::{Cause, Error, OwnError, Result};
 pub use image_set::{ImageSet, ListedBlob, StoredManifest};
 pub use init::init;

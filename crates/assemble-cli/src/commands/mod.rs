@@ -6,21 +6,25 @@ mod init;
 mod inspect;
 mod lock;
 mod login;
+mod packages;
 mod push;
+mod tree;
 mod vendor;
 mod verify;
+mod why;
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use assemble::{Error, Result};
+use assemble::{ChosenPackages, Error, Result, SpecFile};
 use assemble_types::Observer;
 use clap::CommandFactory as _;
 
-use crate::args::{Cli, Command, ReportArgs};
+use crate::args::{Cli, Command, InputArgs, NetworkArgs, ReportArgs};
 use crate::output;
+use crate::settings;
 use crate::signals;
 use crate::terminal::Terminal;
 
@@ -35,6 +39,9 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Vendor(args) => vendor::run(&args),
         Command::Push(args) => push::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Packages(args) => packages::run(&args),
+        Command::Tree(args) => tree::run(&args),
+        Command::Why(args) => why::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Apko(args) => crate::apko::run(&args),
         Command::Login(args) => login::run(&args),
@@ -91,6 +98,20 @@ impl Session {
             output::tell(text);
         }
     }
+}
+
+/// The packages that a spec's images would have.
+fn chosen(
+    spec: Option<&Path>,
+    input: &InputArgs,
+    network: &NetworkArgs,
+    session: &Session,
+) -> Result<Vec<ChosenPackages>> {
+    let file = SpecFile::load(spec)?;
+    let options = settings::build_options(input, &[])?;
+    let http = settings::http(&network.registry)?;
+    let env = settings::env(network, None, &http, &session.observer())?;
+    assemble::chosen(&file, &options, &env)
 }
 
 /// Writes a small file that the user asked for.

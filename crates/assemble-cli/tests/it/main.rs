@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod build;
+mod choices;
 mod ci_page;
 mod configs;
 mod contract;

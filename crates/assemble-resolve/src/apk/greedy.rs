@@ -181,7 +181,10 @@ impl<'a> Greedy<'_, '_, 'a> {
         for provider in &field.name(need.name).providers {
             self.steps += 1;
             if need.is_met_by(by, provider) {
-                self.allow(provider.package, giver);
+                // apk lets an exclusion allow what it does not exclude; whoever excludes asks for nothing.
+                if !need.constraint.conflict {
+                    self.allow(provider.package, giver);
+                }
             } else {
                 self.packages[provider.package as usize].conflicts += 1;
                 self.rule_out(provider.package);

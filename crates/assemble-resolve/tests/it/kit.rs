@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use assemble_apk::{Constraint, Index, Keyring, Trust, read_index};
-use assemble_resolve::{Policy, Repository, Target, check};
-use assemble_testkit::solution::Rules;
+use assemble_resolve::{Policy, Repository, Solution, Target, check};
+use assemble_testkit::solution::{Listed, Rules, Shelf, problems};
 use assemble_types::Platform;
 use serde_json::Value;
 
-use crate::support::{first, judged, names, solve};
+use crate::support::{first, listed, names, solve};
 
 fn kit() -> Option<PathBuf> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/testkit");
@@ -26,17 +27,42 @@ fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
+/// An index, for us and for the judge.
+type Read = (Arc<Index>, Rc<Vec<Listed>>);
+
 /// Indexes are read once; the signatures are another crate's concern.
 #[derive(Default)]
-struct Indexes(BTreeMap<PathBuf, Option<Arc<Index>>>);
+struct Indexes(BTreeMap<PathBuf, Option<Read>>);
 
 impl Indexes {
-    fn read(&mut self, path: &Path) -> Option<Arc<Index>> {
+    fn read(&mut self, path: &Path) -> Option<Read> {
         let read = || {
             let packed = std::fs::read(path).ok()?;
-            read_index(&packed, &Keyring::default(), Trust::AllowUntrusted).ok().map(Arc::new)
+            let index = read_index(&packed, &Keyring::default(), Trust::AllowUntrusted).ok()?;
+            let list = index.records.iter().map(listed).collect();
+            Some((Arc::new(index), Rc::new(list)))
         };
         self.0.entry(path.to_owned()).or_insert_with(read).clone()
+    }
+
+    /// What the judge finds wrong with a solution of a case.
+    fn judged(&mut self, kit: &Path, case: &Value, solution: &Solution) -> Vec<String> {
+        let lists: Vec<(Option<&str>, Rc<Vec<Listed>>)> = case["repositories"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|repository| {
+                let path = repository["path"].as_str().unwrap();
+                let file = kit.join(path).join(case["arch"].as_str().unwrap()).join("APKINDEX.tar.gz");
+                (repository["tag"].as_str(), self.read(&file).unwrap().1)
+            })
+            .collect();
+        let shelves: Vec<Shelf<'_>> =
+            lists.iter().map(|(tag, list)| Shelf { tag: *tag, packages: list }).collect();
+        let world: Vec<String> =
+            case["request"].as_array().unwrap().iter().map(|c| c.as_str().unwrap().to_owned()).collect();
+        let set: Vec<_> = solution.packages.iter().map(|c| (c.repository, c.record)).collect();
+        problems(&world, &shelves, &set, Rules::Apk)
     }
 
     /// The repositories of a case, named as apko was given them.
@@ -46,7 +72,7 @@ impl Indexes {
             let path = repository["path"].as_str()?;
             let file = kit.join(path).join(case["arch"].as_str()?).join("APKINDEX.tar.gz");
             let pin = repository["tag"].as_str().map(Into::into);
-            Some(Repository { name: format!("./{path}"), pin, index: self.read(&file)? })
+            Some(Repository { name: format!("./{path}"), pin, index: self.read(&file)?.0 })
         })
         .collect()
     }
@@ -116,7 +142,7 @@ fn apk_answers() {
         let solution = assemble_resolve::solve(&world, &[target], Policy::Apk).map(|mut all| all.remove(0));
         if let Ok(solution) = &solution {
             assert_eq!(check(&world, solution, &repositories, Policy::Apk), [], "{id}");
-            let problems = judged(&world, &repositories, solution, Rules::Apk);
+            let problems = indexes.judged(&kit, case, solution);
             assert_eq!(problems, Vec::<String>::new(), "{id}");
         }
         let ours = solution.map(|s| sorted(&names(&s.packages, &repositories)));
@@ -187,7 +213,7 @@ fn simple_case(
                 None => (None, line),
             };
             let path = name.strip_prefix("http://127.0.0.1:18080/kit/")?;
-            let index = indexes.read(&kit.join(path).join(arch).join("APKINDEX.tar.gz"))?;
+            let index = indexes.read(&kit.join(path).join(arch).join("APKINDEX.tar.gz"))?.0;
             Some(Repository { name, pin, index })
         })
         .collect();

@@ -93,7 +93,8 @@ fn every_key_is_described() {
                 walk(value, &format!("{path}.{key}"), count);
             }
         }
-        for inner in schema.get("anyOf").and_then(Value::as_array).into_iter().flatten().chain(schema.get("items"))
+        for inner in
+            schema.get("anyOf").and_then(Value::as_array).into_iter().flatten().chain(schema.get("items"))
         {
             walk(inner, path, count);
         }

@@ -103,7 +103,7 @@ pub fn lock(file: &SpecFile, options: &BuildOptions, env: &Env, how: &Relock) ->
         }
     }
     let held = held(&plan, &platforms, &indexes, &choice, &keep, &named)?;
-    let Choice { selections, released } = choice;
+    let Choice { selections, released, .. } = choice;
     let selections: Vec<_> = platforms.iter().copied().zip(selections).collect();
     let images = selections.iter().map(|(platform, s)| (*platform, s.packages.len())).collect();
     let pending = NewDraft { path: path.clone(), old, selections }.finish(&plan, &[], &sources)?;

@@ -1,0 +1,108 @@
+//! Which packages an image would have, and because of whom. Needs indexes, no packages.
+
+use assemble_resolve::{Graph, Path, Policy, graph};
+use assemble_types::Platform;
+
+use crate::build::{Env, Stopwatch};
+use crate::choose;
+use crate::error::{OwnError, Result};
+use crate::plan::{BuildOptions, Mode, Plan};
+use crate::sources::Sources;
+use crate::spec_file::SpecFile;
+
+/// The packages for one platform.
+#[derive(Debug)]
+pub struct ChosenPackages {
+    /// The platform.
+    pub platform: Platform,
+    /// In order of installation.
+    pub packages: Vec<ChosenPackage>,
+    /// Who needs whom; its places are those of `packages`.
+    pub graph: Graph,
+}
+
+/// A package as its index lists it.
+#[derive(Debug, Clone)]
+pub struct ChosenPackage {
+    /// Name.
+    pub name: String,
+    /// Version with release.
+    pub version: String,
+    /// Architecture, as the index says.
+    pub arch: String,
+    /// The source package.
+    pub origin: String,
+    /// Licence expression, as the index says.
+    pub license: String,
+    /// One line.
+    pub description: String,
+    /// Bytes to download.
+    pub size: u64,
+    /// Bytes it takes when installed, as the index says.
+    pub installed_size: u64,
+    /// APK's checksum of the control section, if the index has one.
+    pub checksum: Option<String>,
+    /// The repository that has it, as the spec names it.
+    pub repository: String,
+    /// The repository's tag.
+    pub tag: Option<String>,
+    /// What it can stand in for, without versions.
+    pub provides: Vec<String>,
+}
+
+impl ChosenPackages {
+    /// The places of packages of this name; if there are none, of those that provide it. `name-version` is a name, too.
+    pub fn find(&self, name: &str) -> Vec<usize> {
+        let places = |is: &dyn Fn(&ChosenPackage) -> bool| -> Vec<usize> {
+            self.packages.iter().enumerate().filter(|(_, p)| is(p)).map(|(place, _)| place).collect()
+        };
+        let named = places(&|p| p.name == name || format!("{}-{}", p.name, p.version) == name);
+        if named.is_empty() { places(&|p| p.provides.iter().any(|held| held == name)) } else { named }
+    }
+
+    /// The shortest way to a package from each entry of the spec's list that leads there.
+    pub fn why(&self, place: usize) -> Vec<Path> {
+        self.graph.paths_to(place)
+    }
+}
+
+/// Chooses the packages of a spec. Reads indexes, and downloads nothing else.
+///
+/// # Errors
+/// As [`crate::build`] until packages are chosen; a spec that names no packages.
+pub fn chosen(file: &SpecFile, options: &BuildOptions, env: &Env) -> Result<Vec<ChosenPackages>> {
+    let plan = Plan::lower(file, options)?;
+    if plan.world.is_empty() {
+        return Err(OwnError::Usage(format!("{} names no packages", file.shown)).into());
+    }
+    let sources = Sources::of(&plan, env);
+    let policy = match plan.mode {
+        Mode::Assemble => Policy::Apk,
+        Mode::Apko => Policy::Apko,
+    };
+    let all = choose::solutions(&plan, &sources, &mut Stopwatch::default())?;
+    let mut out = Vec::with_capacity(all.len());
+    for (&platform, (indexes, solution)) in plan.platforms.iter().zip(all) {
+        let repositories = &indexes.repositories;
+        let packages = solution.records(repositories).map(|(repository, record)| ChosenPackage {
+            name: record.name.to_string(),
+            version: record.version.to_string(),
+            arch: record.arch.clone(),
+            origin: record.origin.clone(),
+            license: record.license.clone(),
+            description: record.description.clone(),
+            size: record.size,
+            installed_size: record.installed_size,
+            checksum: record.checksum.map(|sum| sum.to_string()),
+            repository: repository.name.clone(),
+            tag: repository.pin.as_deref().map(str::to_owned),
+            provides: record.provides.iter().map(|provide| provide.name.to_string()).collect(),
+        });
+        out.push(ChosenPackages {
+            platform,
+            packages: packages.collect(),
+            graph: graph(&plan.world, &solution, repositories, policy),
+        });
+    }
+    Ok(out)
+}
