@@ -6,6 +6,7 @@ use std::io;
 use assemble_types::{Digest, Explain, ImagePath, Kind};
 
 use crate::adb::{AdbError, SignatureError};
+use crate::flaw::Flaw;
 use crate::tarball::ArchiveError;
 use crate::text::shown;
 use crate::{Checksum, ChecksumError, PackageId, PackageInfoError};
@@ -123,13 +124,30 @@ pub enum PackageProblem {
         /// The limit.
         limit: u64,
     },
+    /// A section unpacks to far more than its packed size allows to expect.
+    #[error(
+        "the {section} has {packed} bytes and unpacks to more than {limit}; only made-up contents shrink so far"
+    )]
+    Bomb {
+        /// Which one.
+        section: Section,
+        /// Its packed size.
+        packed: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// The control section is not the one that the index vouches for.
-    #[error("the index promises checksum {expected}, the file has {found}")]
+    #[error(
+        "the index promises checksum {expected}, the file has {found}{}",
+        if *.misplaced { "; its sections are in the wrong order" } else { "" }
+    )]
     Checksum {
         /// By the index.
         expected: Checksum,
         /// Of the file's control section.
         found: Checksum,
+        /// Whether the section behind it has the promised one.
+        misplaced: bool,
     },
     /// A section is no proper tar archive.
     #[error("the {section} is no sound archive")]
@@ -162,12 +180,19 @@ pub enum PackageProblem {
         found: PackageId,
     },
     /// The data section is not the one that the control section vouches for.
-    #[error("its .PKGINFO promises data with SHA-256 {}, the file's data has {}", expected.hex(), found.hex())]
+    #[error(
+        "its .PKGINFO promises data with SHA-256 {}, the file's data has {}{}",
+        expected.hex(),
+        found.hex(),
+        Flaw::clause(*.flaw)
+    )]
     DataHash {
         /// By `.PKGINFO`.
         expected: Digest,
         /// Of the file's data section.
         found: Digest,
+        /// What is visibly wrong with it.
+        flaw: Option<Flaw>,
     },
     /// The data section is followed by, or made of, one more gzip member.
     #[error(
@@ -309,6 +334,7 @@ impl Explain for PackageError {
             | PackageProblem::Adb(AdbError::Damaged(_)) => "apk/damaged",
             PackageProblem::Adb(AdbError::TooLarge { .. } | AdbError::Growth { .. })
             | PackageProblem::TooLarge { .. }
+            | PackageProblem::Bomb { .. }
             | PackageProblem::TooManyEntries { .. }
             | PackageProblem::Metadata { .. } => "apk/too-large",
             PackageProblem::Adb(_) => "apk/adb",

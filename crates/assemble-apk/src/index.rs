@@ -6,6 +6,7 @@ use assemble_types::{Explain, Kind};
 use flate2::bufread::GzDecoder;
 
 use crate::adb::{self, AdbError, SignatureError};
+use crate::flaw::Flaw;
 use crate::index_text::parse_records;
 use crate::keyring::SignatureHash;
 use crate::sections::GZIP_MAGIC;
@@ -150,10 +151,12 @@ pub enum IndexError {
         keys: Vec<String>,
     },
     /// There is a key of that name, and the signature is not its.
-    #[error("the signature of the index does not verify with key {}", list(keys))]
+    #[error("the signature of the index does not verify with key {}{}", list(keys), Flaw::clause(*.flaw))]
     BadSignature {
         /// The keys that were tried.
         keys: Vec<String>,
+        /// What is visibly wrong with the index.
+        flaw: Option<Flaw>,
     },
     /// Signed by trusted keys, but with algorithms that are not supported.
     #[error(
@@ -243,7 +246,7 @@ impl Explain for IndexError {
                 format!("add the key file to contents.keyring: {}", list(signed_by)),
                 "or accept the index unchecked: --allow-untrusted".into(),
             ],
-            Self::BadSignature { keys } => vec![
+            Self::BadSignature { keys, .. } => vec![
                 format!(
                     "make sure that contents.keyring has this repository's own key under the name {}",
                     list(keys)
@@ -280,7 +283,7 @@ impl IndexError {
                 let keys = keyring.iter().map(|key| key.name().to_owned()).collect();
                 Self::UnknownKey { signed_by: ids, keys }
             }
-            SignatureError::Wrong { keys } => Self::BadSignature { keys },
+            SignatureError::Wrong { keys } => Self::BadSignature { keys, flaw: None },
             SignatureError::Form => Self::Algorithm { signatures: vec!["one of an unknown form".into()] },
         }
     }
@@ -290,8 +293,8 @@ impl IndexError {
 const MAX_SIGNATURE: u64 = 1 << 20;
 /// Most signature members in front of an index, and signatures in one of them. Each is checked over the whole index.
 const MAX_SIGNATURES: usize = 16;
-/// Largest index, unpacked. The largest public ones have 30 MB.
-const MAX_INDEX: u64 = 300 << 20;
+/// Largest index, unpacked: it is kept in memory. The largest public ones have 30 MB.
+const MAX_INDEX: u64 = 128 << 20;
 const WALK: WalkLimits = WalkLimits { extension: 1 << 20, headers: 1000 };
 
 /// One signature of an index.
@@ -412,7 +415,8 @@ fn verify(signatures: &[Signature<'_>], body: &[u8], keyring: &Keyring) -> Resul
     }
     let signed_by = signatures.iter().map(|s| s.key.clone()).collect();
     if !tried.is_empty() {
-        Err(IndexError::BadSignature { keys: tried })
+        let flaw = Flaw::find(&mut &*body, MAX_INDEX);
+        Err(IndexError::BadSignature { keys: tried, flaw })
     } else if unsupported {
         Err(IndexError::Algorithm { signatures: signatures.iter().map(|s| s.entry.clone()).collect() })
     } else if keyring.is_empty() {

@@ -41,8 +41,13 @@ fn number<T: FromStr + Default>(value: &str) -> Result<T, &'static str> {
     value.parse().map_err(|_| "this is no number")
 }
 
+/// Tags belong to the list of packages of an image. A package that asks for one cannot be installed by apk.
 fn constraints(value: &str) -> Vec<Constraint> {
-    value.split_ascii_whitespace().map(Constraint::parse_or_unmeetable).collect()
+    let constraint = |token| match Constraint::parse_or_unmeetable(token) {
+        Constraint { pin: Some(_), .. } => Constraint::unmeetable(token),
+        constraint => constraint,
+    };
+    value.split_ascii_whitespace().map(constraint).collect()
 }
 
 impl Draft {

@@ -9,7 +9,8 @@ use sha2::Sha256;
 use crate::adb;
 use crate::entries::read_entries;
 use crate::error::Section;
-use crate::sections::{Sections, each_chunk};
+use crate::flaw::Flaw;
+use crate::sections::{Sections, buffered, data_limit, each_chunk};
 use crate::tarball::{ItemKind, WalkLimits, Walker, first_name};
 use crate::{
     Checksum, ControlEntry, Expected, Format, Limits, Package, PackageError, PackageId, PackageInfo,
@@ -74,7 +75,8 @@ fn open(
 
     let checksum = Checksum::from_bytes(control_sum(packed, &control)?);
     if checksum != expected.checksum {
-        return Err(PackageProblem::Checksum { expected: expected.checksum, found: checksum });
+        let misplaced = stands_behind(packed, &mut sections, limits, expected.checksum);
+        return Err(PackageProblem::Checksum { expected: expected.checksum, found: checksum, misplaced });
     }
     let (info, data_hash, control_entries) = read_control(&plain, limits)?;
     let found = PackageId { name: info.name.clone(), version: info.version.clone() };
@@ -86,7 +88,7 @@ fn open(
     if data.is_empty() {
         return Err(PackageProblem::NoSection { section: Section::Data });
     }
-    check_data(packed, data.start, data_hash)?;
+    check_data(packed, data.start, data_hash, limits)?;
     let plain = sections.data(limits, spool)?;
     let entries = read_entries(&plain, limits)?;
     let format = Format::V2 { signature, control, data, data_hash };
@@ -109,12 +111,22 @@ fn control_sum(packed: &Blob, control: &std::ops::Range<u64>) -> Result<[u8; 20]
     Ok(hasher.finalize().into())
 }
 
-fn check_data(packed: &Blob, start: u64, expected: Digest) -> Result<(), PackageProblem> {
+/// Whether the promised control section is there, but one further on.
+fn stands_behind(packed: &Blob, sections: &mut Sections, limits: &Limits, promised: Checksum) -> bool {
+    let Ok((_, range)) = sections.small(Section::Control, limits) else { return false };
+    control_sum(packed, &range).is_ok_and(|sum| Checksum::from_bytes(sum) == promised)
+}
+
+fn check_data(packed: &Blob, start: u64, expected: Digest, limits: &Limits) -> Result<(), PackageProblem> {
     let mut hasher = Sha256::new();
-    each_chunk(&part(packed, start..packed.len()), &mut |bytes| hasher.update(bytes))
-        .map_err(PackageProblem::Read)?;
+    let data = part(packed, start..packed.len());
+    each_chunk(&data, &mut |bytes| hasher.update(bytes)).map_err(PackageProblem::Read)?;
     let found = Digest::from_bytes(hasher.finalize().into());
-    if found == expected { Ok(()) } else { Err(PackageProblem::DataHash { expected, found }) }
+    if found == expected {
+        return Ok(());
+    }
+    let flaw = Flaw::find(&mut buffered(&data), data_limit(data.len(), limits));
+    Err(PackageProblem::DataHash { expected, found, flaw })
 }
 
 /// `.PKGINFO`, the data hash in it, and everything else as it is.

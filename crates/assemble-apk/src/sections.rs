@@ -128,7 +128,15 @@ impl Sections {
     /// Unpacks the data section, which must be one member and the last thing in the file.
     pub(crate) fn data(&mut self, limits: &Limits, spool: &dyn Spool) -> Result<Blob, PackageProblem> {
         let mut writer = spool.create().map_err(PackageProblem::Spool)?;
-        self.member(Section::Data, limits.data, &mut |bytes| writer.write_all(bytes))?;
+        let packed = self.size - self.position();
+        let limit = data_limit(packed, limits);
+        let unpacked = self.member(Section::Data, limit, &mut |bytes| writer.write_all(bytes));
+        unpacked.map_err(|problem| match problem {
+            PackageProblem::TooLarge { section, .. } if limit < limits.data => {
+                PackageProblem::Bomb { section, packed, limit }
+            }
+            other => other,
+        })?;
         let at = self.position();
         if !self.at_end() {
             let rest = self.input.fill_buf().map_err(PackageProblem::Read)?;
@@ -140,6 +148,14 @@ impl Sections {
         }
         writer.finish().map_err(PackageProblem::Spool)
     }
+}
+
+/// How far a data section may unpack. Small ones may shrink as they like, as files of zero bytes do; beyond that, real
+/// contents stay far below the ratio, and what does not would fill the disk for nothing.
+pub(crate) fn data_limit(packed: u64, limits: &Limits) -> u64 {
+    const ANYWAY: u64 = 512 << 20;
+    const RATIO: u64 = 100;
+    limits.data.min(packed.saturating_mul(RATIO).max(ANYWAY))
 }
 
 /// Reads a range of a blob in pieces.

@@ -432,9 +432,26 @@ pub(crate) fn first_name(plain: &[u8], limits: WalkLimits) -> Option<Vec<u8>> {
 
 /// Reads at most `limit` bytes; more are an error that the caller names.
 pub(crate) fn read_limited(input: &mut dyn Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    input.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= limit).then_some(bytes))
+    const PIECE: usize = 64 << 10;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut bytes: Vec<u8> = Vec::new();
+    let mut piece = vec![0; PIECE];
+    loop {
+        let n = match input.read(&mut piece) {
+            Ok(0) => return Ok(Some(bytes)),
+            Ok(n) => n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if n > limit - bytes.len() {
+            return Ok(None);
+        }
+        // Doubled, but never beyond the limit: a bomb takes no more memory than what is allowed.
+        if bytes.capacity() - bytes.len() < n {
+            bytes.reserve_exact(bytes.len().max(PIECE).min(limit - bytes.len()));
+        }
+        bytes.extend_from_slice(&piece[..n]);
+    }
 }
 
 #[cfg(test)]

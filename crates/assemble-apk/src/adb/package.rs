@@ -144,7 +144,11 @@ fn read(
 /// An index may have the first 20 bytes only.
 fn check(found: Checksum, expected: Checksum) -> Result<(), PackageProblem> {
     let found = if expected.is_short() { found.short() } else { found };
-    if found == expected { Ok(()) } else { Err(PackageProblem::Checksum { expected, found }) }
+    if found == expected {
+        Ok(())
+    } else {
+        Err(PackageProblem::Checksum { expected, found, misplaced: false })
+    }
 }
 
 /// Where the content of a file has to stand: its folder and file count from 1, as in the database.

@@ -35,12 +35,14 @@ pub enum InstallError {
         limit: usize,
     },
     /// Something other than a folder is where a folder is needed.
-    #[error("{path}: {needed_by} needs a folder here, and there is none")]
+    #[error("{path}: {needed_by} needs a folder here, and there is {there}")]
     NotAFolder {
         /// The place.
         path: ImagePath,
         /// A package or a step of the installation.
         needed_by: String,
+        /// What is there instead.
+        there: String,
     },
     /// A folder is where something else should go.
     #[error("{path}: {needed_by} wants to put a file here, but there is a folder")]

@@ -107,7 +107,7 @@ fn collect(root: &Root, folder: &[u8], entries: &mut Vec<Entry>) -> Result<(), I
     let Some(id) = root.look_up(&folder)? else { return Ok(()) };
     if !root.tree.node(id).is_directory() {
         let path = ImagePath::parse(&folder).unwrap_or_default();
-        return Err(InstallError::NotAFolder { path, needed_by: FOR.into() });
+        return Err(InstallError::NotAFolder { path, needed_by: FOR.into(), there: "something else".into() });
     }
     let mut found: BTreeMap<&[u8], u32> = BTreeMap::new();
     for (name, child) in root.tree.names(id).filter(|(name, _)| stem(name).is_some()) {

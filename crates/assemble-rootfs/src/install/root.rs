@@ -90,8 +90,24 @@ impl Root {
         let (folder, _) = split(path);
         match self.look_up(folder)? {
             Some(id) if self.tree.node(id).is_directory() => Ok(id),
-            _ => Err(InstallError::NotAFolder { path: named(folder), needed_by: for_whom.to_owned() }),
+            _ => Err(self.not_a_folder(folder, for_whom)),
         }
+    }
+
+    /// Says what stands where a folder is needed.
+    fn not_a_folder(&self, path: &[u8], for_whom: &str) -> InstallError {
+        let there = match self.entry(path) {
+            Ok(Some(id)) => match &self.tree.node(id).body {
+                Body::Symlink(text) => {
+                    format!("a symbolic link to `{}`, which leads to no folder of the image", shown(text))
+                }
+                Body::File(_) => "a file".to_owned(),
+                Body::CharDevice { .. } => "a device".to_owned(),
+                Body::Directory(_) => "a folder".to_owned(),
+            },
+            Ok(None) | Err(_) => "none".to_owned(),
+        };
+        InstallError::NotAFolder { path: named(path), needed_by: for_whom.to_owned(), there }
     }
 
     /// The node whose name is the last of `path`; that link is not followed.
@@ -158,17 +174,15 @@ impl Root {
             if name.is_empty() {
                 continue;
             }
-            let blocked =
-                || InstallError::NotAFolder { path: named(&path[..end]), needed_by: for_whom.to_owned() };
             at = match self.tree.child(at, name).map(|entry| entry.node) {
                 None => self.put(at, &path[..end], Node::directory(meta(mode, 0)), for_whom)?,
                 Some(id) if matches!(self.tree.node(id).body, Body::Symlink(_)) => {
-                    self.look_up(&path[..end])?.ok_or_else(blocked)?
+                    self.look_up(&path[..end])?.ok_or_else(|| self.not_a_folder(&path[..end], for_whom))?
                 }
                 Some(id) => id,
             };
             if !self.tree.node(at).is_directory() {
-                return Err(blocked());
+                return Err(self.not_a_folder(&path[..end], for_whom));
             }
         }
         Ok(at)

@@ -134,6 +134,9 @@ impl Unpacker<'_, '_> {
     /// Whether the entry takes the place of what is there; an error if neither may have it.
     fn wins_over(&self, entry: &Entry, checksum: Checksum, existing: NodeId) -> Result<bool, InstallError> {
         let node = self.root.tree.node(existing);
+        if node.is_directory() {
+            return Err(InstallError::IsAFolder { path: entry.path.clone(), needed_by: self.name.clone() });
+        }
         let Some(owner) = node.package else {
             return self.same_as_ours(entry, checksum, node).map(|()| false);
         };
