@@ -14,6 +14,7 @@
 
 #![allow(clippy::missing_panics_doc, reason = "panicking is what a target is for")]
 
+mod adb;
 mod documents;
 mod index;
 mod layer;
@@ -36,6 +37,7 @@ pub struct Target {
 
 /// All targets, by name.
 pub const TARGETS: &[Target] = &[
+    Target { name: "adb_package", run: adb::package },
     Target { name: "apko_lock", run: documents::apko_lock },
     Target { name: "constraint", run: words::constraint },
     Target { name: "index", run: index::packed },
