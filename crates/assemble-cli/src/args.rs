@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Tree(TreeArgs),
     /// Tell because of what a package would be in an image
     Why(WhyArgs),
+    /// Write the root file system of an image as a tar or into a folder
+    Export(ExportArgs),
     /// Write a commented spec for a binary
     Init(InitArgs),
     /// Store a registry's password where docker and podman look for it
@@ -420,6 +422,26 @@ pub(crate) struct InspectArgs {
     /// Of an index, the platform to look at
     #[arg(long, visible_alias = "arch", value_name = "PLATFORM")]
     pub(crate) platform: Option<Platform>,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    assemble export hello.yaml -o root                            builds it first\n  \
+    assemble export hello.oci -o root.tar\n  \
+    assemble export localhost:5000/team/hello:1.0 -o root --platform arm64")]
+pub(crate) struct ExportArgs {
+    /// A spec, or an image: layout folder, archive, registry reference [default: assemble.yaml]
+    #[arg(value_name = "SPEC|IMAGE")]
+    pub(crate) target: Option<String>,
+    /// A folder that is empty or not there, or NAME.tar
+    #[arg(short, long, value_name = "DIR|TAR")]
+    pub(crate) output: String,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
     #[command(flatten)]

@@ -323,6 +323,18 @@ pub(crate) fn finish(document: Value) -> String {
 }
 
 /// `inspect --json`.
+pub(crate) fn export(report: &assemble::ExportReport, place: &str) -> String {
+    text(json!({
+        "written": place,
+        "entries": report.entries,
+        "bytes": report.bytes,
+        "left_out": report.left_out,
+        "without_set_id": report.without_set_id,
+        "without_attributes": report.without_attributes,
+        "owners_ignored": report.owners_ignored,
+    }))
+}
+
 pub(crate) fn inspect(inspection: &Inspection, files: bool) -> String {
     let mut document = json!({
         "image": inspection.shown,

@@ -223,6 +223,7 @@ pub(crate) fn selection(
         if ![platform.arch.apk(), "noarch", "all", ""].contains(&record.arch.as_str()) {
             let other = OwnError::OtherArch {
                 package: id.to_string(),
+                who: "the index",
                 found: record.arch.clone(),
                 wanted: platform.arch.apk().to_owned(),
             };

@@ -327,7 +327,7 @@ pub(crate) fn checked(blob: Blob, digest: &Digest, size: u64, place: &str) -> Re
 }
 
 /// `oci:DIR:NAME`, `DIR:NAME`, `FILE.tar:NAME`: the path, and the name behind the last colon if the whole is no path.
-fn split_name(text: &str) -> (PathBuf, Option<String>) {
+pub(crate) fn split_name(text: &str) -> (PathBuf, Option<String>) {
     let text =
         ["oci:", "oci-archive:", "docker-archive:"].iter().find_map(|p| text.strip_prefix(p)).unwrap_or(text);
     let whole = PathBuf::from(text);

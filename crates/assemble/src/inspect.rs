@@ -128,7 +128,11 @@ impl InspectedFile {
 impl OpenedImage {
     /// Opens a layout, an archive or a registry's image; of an index, one platform (the first unless named).
     pub fn open(text: &str, platform: Option<Platform>, registry: Option<&Registry>) -> Result<Self> {
-        let set = ImageSet::open_or_pull(text, registry)?;
+        Self::of(ImageSet::open_or_pull(text, registry)?, text, platform)
+    }
+
+    /// An image of a set that is at hand; `text` is what people call it.
+    pub fn of(set: ImageSet, text: &str, platform: Option<Platform>) -> Result<Self> {
         let views = set.images()?;
         let platforms: Vec<String> = views.iter().map(|view| view.platform.clone()).collect();
         let wanted = platform.map(|p| p.to_string());
@@ -140,6 +144,11 @@ impl OpenedImage {
                 OwnError::NoSuchPlatform { place: text.to_owned(), platform, known: platforms.clone() }
             })?;
         Ok(Self { shown: text.to_owned(), set, platforms, view })
+    }
+
+    /// All layers, lowest first, checked.
+    pub(crate) fn layers(&self) -> Result<Vec<Blob>> {
+        (0..self.view.layers.len()).map(|number| self.layer(number)).collect()
     }
 
     fn layer(&self, number: usize) -> Result<Blob> {
@@ -211,9 +220,7 @@ impl OpenedImage {
     pub fn cat(&self, path: &str, out: &mut dyn Write) -> Result<()> {
         let wanted = ImagePath::parse(path).map_err(|e| OwnError::Usage(e.to_string()))?;
         let missing = || OwnError::NoSuchFile { path: wanted.to_string() };
-        let layers =
-            (0..self.view.layers.len()).map(|number| self.layer(number)).collect::<Result<Vec<_>>>()?;
-        let merged = Merged::new(layers)?;
+        let merged = Merged::new(self.layers()?)?;
         if merged.is_folder(&wanted) {
             return Err(OwnError::IsFolder { path: wanted.to_string() }.into());
         }

@@ -179,11 +179,19 @@ pub enum OwnError {
         /// The user's.
         expected: String,
     },
+    /// A folder to export into has something in it.
+    #[error("{folder} is not empty")]
+    NotEmpty {
+        /// The folder.
+        folder: String,
+    },
     /// The index of one architecture lists a package of another.
-    #[error("{package}: the index says it is for {found}, and {wanted} is wanted")]
+    #[error("{package}: {who} says it is for {found}, and {wanted} is wanted")]
     OtherArch {
         /// The package.
         package: String,
+        /// `the index` or `its .PKGINFO`.
+        who: &'static str,
         /// As listed.
         found: String,
         /// The platform's.
@@ -284,6 +292,7 @@ impl Explain for OwnError {
         match self {
             Self::Io { .. } => "host/io",
             Self::NotALayout(_) | Self::NotAFolder(_) => "output/not-a-layout",
+            Self::NotEmpty { .. } => "output/not-empty",
             Self::OutputInSource { .. } => "output/in-source",
             Self::SpecIsImage(_) => "spec/is-image",
             Self::NotAProgram(_) => "init/no-program",
@@ -332,6 +341,7 @@ impl Explain for OwnError {
             | Self::SpecExists(_)
             | Self::NotALayout(_)
             | Self::NotAFolder(_)
+            | Self::NotEmpty { .. }
             | Self::NoRuntime { .. }
             | Self::Load { .. } => Kind::Host,
             Self::VerifyWithoutSpec(_)
@@ -379,6 +389,9 @@ impl Explain for OwnError {
                 format!("name a folder that does not exist yet, or is empty: -o {place}/image"),
                 "or write one file: -o image.tar".into(),
             ],
+            Self::NotEmpty { .. } => {
+                vec!["name a folder that is empty or not there, or a file that ends in .tar".into()]
+            }
             Self::NotAFolder(_) => vec!["name a folder, or a file that ends in .tar: -o image.tar".into()],
             Self::UnknownOutput(_) => vec![
                 "-o takes a folder (an OCI layout), NAME.tar (read by docker, podman, skopeo, crane), \

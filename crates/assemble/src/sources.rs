@@ -12,7 +12,7 @@ use assemble_apk::{
 use assemble_fetch::{ContentKey, FetchError, Fetcher, Location};
 use assemble_resolve::Repository;
 use assemble_spec::lock::{LockedHashes, LockedRepository};
-use assemble_types::{Arch, Blob, Digest, Event, Explain, Kind, Observer, SourceSpan, Spool};
+use assemble_types::{Arch, Blob, Digest, Event, Explain, Kind, Observer, Platform, SourceSpan, Spool};
 
 use crate::build::Env;
 use crate::choose::Wanted;
@@ -259,7 +259,7 @@ impl Sources<'_> {
             while !failed.load(Ordering::Relaxed) {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let Some(wanted) = wanted.get(number) else { return };
-                let result = self.package(wanted, spool.as_ref()).map_err(|e| {
+                let result = self.package(wanted, arch, spool.as_ref()).map_err(|e| {
                     e.doing(format!("reading package {} of {total} for {}", number + 1, arch.apk()))
                 });
                 if result.is_err() {
@@ -287,20 +287,20 @@ impl Sources<'_> {
         }
     }
 
-    fn package(&self, wanted: &Wanted, spool: &dyn Spool) -> Result<Opened> {
-        let result = match self.opened(wanted, spool) {
+    fn package(&self, wanted: &Wanted, arch: Arch, spool: &dyn Spool) -> Result<Opened> {
+        let result = match self.opened(wanted, arch, spool) {
             // What the cache, or one on the way, has may be damaged or old: the repository itself is asked once. What it
             // gives is final. Answers that may be others the next time were asked for again already.
             Err(error) if wanted.location.url().is_some() && error.kind() == Kind::Integrity => {
                 self.fetcher.forget(&wanted.key());
-                self.opened(wanted, spool)
+                self.opened(wanted, arch, spool)
             }
             result => result,
         };
         result.map_err(|e| e.at(&wanted.span))
     }
 
-    fn opened(&self, wanted: &Wanted, spool: &dyn Spool) -> Result<Opened> {
+    fn opened(&self, wanted: &Wanted, arch: Arch, spool: &dyn Spool) -> Result<Opened> {
         let packed = self.packed(wanted)?;
         if let Some(pinned) = &wanted.pinned {
             lock::check_start(&packed, &wanted.id, pinned)?;
@@ -313,6 +313,7 @@ impl Sources<'_> {
             ..usual
         };
         let package = open_package(&packed, &expected, &limits, spool)?;
+        check_arch(&package, wanted, arch)?;
         let hashes = lock::hashes_of(&packed, &package, wanted)?;
         if let Some(pinned) = wanted.pinned.as_ref().filter(|pinned| pinned.hashes != hashes) {
             let lock = pinned.lock.clone();
@@ -382,6 +383,20 @@ pub(crate) fn foreign_text(repository: &str, key: &ImageKey, parsed: &PublicKey)
     match key.origin {
         KeyOrigin::BuiltIn => format!("{repository}: signed by the built-in key {name} ({print})"),
         _ => format!("{repository}: signed by the key {name} ({print}), found at {}", key.url),
+    }
+}
+
+/// An index may say less than the package, as those of Alpine do of what fits everywhere; but not another thing.
+fn check_arch(package: &Package, wanted: &Wanted, arch: Arch) -> Result<()> {
+    match package.info.arch.parse::<Platform>() {
+        Ok(other) if other.arch != arch => Err(OwnError::OtherArch {
+            package: wanted.id.to_string(),
+            who: "its .PKGINFO",
+            found: package.info.arch.clone(),
+            wanted: arch.apk().to_owned(),
+        }
+        .into()),
+        _ => Ok(()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod export;
 mod init;
 mod inspect;
 mod lock;
@@ -42,6 +43,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Packages(args) => packages::run(&args),
         Command::Tree(args) => tree::run(&args),
         Command::Why(args) => why::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Apko(args) => crate::apko::run(&args),
         Command::Login(args) => login::run(&args),

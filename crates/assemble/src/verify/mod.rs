@@ -18,7 +18,7 @@ pub use compare::Outcome;
 
 use crate::build::{Env, build};
 use crate::error::{Error, OwnError, Result};
-use crate::image_set::ImageSet;
+use crate::image_set::{ImageSet, split_name};
 use crate::plan::BuildOptions;
 use crate::spec_file::SpecFile;
 
@@ -135,7 +135,7 @@ pub fn verify_image(
 
 /// Whether a target of `verify` is an image that lies here, or looks like a registry's.
 pub fn is_image(target: &str) -> bool {
-    let path = std::path::Path::new(target);
+    let (path, _) = split_name(target);
     let tar = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tar"));
     path.join("oci-layout").is_file()
         || (path.is_file() && tar)
