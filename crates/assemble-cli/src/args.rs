@@ -119,7 +119,7 @@ pub(crate) enum StartCheckArg {
 #[derive(Debug, Args, Clone)]
 pub(crate) struct LockUseArgs {
     /// Fail unless there is a lock beside the spec and it fits; without this it is made to fit
-    #[arg(long, help_heading = "Lock")]
+    #[arg(long, conflicts_with = "lockfile", help_heading = "Lock")]
     pub(crate) locked: bool,
     /// Choose packages from the indexes, whatever the lock beside the spec says
     #[arg(long, conflicts_with = "locked", help_heading = "Lock")]

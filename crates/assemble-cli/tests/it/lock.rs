@@ -339,6 +339,34 @@ fn what_was_untrusted_when_it_was_locked_stays_untrusted() {
     p.digest(&["--allow-untrusted"]);
 }
 
+#[test]
+fn a_lock_of_apko_is_taken_when_it_is_named() {
+    let p = Place::new();
+    p.s.ok(["apko", "lock", "app.yaml"]);
+    let ran = p.build(&[]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("app.lock.json is a lock of apko; it is not looked at"), "{}", ran.stderr);
+    p.mirror(&[
+        ("app", "2-r0", &["lib"]),
+        ("app", "1-r0", &["lib"]),
+        ("lib", "1-r0", &[]),
+        ("lib", "2-r0", &[]),
+    ]);
+    let args = ["build", "app.yaml", "-o", "none", "--start-check", "off", "--lockfile", "app.lock.json"];
+    let built = p.s.json([&args[..], &["--json"]].concat());
+    let installed: Vec<String> = built["images"][0]["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| format!("{} {}", package["name"], package["version"]).replace('"', ""))
+        .collect();
+    assert_eq!(installed, ["lib 1-r0", "app 1-r0"], "the file's packages in the file's order");
+    assert_eq!(p.build(&["--locked", "--lockfile", "app.lock.json"]).code, 2);
+    p.spec("[app, other]", "");
+    let ran = p.s.run(args);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+}
+
 /// Runs without any network: in a namespace that has no interface but a loopback that is down.
 fn without_network(test: &str, s: &Sandbox, args: &[&str]) -> Option<Ran> {
     for flags in [["-rn", "--"], ["-n", "--"]] {
