@@ -102,6 +102,22 @@ impl Location {
         }
     }
 
+    /// The folder that this place is in; a URL loses its query.
+    #[must_use]
+    pub fn parent(&self) -> Self {
+        match &self.0 {
+            Place::Path(path) => Self::from_path(path.parent().unwrap_or(path)),
+            Place::Url(base) => {
+                let mut url = base.expose().clone();
+                if let Ok(mut segments) = url.path_segments_mut() {
+                    segments.pop_if_empty().pop();
+                }
+                url.set_query(None);
+                Self::from(SafeUrl::from(url))
+            }
+        }
+    }
+
     /// The path, if it is on this host.
     pub fn local_path(&self) -> Option<&Path> {
         match &self.0 {
@@ -221,5 +237,15 @@ mod tests {
         let signed = Location::parse("https://h/os?digest=1", Path::new("/")).unwrap();
         assert_eq!(signed.join("a").to_string(), "https://h/os/a?digest=1");
         assert_eq!(signed.host().unwrap(), "h");
+    }
+
+    #[test]
+    fn parents() {
+        let parent = |text: &str| Location::parse(text, Path::new("/base")).unwrap().parent().to_string();
+        assert_eq!(parent("https://x.invalid/a/b/packages.adb"), "https://x.invalid/a/b");
+        assert_eq!(parent("https://x.invalid/a/?q=packages.adb"), "https://x.invalid/");
+        assert_eq!(parent("https://x.invalid"), "https://x.invalid/");
+        assert_eq!(parent("feed/packages.adb"), "/base/feed");
+        assert_eq!(parent("/"), "/");
     }
 }

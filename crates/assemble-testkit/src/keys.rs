@@ -3,7 +3,7 @@
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use ring::rand::SystemRandom;
 use ring::rsa::PublicKeyComponents;
-use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+use ring::signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RsaEncoding, RsaKeyPair};
 
 /// The PEM of the public half of the key that signs by default.
 pub const TEST_KEY: &str = include_str!("../keys/testkit.rsa.pub");
@@ -47,15 +47,6 @@ impl SigningKey {
         serde_json::json!({"kty": "RSA", "kid": kid, "n": text(&parts.n), "e": text(&parts.e)})
     }
 
-    /// RSA PKCS#1 v1.5 over SHA-256. (The library cannot make SHA-1 signatures any more, and rightly so.)
-    pub fn sign(self, message: &[u8]) -> Vec<u8> {
-        let pair = self.pair();
-        let mut signature = vec![0; pair.public().modulus_len()];
-        pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
-            .expect("the key is long enough for SHA-256");
-        signature
-    }
-
     fn pair(self) -> RsaKeyPair {
         let pem = match self {
             Self::Test => include_str!("../keys/testkit.rsa"),
@@ -64,5 +55,28 @@ impl SigningKey {
         let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
         let der = BASE64.decode(body.as_bytes()).expect("the embedded key is PEM");
         RsaKeyPair::from_pkcs8(&der).expect("the embedded key is PKCS#8")
+    }
+
+    fn sign_with(self, padding: &'static dyn RsaEncoding, message: &[u8]) -> Vec<u8> {
+        let pair = self.pair();
+        let mut signature = vec![0; pair.public().modulus_len()];
+        pair.sign(padding, &SystemRandom::new(), message, &mut signature)
+            .expect("the key is long enough for SHA-512");
+        signature
+    }
+
+    /// RSA PKCS#1 v1.5 over SHA-256. (The library cannot make SHA-1 signatures any more, and rightly so.)
+    pub fn sign(self, message: &[u8]) -> Vec<u8> {
+        self.sign_with(&RSA_PKCS1_SHA256, message)
+    }
+
+    /// RSA PKCS#1 v1.5 over SHA-512, as in format version 3.
+    pub fn sign_sha512(self, message: &[u8]) -> Vec<u8> {
+        self.sign_with(&RSA_PKCS1_SHA512, message)
+    }
+
+    /// The bare public key (RFC 8017 appendix A.1.1).
+    pub fn public_der(self) -> Vec<u8> {
+        self.pair().public().as_ref().to_vec()
     }
 }

@@ -24,6 +24,7 @@
 #![allow(clippy::missing_panics_doc, reason = "a builder for tests panics where a test asks for nonsense")]
 #![allow(clippy::format_push_string, clippy::format_collect, reason = "clearer, and tests need not be fast")]
 
+mod adb;
 mod apk;
 mod elf;
 mod fault;
@@ -36,6 +37,7 @@ pub mod solution;
 mod tarball;
 mod tls;
 
+pub use adb::{AdbCompression, AdbPackageBuilder, AdbValue, BuiltAdb, adb_database, adb_file, adb_index};
 pub use apk::{ApkBuilder, ApkEntry, BuiltApk};
 pub use elf::{FakeElf, fake_elf};
 pub use fault::{Action, Fault};

@@ -52,7 +52,7 @@ pub(crate) struct Wanted {
     pub(crate) url: String,
     /// The tag that the package was asked for with.
     pub(crate) pin: Option<Box<str>>,
-    /// The index's, of its control section.
+    /// What the index or the lock vouches for it with.
     pub(crate) checksum: Checksum,
     /// Of the whole file, in bytes.
     pub(crate) size: u64,
@@ -220,7 +220,7 @@ pub(crate) fn selection(
         let Repository { index, .. } = &repositories[choice.repository];
         let record = &index.records[choice.record];
         let id = PackageId { name: record.name.clone(), version: record.version.clone() };
-        if ![platform.arch.apk(), "noarch", "all", ""].contains(&record.arch.as_str()) {
+        if !input.layout().fits(&record.arch, platform.arch) {
             let other = OwnError::OtherArch {
                 package: id.to_string(),
                 who: "the index",
@@ -234,11 +234,11 @@ pub(crate) fn selection(
                 OwnError::NoChecksum { package: id.to_string(), repository: input.text.clone() }.into()
             );
         };
-        let file = format!("{}/{}-{}.apk", platform.arch.apk(), record.name, record.version);
+        let file = input.layout().file(&index.files, record, platform.arch);
         packages.push(Wanted {
             pin: pins.get(&id.name).and_then(|constraint| constraint.pin.clone()),
             id,
-            location: input.location.join(&file),
+            location: input.base().join(&file),
             url: input.url_of(&file),
             checksum,
             size: record.size,

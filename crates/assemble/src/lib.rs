@@ -34,6 +34,7 @@ mod own_error;
 mod plan;
 mod publish;
 mod remote;
+mod repository_layout;
 mod sources;
 mod spec_file;
 mod start;

@@ -9,7 +9,7 @@ use assemble_apk::{
     Expected, Index, KNOWN_REPOSITORIES, Keyring, Limits, Package, PublicKey, Trust, builtin_keys,
     nearest_known_repository, open_package, read_index,
 };
-use assemble_fetch::{ContentKey, FetchError, Fetcher, Location};
+use assemble_fetch::{ContentKey, FetchError, Fetched, Fetcher, Location};
 use assemble_resolve::Repository;
 use assemble_spec::lock::{LockedHashes, LockedRepository};
 use assemble_types::{Arch, Blob, Digest, Event, Explain, Kind, Observer, Platform, SourceSpan, Spool};
@@ -20,9 +20,8 @@ use crate::error::{Error, OwnError, Result};
 use crate::keys::{Discovery, ImageKey, KeyInput, KeyOrigin, Keys, address, merge};
 use crate::lock::{self, LockError};
 use crate::plan::{Mode, Plan, SizeLimits};
+use crate::repository_layout::Layout;
 
-/// What an index is called in the folder of its architecture.
-pub(crate) const INDEX: &str = "APKINDEX.tar.gz";
 /// Largest index that is read, packed, in bytes.
 const MAX_INDEX: u64 = 128 * 1024 * 1024;
 /// Fewest packages that are fetched at once, however few cores there are: fetching is mostly waiting.
@@ -68,19 +67,45 @@ pub(crate) struct Indexes {
 /// A checked package, and what a lock says of it.
 pub(crate) type Opened = (Package, LockedHashes);
 
+/// An index as it was found.
+#[derive(Debug)]
+pub(crate) struct FoundIndex {
+    /// Its file, below the repository's base.
+    pub(crate) file: String,
+    /// As it is.
+    pub(crate) bytes: Vec<u8>,
+    /// What it says.
+    pub(crate) index: Index,
+}
+
 impl RepositoryInput {
-    /// A file below the repository as it is written down: a URL without credentials, or a path like the spec's.
+    pub(crate) fn layout(&self) -> Layout {
+        Layout::of(&self.text)
+    }
+
+    /// What the names of its files start from.
+    pub(crate) fn base(&self) -> Location {
+        self.layout().base(&self.location)
+    }
+
+    /// The base as it is written down: a URL without credentials, or a path like the spec's.
+    pub(crate) fn base_text(&self) -> String {
+        let base = self.base();
+        if base.url().is_some() { address(&base) } else { self.layout().base_text(&self.text).to_owned() }
+    }
+
+    /// A file of the repository as it is written down.
     pub(crate) fn url_of(&self, file: &str) -> String {
-        match self.location.join(file).url() {
-            Some(_) => address(&self.location.join(file)),
-            None => format!("{}/{file}", self.text.trim_end_matches('/')),
+        let location = self.base().join(file);
+        match location.url() {
+            Some(_) => address(&location),
+            None => format!("{}/{file}", self.base_text()),
         }
     }
 
     /// The part of such a text below the repository, if it is of this one.
     pub(crate) fn below<'t>(&self, url: &'t str) -> Option<&'t str> {
-        let base = if self.location.url().is_some() { address(&self.location) } else { self.text.clone() };
-        url.strip_prefix(base.trim_end_matches('/'))?.strip_prefix('/')
+        url.strip_prefix(self.base_text().trim_end_matches('/'))?.strip_prefix('/')
     }
 }
 
@@ -114,7 +139,7 @@ impl Sources<'_> {
         for (number, repository) in repositories.iter().enumerate() {
             let trusted = self.trusted(&own, &found, number, repository);
             let keys: Keyring = trusted.iter().map(|(_, key)| key.clone()).collect();
-            let Some((bytes, index)) = self.read_index(repository, &keys, arch)? else {
+            let Some(FoundIndex { bytes, index, .. }) = self.read_index(repository, &keys, arch)? else {
                 out.push(repository, Index::empty());
                 continue;
             };
@@ -207,26 +232,27 @@ impl Sources<'_> {
         )));
     }
 
-    /// The index of a repository, as it is and what it says; nothing if there is none in a folder of this host, and that
-    /// is no error.
+    /// The index of a repository; nothing if there is none in a folder of this host, and that is no error.
     pub(crate) fn read_index(
         &self,
         repository: &RepositoryInput,
         keys: &Keyring,
         arch: Arch,
-    ) -> Result<Option<(Vec<u8>, Index)>> {
-        let location = repository.location.join(&format!("{}/{INDEX}", arch.apk()));
-        let fetched = self.fetcher.document(&location, self.limits.response.unwrap_or(MAX_INDEX));
+    ) -> Result<Option<FoundIndex>> {
+        let files = repository.layout().indexes(&repository.text, arch);
+        let found = self.first(&repository.base(), &files);
         if self.mode == Mode::Apko
-            && location.local_path().is_some()
-            && matches!(fetched, Err(FetchError::NotFound { .. }))
+            && repository.location.local_path().is_some()
+            && matches!(found, Err(FetchError::NotFound { .. }))
         {
-            let text =
-                format!("{location}: there is no such index; the repository is left out, as apko does");
+            let text = format!(
+                "{}: there is no index; the repository is left out, as apko does",
+                repository.location
+            );
             self.observer.event(Event::Warning(text));
             return Ok(None);
         }
-        let fetched = fetched.map_err(|error| {
+        let (file, fetched) = found.map_err(|error| {
             let unavailable = error.kind() == Kind::Unavailable;
             let mut error = Error::from(error)
                 .doing(format!("reading the index for {}", arch.apk()))
@@ -241,7 +267,20 @@ impl Sources<'_> {
                 .doing(format!("checking the index of {} for {}", repository.text, arch.apk()))
                 .at(&repository.span)
         })?;
-        Ok(Some((fetched.bytes, index)))
+        Ok(Some(FoundIndex { file, bytes: fetched.bytes, index }))
+    }
+
+    /// The first of these files that is there, with its name. If none is, that is said of the first.
+    fn first(&self, base: &Location, files: &[String]) -> std::result::Result<(String, Fetched), FetchError> {
+        let mut missing = None;
+        let limit = self.limits.response.unwrap_or(MAX_INDEX);
+        for file in files {
+            match self.fetcher.document(&base.join(file), limit) {
+                Err(error @ FetchError::NotFound { .. }) => missing = missing.or(Some(error)),
+                other => return other.map(|fetched| (file.clone(), fetched)),
+            }
+        }
+        Err(missing.unwrap_or_else(|| FetchError::NotFound { location: base.clone() }))
     }
 
     /// Fetches, checks and opens packages, in the order given.

@@ -30,6 +30,10 @@ const TAGS: usize = 21;
 const DEPENDENCY_COST: usize = 96;
 const RECORD_COST: usize = 512;
 
+/// The longest text that is read, and the longest name or version: no real one comes near.
+const MAX_TEXT: usize = 64 << 10;
+const MAX_WORD: usize = 4 << 10;
+
 /// The info object of a package.
 pub(super) fn package_info(info: Slots<'_>) -> Result<PackageInfo, AdbError> {
     let (name, version) = identity(info)?;
@@ -104,16 +108,28 @@ fn identity(info: Slots<'_>) -> Result<(PackageName, Version), AdbError> {
     ))
 }
 
+fn limited<'d>(
+    slots: Slots<'d>,
+    slot: usize,
+    field: &'static str,
+    limit: usize,
+) -> Result<Option<&'d [u8]>, AdbError> {
+    match slots.blob(slot, field)? {
+        Some(bytes) if bytes.len() > limit => Err(AdbError::value(field, "is too long")),
+        other => Ok(other),
+    }
+}
+
 /// A text in one line: what is not UTF-8 becomes U+FFFD, and what would end a line of the installed database a space.
 pub(super) fn text(slots: Slots<'_>, slot: usize, field: &'static str) -> Result<String, AdbError> {
-    let raw = String::from_utf8_lossy(slots.blob(slot, field)?.unwrap_or_default());
+    let raw = String::from_utf8_lossy(limited(slots, slot, field, MAX_TEXT)?.unwrap_or_default());
     let line = raw.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c });
     Ok(line.collect())
 }
 
 /// A text without white space and control characters; perhaps empty.
 pub(super) fn word(slots: Slots<'_>, slot: usize, field: &'static str) -> Result<String, AdbError> {
-    let raw = slots.blob(slot, field)?.unwrap_or_default();
+    let raw = limited(slots, slot, field, MAX_WORD)?.unwrap_or_default();
     let text = std::str::from_utf8(raw).map_err(|_| AdbError::value(field, "is no UTF-8"))?;
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(AdbError::value(field, "holds white space or a control character"));
@@ -136,7 +152,7 @@ pub(super) fn words(list: Slots<'_>, field: &'static str) -> Result<Vec<String>,
 }
 
 fn commit(info: Slots<'_>) -> Result<String, AdbError> {
-    Ok(HEXLOWER.encode(info.blob(COMMIT, "repo-commit")?.unwrap_or_default()))
+    Ok(HEXLOWER.encode(limited(info, COMMIT, "repo-commit", MAX_WORD)?.unwrap_or_default()))
 }
 
 fn build_time(info: Slots<'_>) -> Result<i64, AdbError> {
@@ -159,8 +175,8 @@ impl Token {
         const MATCH: usize = 3;
         const CONFLICT: u64 = 16;
         const EQUAL: u64 = 1;
-        let name = String::from_utf8_lossy(dependency.blob(NAME, field)?.unwrap_or_default());
-        let version = dependency.blob(VERSION, field)?.map(String::from_utf8_lossy);
+        let name = String::from_utf8_lossy(limited(dependency, NAME, field, MAX_WORD)?.unwrap_or_default());
+        let version = limited(dependency, VERSION, field, MAX_WORD)?.map(String::from_utf8_lossy);
         let wanted = dependency.int(MATCH, field)?.unwrap_or(EQUAL);
         let not = if wanted & CONFLICT == 0 { "" } else { "!" };
         let name_is_sound = PackageName::parse(&name).is_ok();

@@ -17,3 +17,4 @@ mod odd;
 mod real;
 mod signatures;
 mod version3;
+mod version3_hostile;

@@ -202,10 +202,8 @@ fn every_case_of_the_kit_is_handled_as_the_table_says() {
     assert!(empty(ESCAPE), "{ESCAPE} must be empty");
     let next = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
-    let jobs: Vec<(&Value, Mode)> = modes()
-        .into_iter()
-        .flat_map(|mode| cases.iter().map(move |case| (case, mode)))
-        .collect();
+    let jobs: Vec<(&Value, Mode)> =
+        modes().into_iter().flat_map(|mode| cases.iter().map(move |case| (case, mode))).collect();
     let work = || {
         while let Some((case, mode)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let row = &table[case["id"].as_str().unwrap()];

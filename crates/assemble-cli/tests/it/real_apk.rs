@@ -13,7 +13,8 @@ use crate::sandbox::{Sandbox, workspace};
 use crate::tools::{have, root, run, skipped, try_run};
 
 /// What `apk audit` finds that no package brought. See docs/export.md for the reasons.
-const OURS: [&str; 5] = ["A etc/apko.json", "A etc/apk/arch", "A etc/apk/repositories", "A etc/apk/world", "D etc/X11/"];
+const OURS: [&str; 5] =
+    ["A etc/apko.json", "A etc/apk/arch", "A etc/apk/repositories", "A etc/apk/world", "D etc/X11/"];
 /// Beginnings of lines of the same kind: keys, and the checksums of bundles of certificates.
 const OURS_BEGIN: [&str; 2] = ["A etc/apk/keys/", "A etc/ssl/certs/.ca-certificates.crt."];
 
@@ -73,7 +74,8 @@ fn apk_takes_the_image_for_its_own() {
 
     // Nothing is missing, too much, or half there.
     let none = s.write("none", "");
-    let simulated = run(apk(&root).args(["add", "--simulate", "--no-network", "--repositories-file"]).arg(none));
+    let simulated =
+        run(apk(&root).args(["add", "--simulate", "--no-network", "--repositories-file"]).arg(none));
     assert!(simulated.starts_with("OK: ") && simulated.lines().count() == 1, "{simulated}");
     assert!(simulated.ends_with(&format!("in {} packages", packages.len())), "{simulated}");
 
@@ -101,7 +103,8 @@ fn alpine_starts_in_a_container() {
     fs::rename(root, s.path("bundle/rootfs")).unwrap();
     run(Command::new("runc").arg("spec").current_dir(s.path("bundle")));
     let mut config: Value = serde_json::from_slice(&s.read("bundle/config.json")).unwrap();
-    let script = "openssl version; wpa_supplicant -v | head -n 1; openrc --version; apk info 2>/dev/null | wc -l";
+    let script =
+        "openssl version; wpa_supplicant -v | head -n 1; openrc --version; apk info 2>/dev/null | wc -l";
     config["process"]["terminal"] = false.into();
     config["process"]["args"] = json!(["/bin/sh", "-c", script]);
     s.write("bundle/config.json", config.to_string());

@@ -26,7 +26,8 @@ use crate::build::Env;
 use crate::choose::Wanted;
 use crate::error::{Error, OwnError, Result};
 use crate::plan::{BuildOptions, Plan};
-use crate::sources::{INDEX, RepositoryInput, Sources};
+use crate::repository_layout::{Layout, file_name};
+use crate::sources::{FoundIndex, RepositoryInput, Sources};
 use crate::spec_file::SpecFile;
 use crate::temporary::{Unfinished, write_whole};
 
@@ -182,7 +183,7 @@ struct Copy<'a> {
 impl Copy<'_> {
     /// The index of a repository with its signature, if it can be had: a build under the lock does without.
     fn index(&mut self, repository: &RepositoryInput, keys: &Keyring, arch: Arch) -> Result<bool> {
-        let (bytes, _) = match self.sources.read_index(repository, keys, arch) {
+        let FoundIndex { file, bytes, .. } = match self.sources.read_index(repository, keys, arch) {
             Ok(Some(read)) => read,
             Ok(None) => return Ok(false),
             Err(error) if error.kind() == Kind::Unavailable => {
@@ -192,18 +193,20 @@ impl Copy<'_> {
             }
             Err(error) => return Err(error),
         };
-        let folder = self.repository(&repository.text);
-        self.write(&format!("{folder}/{}/{INDEX}", arch.apk()), &bytes)?;
+        let folder = self.repository(repository);
+        self.write(&format!("{folder}/{file}"), &bytes)?;
         Ok(true)
     }
 
-    /// The folder of a repository; another one for each.
-    fn repository(&mut self, text: &str) -> String {
-        if let Some(folder) = self.map.repositories.get(text) {
-            return folder.clone();
+    /// The folder that a repository's files start from; another one for each.
+    fn repository(&mut self, repository: &RepositoryInput) -> String {
+        let layout = repository.layout();
+        if let Some(place) = self.map.repositories.get(&repository.text) {
+            return layout.base_text(place).to_owned();
         }
-        let wanted = format!("repositories/{}", folder_name(text));
-        let taken = |folder: &str| self.map.repositories.values().any(|other| other == folder);
+        let wanted = format!("repositories/{}", folder_name(layout.base_text(&repository.text)));
+        let taken =
+            |folder: &str| self.map.repositories.values().any(|other| Path::new(other).starts_with(folder));
         let mut folder = wanted.clone();
         for number in 2.. {
             if !taken(&folder) {
@@ -211,7 +214,11 @@ impl Copy<'_> {
             }
             folder = format!("{wanted}-{number}");
         }
-        self.map.repositories.insert(text.to_owned(), folder.clone());
+        let place = match layout {
+            Layout::Folders => folder.clone(),
+            Layout::Index => format!("{folder}/{}", file_name(&repository.text)),
+        };
+        self.map.repositories.insert(repository.text.clone(), place);
         folder
     }
 
@@ -220,7 +227,7 @@ impl Copy<'_> {
         let packed = self.sources.packed(wanted)?;
         let home = repositories.iter().find_map(|r| Some((r, r.below(&wanted.url)?)));
         let relative = match home {
-            Some((repository, below)) => format!("{}/{below}", self.repository(&repository.text)),
+            Some((repository, below)) => format!("{}/{below}", self.repository(repository)),
             None => format!("repositories/others/{}/{}.apk", arch.apk(), wanted.id),
         };
         let target = self.folder.join(&relative);
