@@ -29,3 +29,4 @@ mod sandbox;
 mod surprises;
 mod tools;
 mod verify;
+mod version3;

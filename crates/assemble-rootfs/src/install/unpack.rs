@@ -43,7 +43,7 @@ pub(super) fn packages<'a>(root: &mut Root, packages: &'a [Package]) -> Result<P
     for index in 0..packages.len() {
         let mut unpacker = Unpacker { root, packages, index, name: packages[index].id().to_string() };
         let mut entries = Vec::new();
-        for entry in packages[index].entries.iter().skip_while(|entry| is_metadata(entry)) {
+        for entry in &packages[index].entries {
             if unpacker.place(entry)? && matches!(entry.kind, EntryKind::File(_)) {
                 placed.owners.insert(&entry.path, index_of(index));
             }
@@ -52,12 +52,6 @@ pub(super) fn packages<'a>(root: &mut Root, packages: &'a [Package]) -> Result<P
         placed.entries.push(entries);
     }
     Ok(placed)
-}
-
-/// Dot files at the top, before anything else, belong to the package format.
-fn is_metadata(entry: &Entry) -> bool {
-    let raw = entry.path.as_bytes();
-    raw.starts_with(b".") && !raw.contains(&b'/') && !matches!(entry.kind, EntryKind::Directory)
 }
 
 struct Unpacker<'r, 'a> {
