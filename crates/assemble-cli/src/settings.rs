@@ -59,7 +59,7 @@ pub(crate) fn build_options(input: &InputArgs, tags: &[String]) -> Result<BuildO
 }
 
 /// Which list of Alpine's keys counts: a mirror has a copy, or has keys of its own.
-fn alpine_releases() -> AlpineReleasesList {
+pub(crate) fn alpine_releases() -> AlpineReleasesList {
     match variable("ASSEMBLE_ALPINE_RELEASES") {
         None => AlpineReleasesList::Public,
         Some(text) if text == "off" => AlpineReleasesList::Off,

@@ -181,6 +181,7 @@ fn request(config: &Path, sources: &SourceArgs) -> ApkoRequest {
         repositories: values(&sources.repository_append),
         build_repositories: values(&sources.build_repository_append),
         source_date_epoch: std::env::var("SOURCE_DATE_EPOCH").ok(),
+        alpine_releases: settings::alpine_releases(),
         ..ApkoRequest::default()
     }
 }

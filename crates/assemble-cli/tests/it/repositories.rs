@@ -258,6 +258,15 @@ fn alpine_s_list_of_keys_is_read_as_apko_reads_it() {
         let warned = ran.stderr.contains("1 of Alpine's 2 keys for v3.19 on x86_64 have a day");
         assert_eq!(warned, epoch.is_empty(), "{epoch}: {}", ran.stderr);
         assert_eq!(build(&s, &["--offline", "-q"]).stdout, ran.stdout);
+        // apko's command finds the same ones.
+        fs::create_dir(s.path("layout")).unwrap();
+        let arguments =
+            ["apko", "build", "--arch", "x86_64", "--vcs=false", "app.yaml", "localhost/app:v1", "layout"];
+        let ran = s.run(arguments);
+        assert_eq!(ran.code, 0, "{epoch}: {}", ran.stderr);
+        let cat = |name: &str| s.run(["inspect", "layout", "--cat", &format!("/etc/apk/keys/{name}")]).stdout;
+        assert_eq!(cat(TEST_KEY_NAME), TEST_KEY);
+        assert_eq!(cat("old.rsa.pub") == SigningKey::Other.public(), old, "{epoch}");
     }
     // A key of the list that is not there ends the build, since the image would lack it.
     let s = mine("");

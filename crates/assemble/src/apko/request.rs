@@ -11,6 +11,7 @@ use assemble_types::{Arch, Platform, SafeUrl, SourceSpan, Timestamp};
 
 use super::vcs;
 use crate::error::{Error, OwnError, Result};
+use crate::keys::AlpineReleasesList;
 use crate::plan::{BuildOptions, Mode, SizeLimits, StartCheck};
 use crate::spec_file::{ApkoPaths, SpecFile};
 use crate::time::Created;
@@ -46,6 +47,8 @@ pub struct ApkoRequest {
     pub ignore_signatures: bool,
     /// `--max-…-size`
     pub limits: SizeLimits,
+    /// Which list of Alpine's keys counts.
+    pub alpine_releases: AlpineReleasesList,
 }
 
 impl ApkoRequest {
@@ -114,6 +117,7 @@ impl ApkoRequest {
             start_check: StartCheck::Off,
             trust: if self.ignore_signatures { Trust::AllowUntrusted } else { Trust::Required },
             limits: self.limits,
+            alpine_releases: self.alpine_releases.clone(),
             apko_lock: self.lockfile.clone(),
             ..BuildOptions::default()
         })
