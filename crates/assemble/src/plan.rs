@@ -134,6 +134,9 @@ impl<'a> Plan<'a> {
                 None => error,
             });
         }
+        if let Some(base) = &spec.base_image {
+            return Err(Error::from(OwnError::BaseImage).at(&base.source.span));
+        }
         let times = Times::of(options, &file.directory)?;
         let runtime_repositories = spec.repositories.iter().chain(&spec.runtime_repositories);
         let vendored = Vendored::of(file, options)?;
@@ -398,4 +401,24 @@ fn base_options(file: &SpecFile) -> Result<Option<BaseOptions>> {
         time_zones: base.time_zones,
         additional_certificates: certificates::read(file)?,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::spec_file::SpecFile;
+
+    #[test]
+    fn a_base_image_is_refused_rather_than_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("top.yaml");
+        let text = "contents:\n  baseimage: {image: ./base, apkindex: ./base/metadata}\n  packages: [a]\n  repositories: [./r]\n";
+        std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
+        let file = SpecFile::load(Some(path.as_path())).unwrap();
+        let error = Plan::lower(&file, &BuildOptions::default()).unwrap_err();
+        assert!(error.to_string().contains("contents.baseimage"), "{error}");
+        assert_eq!(assemble_types::Explain::code(&error), "spec/base-image");
+    }
 }
