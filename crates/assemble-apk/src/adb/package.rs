@@ -24,13 +24,13 @@ const TRIGGERS: usize = 4;
 
 /// Scripts by their slots, named as version 2 names them.
 const SCRIPT_NAMES: [(usize, &str); 7] = [
+    (1, ".trigger"),
     (2, ".pre-install"),
     (3, ".post-install"),
     (4, ".pre-deinstall"),
     (5, ".post-deinstall"),
     (6, ".pre-upgrade"),
     (7, ".post-upgrade"),
-    (1, ".trigger"),
 ];
 
 /// How much content is moved at once.

@@ -62,7 +62,7 @@ impl<'a> Database<'a> {
     pub(super) fn root(&self) -> Result<Slots<'_>, AdbError> {
         const FIELD: &str = "root";
         let word = self.range(ROOT, 4, FIELD)?.first_chunk().copied().unwrap_or_default();
-        self.slots(Value(u32::from_le_bytes(word)), OBJECT, FIELD)
+        self.slots(Value(u32::from_le_bytes(word)), FIELD)
     }
 
     fn range(&self, start: usize, len: usize, field: &'static str) -> Result<&[u8], AdbError> {
@@ -77,10 +77,10 @@ impl<'a> Database<'a> {
         Ok(u64::from_le_bytes(bytes))
     }
 
-    fn slots(&self, value: Value, kind: u32, field: &'static str) -> Result<Slots<'_>, AdbError> {
-        if value.kind() != kind {
-            let problem = if kind == ARRAY { "is no list" } else { "is no object" };
-            return Err(AdbError::value(field, problem));
+    /// Lists and objects are the same but for their kinds, and the package manager's own lists have that of objects.
+    fn slots(&self, value: Value, field: &'static str) -> Result<Slots<'_>, AdbError> {
+        if !matches!(value.kind(), ARRAY | OBJECT) {
+            return Err(AdbError::value(field, "has no slots"));
         }
         let count = self.number(value.number(), 4, field)?;
         // The count is a slot itself.
@@ -152,13 +152,13 @@ impl<'d> Slots<'d> {
 
     /// An object.
     pub(super) fn object(&self, slot: usize, field: &'static str) -> Result<Option<Self>, AdbError> {
-        self.value(slot).map(|value| self.database.slots(value, OBJECT, field)).transpose()
+        self.value(slot).map(|value| self.database.slots(value, field)).transpose()
     }
 
     /// A list; an empty slot is an empty one.
     pub(super) fn list(&self, slot: usize, field: &'static str) -> Result<Self, AdbError> {
         match self.value(slot) {
-            Some(value) => self.database.slots(value, ARRAY, field),
+            Some(value) => self.database.slots(value, field),
             None => Ok(Self { database: self.database, raw: &[] }),
         }
     }
@@ -235,7 +235,7 @@ mod tests {
             vec![word(OBJECT, 8), [0; 4]],
             vec![word(OBJECT, 8), [0xff; 4]],
             vec![word(OBJECT, 8), 3_u32.to_le_bytes(), [0; 4]],
-            vec![word(ARRAY, 8), 1_u32.to_le_bytes()],
+            vec![word(BLOB_8, 8), 1_u32.to_le_bytes()],
             vec![[0; 4]],
         ] {
             let bytes = database(&words);

@@ -90,8 +90,8 @@ fn a_sound_package_opens() {
         /usr/bin/empty 4755 0:0 1700000000 Q12jmj7l5rSw0yVb/vlWAYkK/YBwk= {} ""
         /var 0755 0:0 1700000000 - {} "folder"
         /var/empty 1777 0:0 1700000000 - {} "folder"
-        .post-install 0755 17
         .trigger 0755 10
+        .post-install 0755 17
     "##]].assert_eq(&texts[0]);
     let dated = open(&sample().build_time(1_600_000_000).build()).unwrap();
     let times: Vec<i64> = dated.entries.iter().map(|entry| entry.mtime).collect();
@@ -391,15 +391,15 @@ fn databases_that_turn_on_themselves() {
     text.push_str(&format!("newer: {version}\n"));
     expect![[r#"
         no info: apk/adb sample-1.0-r0: the package of format version 3 cannot be used: `info` in its database is missing
-        a list as root: apk/adb sample-1.0-r0: the package of format version 3 cannot be used: `root` in its database is no object
-        a number as info: apk/adb sample-1.0-r0: the package of format version 3 cannot be used: `info` in its database is no object
-        an object as list: apk/adb sample-1.0-r0: the package of format version 3 cannot be used: `paths` in its database is no list
+        a list as root: opened: 0 entries
+        a number as info: apk/adb sample-1.0-r0: the package of format version 3 cannot be used: `info` in its database has no slots
+        an object as list: apk/adb sample-1.0-r0: the package of format version 3 cannot be used: `paths` in its database has no slots
         an empty folder: apk/adb sample-1.0-r0: the package of format version 3 cannot be used: `paths` in its database has an empty item
         a folder without mode: apk/adb sample-1.0-r0: the package of format version 3 cannot be used: `acl` in its database is missing
         outside: apk/adb sample-1.0-r0: the package of format version 3 cannot be used: `paths` in its database points outside the database
         at the header: apk/adb sample-1.0-r0: the package of format version 3 cannot be used: `paths` in its database has no slots
-        unknown kind: apk/adb sample-1.0-r0: the package of format version 3 cannot be used: `paths` in its database is no list
-        true: apk/adb sample-1.0-r0: the package of format version 3 cannot be used: `paths` in its database is no list
+        unknown kind: apk/adb sample-1.0-r0: the package of format version 3 cannot be used: `paths` in its database has no slots
+        true: apk/adb sample-1.0-r0: the package of format version 3 cannot be used: `paths` in its database has no slots
         large list: opened: 2002 entries
         too many: apk/too-large sample-1.0-r0: the package has more than 100 entries
         too much: apk/too-large sample-1.0-r0: the package of format version 3 cannot be used: the values of its database add up to more than 65536 bytes
