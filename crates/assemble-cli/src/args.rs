@@ -64,6 +64,10 @@ pub(crate) enum Command {
     Login(LoginArgs),
     /// Do what apko does, to the byte, with apko's commands and flags
     Apko(ApkoArgs),
+    /// Print the effective spec: what it includes merged in, what it leaves open filled in
+    Show(ShowArgs),
+    /// Print the JSON Schema of specs, for editors
+    Schema,
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -196,6 +200,18 @@ pub(crate) struct ReportArgs {
     /// Say nothing but errors
     #[arg(short, long, help_heading = "Report")]
     pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    assemble show hello.yaml\n  \
+    assemble show hello.yaml --json | jq .environment")]
+pub(crate) struct ShowArgs {
+    /// A spec, or a static binary [default: assemble.yaml]
+    #[arg(value_name = "SPEC|BINARY")]
+    pub(crate) spec: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
 }
 
 #[derive(Debug, Args)]

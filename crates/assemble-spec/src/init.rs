@@ -30,6 +30,9 @@ pub fn init_text(binary: &str) -> String {
     let (amd64, arm64) = (yaml::scalar(&format!("{binary}-amd64")), yaml::scalar(&format!("{binary}-arm64")));
     format!(
         "\
+# yaml-language-server: $schema=assemble.schema.json
+# Editors that read the line above complete and check this file: `assemble schema > assemble.schema.json` writes it.
+
 # What goes into the image. Paths are relative to this file.
 contents:
   # A static program. It goes to {target}.
@@ -118,7 +121,11 @@ mod tests {
                 let indent = line.len() - line.trim_start().len();
                 // Prose begins with a capital letter or ends in a full stop; suggestions do neither.
                 match line.trim_start().strip_prefix("# ") {
-                    Some(rest) if !rest.ends_with('.') && !rest.starts_with(char::is_uppercase) => {
+                    Some(rest)
+                        if !rest.ends_with('.')
+                            && !rest.starts_with(char::is_uppercase)
+                            && !rest.starts_with("yaml-language-server:") =>
+                    {
                         format!("{}{rest}\n", " ".repeat(indent))
                     }
                     _ => format!("{line}\n"),

@@ -119,12 +119,16 @@ pub(crate) fn finish(draft: Draft, mistakes: &mut Vec<Diagnostic>) -> Spec {
     spec
 }
 
-/// s6 is started, and so it has to be there.
+/// s6 is started, and so it has to be there. apko asks for it once more if it is asked for already.
 fn service_bundle(spec: &mut Spec) {
     if spec.apko.entrypoint_shell_fragment.is_none() {
         spec.entrypoint = Some(SERVICE_COMMAND.map(str::to_owned).to_vec());
     }
     spec.apko.entrypoint_command = Some(SERVICE_COMMAND.join(" "));
+    let asked = spec.packages.iter().any(|package| package.value.name.as_str() == "s6");
+    if asked && spec.dialect == Dialect::Assemble {
+        return;
+    }
     let s6 = Constraint::parse_or_unmeetable("s6");
     if let Some(span) = spec.span_of("entrypoint.type").cloned() {
         spec.packages.push(Located { value: s6, span });

@@ -35,6 +35,7 @@ mod plan;
 mod publish;
 mod remote;
 mod repository_layout;
+mod show;
 mod sources;
 mod spec_file;
 mod start;
@@ -42,6 +43,7 @@ mod stored;
 mod temporary;
 mod time;
 mod verify;
+mod yaml;
 
 pub use assemble_apk::{PackageName, Trust};
 pub use assemble_fetch::{
@@ -51,6 +53,7 @@ pub use assemble_fetch::{
 pub use assemble_image::{Image, ImageError, Reference, media_type::LAYER_GZIP as LAYER_MEDIA_TYPE};
 pub use assemble_layer::{CODEC, Layer};
 pub use assemble_registry::{CredentialSources, PlainHttp, PushReport, Registry, RegistryOptions};
+pub use assemble_spec::json_schema;
 pub use assemble_spec::lock::{Change, Difference};
 
 pub use assemble_resolve::{Edge, Graph, Path as ChoicePath};
@@ -73,6 +76,7 @@ pub use publish::{
     Load, PublishOptions, Published, io_error, own_program_error, publish, push, stdin_error, stdout_error,
     usage_error, write_file,
 };
+pub use show::EffectiveSpec;
 pub use spec_file::{ApkoPaths, DEFAULT_SPEC, SpecFile};
 pub use start::StartReport;
 pub use temporary::remove_unfinished;

@@ -326,7 +326,7 @@ fn source_for(binary: &Binary, platform: Platform) -> Option<&Located<String>> {
 }
 
 /// Where the binary goes: as the spec says, else below `/usr/bin` under its own name.
-fn binary_path(binary: &Binary, source: &str) -> Result<ImagePath> {
+pub(crate) fn binary_path(binary: &Binary, source: &str) -> Result<ImagePath> {
     if let Some(path) = &binary.path {
         return Ok(path.clone());
     }
@@ -337,7 +337,7 @@ fn binary_path(binary: &Binary, source: &str) -> Result<ImagePath> {
 }
 
 /// Options, else the spec, else the keys of its map of binaries, else the ELF header, else linux/amd64.
-fn platforms(file: &SpecFile, options: &BuildOptions) -> Result<Vec<Platform>> {
+pub(crate) fn platforms(file: &SpecFile, options: &BuildOptions) -> Result<Vec<Platform>> {
     let spec = &file.spec;
     let mut chosen: Vec<Platform> = if !options.platforms.is_empty() {
         options.platforms.clone()

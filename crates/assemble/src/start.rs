@@ -10,9 +10,9 @@ use crate::error::{Error, OwnError, Result};
 use crate::plan::{DEFAULT_USER, Mode, Plan, StartCheck};
 
 /// What `PATH` is where the spec gives none; the order is apko's.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin";
+pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin";
 /// Where programs look for certificates that read `SSL_CERT_FILE`.
-const CERTIFICATE_FILE: &str = "/etc/ssl/certs/ca-certificates.crt";
+pub(crate) const CERTIFICATE_FILE: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Largest account file that is read.
 const MAX_PASSWD: u64 = 4 * 1024 * 1024;
 

@@ -9,6 +9,7 @@ mod lock;
 mod login;
 mod packages;
 mod push;
+mod show;
 mod tree;
 mod vendor;
 mod verify;
@@ -47,6 +48,8 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Init(args) => init::run(&args),
         Command::Apko(args) => crate::apko::run(&args),
         Command::Login(args) => login::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Schema => show::schema(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "assemble", &mut script);
