@@ -3,6 +3,8 @@
 //! `cargo run --release -p assemble-resolve --example resolve_bench`; the indexes are in the test kit
 //! (`ASSEMBLE_TESTKIT`).
 
+#![allow(clippy::print_stdout, clippy::expect_used, clippy::panic, reason = "a program for developers")]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

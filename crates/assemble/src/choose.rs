@@ -2,7 +2,7 @@
 //!
 //! What comes out no longer says how it was chosen, so that installing does not know whether there was an index.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use assemble_apk::{Checksum, Constraint, PackageId, PackageName};
 use assemble_fetch::Location;
@@ -144,18 +144,26 @@ pub(crate) fn first_pass(
     Ok(packages.into_iter().map(|packages| Solution { locked: Vec::new(), packages }).collect())
 }
 
-/// The choice of every platform of the plan, in its order, with the indexes that it was made from.
+/// The choice of every platform of the plan, in its order, with the repositories that it points into. Under a lock, what
+/// that holds stays, as far as the indexes still have it.
 pub(crate) fn solutions(
     plan: &Plan<'_>,
     sources: &Sources<'_>,
     watch: &mut Stopwatch,
-) -> Result<Vec<(Indexes, Solution)>> {
+) -> Result<Vec<(Vec<Repository>, Solution)>> {
     let indexes = indexes(plan, &plan.platforms, sources, watch)?;
-    let targets = targets(&plan.platforms, &indexes);
-    let solutions = watch
-        .time("resolve", || assemble_resolve::solve(&plan.world, &targets, policy(plan.mode)))
+    let repositories: Vec<Vec<Repository>> =
+        indexes.into_iter().map(|indexes| indexes.repositories).collect();
+    let keep = match &plan.basis {
+        Basis::Lock(beside) => Keep::of(&beside.lock, &BTreeSet::new()),
+        Basis::Indexes | Basis::ApkoLock(_) => Keep::default(),
+    };
+    let kept = watch
+        .time("resolve", || {
+            solve_keeping(&plan.world, policy(plan.mode), &plan.platforms, &repositories, &keep)
+        })
         .doing(|| choosing_for(&plan.platforms))?;
-    Ok(indexes.into_iter().zip(solutions).collect())
+    Ok(kept.repositories.into_iter().zip(kept.solutions).collect())
 }
 
 fn targets<'a>(platforms: &[Platform], indexes: &'a [Indexes]) -> Vec<Target<'a>> {

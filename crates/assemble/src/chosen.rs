@@ -82,9 +82,8 @@ pub fn chosen(file: &SpecFile, options: &BuildOptions, env: &Env) -> Result<Vec<
     };
     let all = choose::solutions(&plan, &sources, &mut Stopwatch::default())?;
     let mut out = Vec::with_capacity(all.len());
-    for (&platform, (indexes, solution)) in plan.platforms.iter().zip(all) {
-        let repositories = &indexes.repositories;
-        let packages = solution.records(repositories).map(|(repository, record)| ChosenPackage {
+    for (&platform, (repositories, solution)) in plan.platforms.iter().zip(all) {
+        let packages = solution.records(&repositories).map(|(repository, record)| ChosenPackage {
             name: record.name.to_string(),
             version: record.version.to_string(),
             arch: record.arch.clone(),
@@ -101,7 +100,7 @@ pub fn chosen(file: &SpecFile, options: &BuildOptions, env: &Env) -> Result<Vec<
         out.push(ChosenPackages {
             platform,
             packages: packages.collect(),
-            graph: graph(&plan.world, &solution, repositories, policy),
+            graph: graph(&plan.world, &solution, &repositories, policy),
         });
     }
     Ok(out)

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use assemble::{ChosenPackages, Error, Result, SpecFile};
+use assemble::{BuildOptions, ChosenPackages, Error, LockUse, Result, SpecFile};
 use assemble_types::Observer;
 use clap::CommandFactory as _;
 
@@ -105,7 +105,7 @@ impl Session {
     }
 }
 
-/// The packages that a spec's images would have.
+/// The packages that a spec's images would have; the lock beside the spec counts.
 fn chosen(
     spec: Option<&Path>,
     input: &InputArgs,
@@ -113,7 +113,7 @@ fn chosen(
     session: &Session,
 ) -> Result<Vec<ChosenPackages>> {
     let file = SpecFile::load(spec)?;
-    let options = settings::build_options(input, &[])?;
+    let options = BuildOptions { lock: LockUse::Beside, ..settings::build_options(input, &[])? };
     let http = settings::http(&network.registry)?;
     let env = settings::env(network, None, &http, &session.observer())?;
     assemble::chosen(&file, &options, &env)

@@ -35,7 +35,15 @@ fn sandbox() -> Sandbox {
 #[test]
 fn packages_are_listed() {
     let sandbox = sandbox();
-    expect![[r#""#]].assert_eq(&sandbox.ok(["packages", "app.yaml"]));
+    expect![[r#"
+        linux/amd64: 5 packages, 5.6 kB to download, 22.7 kB installed
+          PACKAGE  VERSION  DOWNLOAD  INSTALLED  ORIGIN  LICENCE
+          zlib     1.3-r2      500 B     1.5 kB  zlib    Zlib
+          lib      1.5-r0     3.0 kB    12.0 kB  lib     BSD-3-Clause
+          app      1.0-r0     2.0 kB     9.0 kB  app     MIT
+          docs     1-r0         10 B       20 B  docs    MIT
+          lib-doc  1.5-r0      100 B      200 B  lib     BSD-3-Clause"#]]
+    .assert_eq(&sandbox.ok(["packages", "app.yaml"]));
     let document = sandbox.json(["packages", "app.yaml", "--platform", "amd64,arm64", "--json"]);
     let packages = document["packages"].as_array().unwrap();
     assert_eq!(packages.len(), 10);
@@ -51,8 +59,35 @@ fn packages_are_listed() {
 #[test]
 fn the_tree_is_shown() {
     let sandbox = sandbox();
-    expect![[r#""#]].assert_eq(&sandbox.ok(["tree", "app.yaml"]));
-    expect![[r#""#]].assert_eq(&sandbox.ok(["tree", "app.yaml", "--dot"]));
+    expect![[r#"
+        linux/amd64: 5 packages
+          app-1.0-r0
+            lib-1.5-r0 (lib>=1)
+              zlib-1.3-r2 (so:z.so.1)
+              lib-doc-1.5-r0 (by itself, for lib)
+            zlib-1.3-r2 (so:z.so.1)
+          docs-1-r0"#]]
+    .assert_eq(&sandbox.ok(["tree", "app.yaml"]));
+    expect![[r#"
+        digraph "linux/amd64" {
+          rankdir=LR;
+          node [shape=box];
+          "app " [shape=ellipse, label="app"];
+          "app " -> "app-1.0-r0";
+          "docs " [shape=ellipse, label="docs"];
+          "docs " -> "docs-1-r0";
+          "zlib-1.3-r2";
+          "lib-1.5-r0";
+          "lib-1.5-r0" -> "zlib-1.3-r2" [label="so:z.so.1"];
+          "app-1.0-r0";
+          "app-1.0-r0" -> "lib-1.5-r0" [label="lib>=1"];
+          "app-1.0-r0" -> "zlib-1.3-r2" [label="so:z.so.1"];
+          "docs-1-r0";
+          "lib-doc-1.5-r0";
+          "lib-doc-1.5-r0" -> "lib-1.5-r0" [label="lib", style=dashed];
+          "lib-doc-1.5-r0" -> "docs-1-r0" [label="docs", style=dashed];
+        }"#]]
+    .assert_eq(&sandbox.ok(["tree", "app.yaml", "--dot"]));
     let document = sandbox.json(["tree", "app.yaml", "--json"]);
     let packages = document["platforms"][0]["packages"].as_array().unwrap();
     let doc = packages.iter().find(|p| p["package"] == "lib-doc-1.5-r0").unwrap();
@@ -63,8 +98,15 @@ fn the_tree_is_shown() {
 #[test]
 fn the_reason_is_told() {
     let sandbox = sandbox();
-    expect![[r#""#]].assert_eq(&sandbox.ok(["why", "app.yaml", "zlib"]));
-    expect![[r#""#]].assert_eq(&sandbox.ok(["why", "app.yaml", "lib-doc"]));
+    expect![[r#"
+        linux/amd64: zlib-1.3-r2
+          app: app-1.0-r0 -> zlib-1.3-r2 (so:z.so.1)"#]]
+    .assert_eq(&sandbox.ok(["why", "app.yaml", "zlib"]));
+    expect![[r#"
+        linux/amd64: lib-doc-1.5-r0
+          app: app-1.0-r0 -> lib-1.5-r0 (lib>=1) -> lib-doc-1.5-r0 (lib)
+          docs: docs-1-r0 -> lib-doc-1.5-r0 (docs)"#]]
+    .assert_eq(&sandbox.ok(["why", "app.yaml", "lib-doc"]));
     assert_eq!(sandbox.ok(["why", "app.yaml", "so:z.so.1"]), sandbox.ok(["why", "app.yaml", "zlib-1.3-r2"]));
     let document = sandbox.json(["why", "app.yaml", "zlib", "--json"]);
     assert_eq!(document["packages"][0]["paths"][0]["entry"], "app");

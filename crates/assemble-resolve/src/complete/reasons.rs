@@ -233,6 +233,18 @@ fn nothing_for(
             required_by,
         }));
     }
+    // A record that is none of the field's packages is a double of one of them.
+    let record_fits = |id: &&u32| {
+        let record = universe.record(**id);
+        record.name == need.constraint.name && need.constraint.admits_as_apk(Some(&record.version))
+    };
+    if let Some(&double) = universe.holders_of(field.name(need.name).text).iter().find(record_fits) {
+        return Unsolvable::NotInstallable(Box::new(NotInstallable {
+            package: universe.package(double),
+            why: "another package has its checksum, and so is the same".to_owned(),
+            required_by,
+        }));
+    }
     lacking(universe, need.constraint, &[], None, required_by, Policy::Apk)
 }
 

@@ -11,7 +11,7 @@ use crate::error::Unsolvable;
 use crate::explain::shown;
 
 /// Steps after which the search is given up; each looks at one package, literal or clause.
-const STEPS: u64 = 20_000_000;
+const STEPS: u64 = 5_000_000;
 
 /// A constraint that somebody has, shared by all who have it.
 #[derive(Debug)]

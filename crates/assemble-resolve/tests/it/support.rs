@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use assemble_apk::{Constraint, Index, PackageName, PackageSpec, Provide, Record, Version};
+use assemble_apk::{Checksum, Constraint, Index, PackageName, PackageSpec, Provide, Record, Version};
 use assemble_resolve::{Choice, Policy, Repository, Solution, Target, Unsolvable, check, resolve_once};
 use assemble_testkit::solution::{Listed, Rules, Shelf, problems};
 use assemble_types::{Arch, Explain as _};
 
-/// `name version key:value …`, one package a line; `d:` depends, `p:` provides, `o:` origin, `i:` install_if, `k:` priority.
+/// `name version key:value …`, one package a line; `d:` depends, `p:` provides, `o:` origin, `i:` install_if, `k:` priority,
+/// `a:` architecture, `c:` checksum (a small number), `u:` unknown field.
 pub(crate) fn repository(name: &str, text: &str) -> Repository {
     let records = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(record).collect();
     let index =
@@ -48,6 +49,13 @@ pub(crate) fn record(line: &str) -> Record {
             "p" => record.provides.push(Provide::parse(value).expect("a good provide")),
             "o" => value.clone_into(&mut record.origin),
             "i" => record.install_if.push(constraint(value)),
+            "a" => value.clone_into(&mut record.arch),
+            "u" => record.unknown_field = value.chars().next(),
+            "c" => {
+                let digest = [value.parse().expect("a small number"); 20];
+                let text = format!("Q1{}", data_encoding::BASE64.encode(&digest));
+                record.checksum = Some(Checksum::parse(&text).expect("a checksum"));
+            }
             "k" => record.provider_priority = value.parse().expect("a number"),
             other => panic!("no such key: {other}"),
         }
