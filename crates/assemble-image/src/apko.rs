@@ -272,7 +272,7 @@ struct RootFs {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-#[allow(clippy::struct_excessive_bools, reason = "the document has them")]
+#[allow(clippy::struct_excessive_bools, clippy::zero_sized_map_values, reason = "the document has them")]
 struct RunConfig {
     #[serde(skip_serializing_if = "is_false")]
     attach_stderr: bool,

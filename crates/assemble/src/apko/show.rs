@@ -38,8 +38,8 @@ const NAMED: [(&str, &str); 8] = [
     ("name=version-source", "{{ .Name }}={{ .Version }} {{ .Source }}"),
     ("name-(version)", "{{ .Name }} ({{ .Version }})"),
     ("name-(version)-source", "{{ .Name }} ({{ .Version }}) {{ .Source }}"),
-    ("packagelock", "    - {{ .Name }}={{ .Version }}"),
-    ("packagelock-source", "    - {{ .Name }}={{ .Version }} # {{ .Source }}"),
+    ("packagelock", "- {{ .Name }}={{ .Version }}"),
+    ("packagelock-source", "- {{ .Name }}={{ .Version }} # {{ .Source }}"),
 ];
 
 impl PackageFormat {
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn templates_have_three_places() {
         let lock = PackageFormat::parse("packagelock-source").unwrap();
-        let own = PackageFormat::parse("    - {{.Name}}={{ .Version }} # {{.Source }}").unwrap();
+        let own = PackageFormat::parse("- {{.Name}}={{ .Version }} # {{.Source }}").unwrap();
         assert_eq!(lock, own);
         assert_eq!(PackageFormat::parse("x").unwrap(), PackageFormat(vec![Piece::Text("x".into())]));
         for wrong in
