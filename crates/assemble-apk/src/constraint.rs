@@ -202,14 +202,13 @@ impl Constraint {
         let Some(required) = &self.version else { return self.operator == Operator::Any };
         let order = || actual.compare(required);
         match self.operator {
-            Operator::Any => true,
+            Operator::Any | Operator::GreaterFuzzy | Operator::LessFuzzy => true,
             Operator::Equal => order() == Some(Ordering::Equal),
             Operator::Less => order() == Some(Ordering::Less),
             Operator::LessEqual => matches!(order(), Some(Ordering::Less | Ordering::Equal)),
             Operator::Greater => order() == Some(Ordering::Greater),
             Operator::GreaterEqual => matches!(order(), Some(Ordering::Greater | Ordering::Equal)),
             Operator::Fuzzy => actual.matches_fuzzy(required),
-            Operator::GreaterFuzzy | Operator::LessFuzzy => true,
         }
     }
 

@@ -83,7 +83,9 @@ fn put(out: &mut Vec<u8>, value: &AdbValue) -> u32 {
             let place = at(out);
             let count = u32::try_from(words.len() + 1).expect("lists of tests are small");
             out.extend_from_slice(&count.to_le_bytes());
-            words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
+            for word in words {
+                out.extend_from_slice(&word.to_le_bytes());
+            }
             if matches!(value, AdbValue::Object(_)) { 0xe000_0000 | place } else { 0xd000_0000 | place }
         }
     }

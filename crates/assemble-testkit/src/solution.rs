@@ -296,9 +296,13 @@ pub fn problems(world: &[String], shelves: &[Shelf<'_>], set: &[Place], rules: R
             wrong.push(format!("{who}: {text} is broken by {}", members[*other].shown()));
         }
     };
-    world.iter().for_each(|text| judge(text, None));
+    for text in world {
+        judge(text, None);
+    }
     for (at, member) in members.iter().enumerate() {
-        member.listed.depends.iter().for_each(|text| judge(text, Some(at)));
+        for text in &member.listed.depends {
+            judge(text, Some(at));
+        }
     }
     wrong.extend(unfounded(world, shelves, &members, &by_name, rules));
     if rules == Rules::Apk {
