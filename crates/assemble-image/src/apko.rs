@@ -5,7 +5,7 @@
 //! the structs below, the escapes are Go's, and what is empty is left out. A base image's configuration is read into
 //! the same structs and written again: what they do not know is lost, as it is in apko.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use assemble_types::{Blob, Digest, go_json};
 use serde::{Deserialize, Serialize};
@@ -306,12 +306,12 @@ struct RunConfig {
     tty: bool,
     #[serde(skip_serializing_if = "String::is_empty")]
     user: String,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "or_nothing")]
-    volumes: BTreeMap<String, Empty>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", with = "keys_of_objects")]
+    volumes: BTreeSet<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     working_dir: String,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "or_nothing")]
-    exposed_ports: BTreeMap<String, Empty>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", with = "keys_of_objects")]
+    exposed_ports: BTreeSet<String>,
     #[serde(skip_serializing_if = "is_false")]
     args_escaped: bool,
     #[serde(skip_serializing_if = "is_false")]
@@ -324,8 +324,27 @@ struct RunConfig {
     shell: Vec<String>,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Empty {}
+/// A set that the document has as an object with empty objects in it.
+mod keys_of_objects {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde_json::Value;
+
+    #[derive(Serialize)]
+    struct Empty {}
+
+    pub(super) fn serialize<S: Serializer>(set: &BTreeSet<String>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(set.iter().map(|key| (key, Empty {})))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeSet<String>, D::Error> {
+        let map: Option<BTreeMap<String, Value>> = Option::deserialize(deserializer)?;
+        Ok(map.unwrap_or_default().into_keys().collect())
+    }
+}
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
@@ -419,6 +438,6 @@ fn run_config(config: &mut RunConfig, options: &ImageOptions) {
         }
     }
     if !options.volumes.is_empty() {
-        config.volumes = options.volumes.iter().map(|volume| (volume.clone(), Empty {})).collect();
+        config.volumes.clone_from(&options.volumes);
     }
 }

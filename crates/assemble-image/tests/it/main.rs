@@ -3,6 +3,7 @@
 #![allow(clippy::format_push_string, reason = "tests read better without")]
 #![allow(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 
+mod apko;
 mod archive;
 mod documents;
 mod layout;

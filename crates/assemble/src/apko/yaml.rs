@@ -8,7 +8,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use assemble_rootfs::{ApkoConfig, ApkoNamed, ApkoPath, ApkoUser};
+use assemble_rootfs::{ApkoAccounts, ApkoConfig, ApkoEntrypoint, ApkoNamed, ApkoPath, ApkoUser};
 
 use crate::yaml::{self, Members, Node};
 
@@ -87,7 +87,7 @@ fn named(entry: &ApkoNamed) -> Node {
 
 fn entrypoint(config: &ApkoConfig) -> Option<(String, Node)> {
     let entrypoint = &config.entrypoint;
-    if *entrypoint == Default::default() {
+    if *entrypoint == ApkoEntrypoint::default() {
         return None;
     }
     let mut members = Members::default();
@@ -100,7 +100,7 @@ fn entrypoint(config: &ApkoConfig) -> Option<(String, Node)> {
 
 fn accounts(config: &ApkoConfig) -> Option<(String, Node)> {
     let accounts = &config.accounts;
-    if *accounts == Default::default() {
+    if *accounts == ApkoAccounts::default() {
         return None;
     }
     let groups = accounts.groups.iter().map(|group| {
