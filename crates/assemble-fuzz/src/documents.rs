@@ -46,7 +46,7 @@ pub(crate) fn apko_lock(input: &[u8]) {
 /// Mistakes can be shown as they are.
 fn readable(diagnostics: &Diagnostics) {
     assert!((1..=60).contains(&diagnostics.len()), "{} mistakes", diagnostics.len());
-    for diagnostic in diagnostics.iter() {
+    for diagnostic in diagnostics {
         let plain = diagnostic.plain();
         assert!(!plain.is_empty());
         assert!(!plain.chars().any(|c| c.is_control() && c != '\n'), "{plain:?}");

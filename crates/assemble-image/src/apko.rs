@@ -4,6 +4,7 @@
 //! A configuration's digest is the image's ID, so whoever replaces apko expects the same. The order of keys is that of
 //! the structs below, the escapes are Go's, and what is empty is left out. A base image's configuration is read into
 //! the same structs and written again: what they do not know is lost, as it is in apko.
+#![allow(clippy::zero_sized_map_values, reason = "the format has objects of empty objects")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -272,7 +273,7 @@ struct RootFs {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-#[allow(clippy::struct_excessive_bools, clippy::zero_sized_map_values, reason = "the document has them")]
+#[allow(clippy::struct_excessive_bools, reason = "the document has them")]
 struct RunConfig {
     #[serde(skip_serializing_if = "is_false")]
     attach_stderr: bool,

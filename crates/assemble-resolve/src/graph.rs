@@ -97,7 +97,7 @@ impl Graph {
 
     /// Packages that came in by themselves for the sake of this one, in order of their places.
     fn brought(&self, place: usize) -> impl Iterator<Item = Edge> + '_ {
-        self.came_for.iter().enumerate().flat_map(move |(to, edges)| {
+        self.came_for.iter().enumerate().filter_map(move |(to, edges)| {
             let because = edges.iter().find(|edge| edge.to == place);
             because.map(|edge| Edge { constraint: edge.constraint.clone(), to })
         })

@@ -457,6 +457,15 @@ impl Explain for OwnError {
             Self::Commit { .. } => {
                 vec!["run inside a git checkout with at least one commit, or leave --created out".into()]
             }
+            _ => self.hints_of_results(),
+        }
+    }
+}
+
+impl OwnError {
+    /// Hints where images, packages and locks are at fault, not what the user named.
+    fn hints_of_results(&self) -> Vec<String> {
+        match self {
             Self::NoRuntime { tried } => {
                 let mut hints = tried.clone();
                 hints.push("start docker, or write an archive and load it elsewhere: -o image.tar".into());
@@ -500,14 +509,10 @@ impl Explain for OwnError {
                 vec!["make the lock anew with apko 0.13 or later, or with this program".into()]
             }
             Self::PackageTooLarge { .. } => vec!["allow more: --max-http-response-size".into()],
-            Self::OtherDigest { .. }
-            | Self::NotSupported { .. }
-            | Self::SpecTooLarge { .. }
-            | Self::Different { .. }
-            | Self::Usage(_) => Vec::new(),
             Self::Bug(_) => {
                 vec!["please report it with the spec and the output of `assemble --version`".into()]
             }
+            _ => Vec::new(),
         }
     }
 }

@@ -16,6 +16,10 @@ pub(crate) enum Layout {
 
 impl Layout {
     /// An address that ends in `.adb` is that of an index, as it is to the package manager.
+    #[allow(
+        clippy::case_sensitive_file_extension_comparisons,
+        reason = "the package manager tells by these letters"
+    )]
     pub(crate) fn of(address: &str) -> Self {
         if address.ends_with(".adb") { Self::Index } else { Self::Folders }
     }

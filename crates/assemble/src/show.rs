@@ -87,7 +87,7 @@ fn texts(values: &BTreeMap<String, String>) -> Node {
     Node::Map(values.iter().map(|(key, value)| (key.clone(), text(value))).collect())
 }
 
-fn number(value: impl ToString) -> Node {
+fn number(value: impl std::fmt::Display) -> Node {
     Node::Plain(value.to_string())
 }
 
@@ -122,7 +122,7 @@ fn contents(spec: &Spec) -> Members {
         out.always("binary", self::binary(binary));
     }
     out.list("files", &spec.files, file);
-    out.always("base-files", base_files(&spec.base_files));
+    out.always("base-files", base_files(spec.base_files));
     out
 }
 
@@ -161,7 +161,7 @@ fn file(file: &FileMapping) -> Node {
     out.map()
 }
 
-fn base_files(base: &BaseFiles) -> Node {
+fn base_files(base: BaseFiles) -> Node {
     if !base.enabled {
         return Node::Plain("false".to_owned());
     }

@@ -281,13 +281,15 @@ fn entries_that_cannot_be_installed() {
     "#]].assert_eq(&text);
 }
 
+type Data = Vec<(u32, u32, Vec<u8>)>;
+
 #[test]
 fn contents_are_those_that_are_listed() {
     let builder =
         package().folder("a", 0o755).file("e", 0o644, *b"").file("f", 0o644, *b"x").file("g", 0o644, *b"yz");
     let data = builder.data();
     let root = builder.root();
-    let with = |change: &dyn Fn(&mut Vec<(u32, u32, Vec<u8>)>)| {
+    let with = |change: &dyn Fn(&mut Data)| {
         let mut data = data.clone();
         change(&mut data);
         made(&root, &data)

@@ -134,6 +134,7 @@ fn truth(text: &str) -> Result<bool, String> {
 }
 
 /// Flags of every command that chooses packages.
+#[allow(clippy::struct_field_names, reason = "the options are called so")]
 #[derive(Debug, Args, Default)]
 pub(crate) struct SourceArgs {
     /// Extra keys to include in the keyring: paths or URLs
@@ -188,6 +189,7 @@ pub(crate) struct IncludeArgs {
 }
 
 /// How much is read before it is refused; 0 is the default, -1 no limit.
+#[allow(clippy::struct_field_names, reason = "the options are called so")]
 #[derive(Debug, Args, Default)]
 pub(crate) struct LimitArgs {
     /// Largest index, unpacked, in bytes

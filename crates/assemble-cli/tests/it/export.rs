@@ -8,6 +8,7 @@ use std::process::Command;
 use assemble_testkit::{
     ApkBuilder, RepositoryBuilder, TEST_KEY, TEST_KEY_NAME, TarEntry, TarKind, tar_bytes,
 };
+use data_encoding::HEXLOWER;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -18,7 +19,7 @@ use crate::tools::{root, run, skipped, try_run};
 /// A layout whose only layer is this tar, whoever would make such a thing.
 fn layout(s: &Sandbox, name: &str, layer: &[u8]) {
     let blob = |bytes: &[u8]| {
-        let hex: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+        let hex = HEXLOWER.encode(&Sha256::digest(bytes));
         s.write(&format!("{name}/blobs/sha256/{hex}"), bytes);
         json!({"digest": format!("sha256:{hex}"), "size": bytes.len()})
     };

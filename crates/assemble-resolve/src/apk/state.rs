@@ -22,6 +22,7 @@ pub(super) struct NameState<'a> {
     /// How often it was asked for.
     pub(super) requirers: u32,
     /// Decided: by whom it is provided, or that nobody provides it.
+    #[allow(clippy::option_option, reason = "that nobody provides it is a decision, too")]
     pub(super) chosen: Option<Option<Provider<'a>>>,
     pub(super) queue: Queue,
     pub(super) dirty: bool,

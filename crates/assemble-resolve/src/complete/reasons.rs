@@ -229,7 +229,7 @@ fn nothing_for(
         let entry = field.package(package);
         return Unsolvable::NotInstallable(Box::new(NotInstallable {
             package: universe.package(entry.id),
-            why: search.why_not(entry.record),
+            why: Search::why_not(entry.record),
             required_by,
         }));
     }

@@ -191,7 +191,7 @@ impl<'f, 'u, 'a> Search<'f, 'u, 'a> {
     }
 
     /// Why apk does not install a record, in words.
-    pub(super) fn why_not(&self, record: &Record) -> String {
+    pub(super) fn why_not(record: &Record) -> String {
         let versions = record.depends.iter().filter_map(|c| Some((c, c.version.as_ref()?)));
         let odd = versions.filter(|(_, version)| !version.is_valid_for_apk()).map(|(c, _)| c).next();
         match (record.unknown_field, odd) {

@@ -219,8 +219,7 @@ fn is_time(text: &str) -> bool {
     let separator = text.as_bytes().iter().find(|b| matches!(b, b'T' | b't' | b' '));
     date && fits
         && match (separator, zoned) {
-            (Some(b' '), None) => true,
-            (Some(b'T' | b't'), Some("Z")) => true,
+            (Some(b' '), None) | (Some(b'T' | b't'), Some("Z")) => true,
             (Some(b'T' | b't'), Some(zone)) => zone.len() == 6 && zone.as_bytes()[3] == b':',
             _ => false,
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -19,9 +19,10 @@ fn assemble_apko_answers_as_apko_does() {
     let Some(mut answers) = walk(TEST, judge) else { return };
     for (name, said) in &mut answers {
         if PENDING.iter().any(|(pending, _)| pending == name) {
-            match said.is_empty() {
-                true => said.push("it is listed as one that differs, and it does not".to_owned()),
-                false => said.clear(),
+            if said.is_empty() {
+                said.push("it is listed as one that differs, and it does not".to_owned());
+            } else {
+                said.clear();
             }
         }
     }
@@ -67,8 +68,8 @@ fn blob(copy: &Copy, digest: &Value) -> PathBuf {
     copy.path("out/blobs/sha256").join(hex)
 }
 
-fn document(path: PathBuf) -> Value {
-    let bytes = fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+fn document(path: &Path) -> Value {
+    let bytes = fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_slice(&bytes).unwrap()
 }
 
@@ -89,14 +90,14 @@ fn image(case: &Case, copy: &Copy) -> Vec<String> {
         return Vec::new();
     }
     let mut said = Vec::new();
-    let index = document(copy.path("out/index.json"));
+    let index = document(&copy.path("out/index.json"));
     let (ours, theirs) = (without_digests(&index), without_digests(&case.expected["index"]));
     if ours != theirs {
         said.push(format!("index: {ours}, and apko has {theirs}"));
     }
     let mut manifests = BTreeMap::new();
     for entry in index["manifests"].as_array().unwrap() {
-        manifests.insert(platform(&entry["platform"]), document(blob(copy, &entry["digest"])));
+        manifests.insert(platform(&entry["platform"]), document(&blob(copy, &entry["digest"])));
     }
     for arch in case.archs() {
         let answer = &case.expected["archs"][arch];
@@ -116,7 +117,7 @@ fn platform(platform: &Value) -> String {
 fn one_image(case: &Case, copy: &Copy, arch: &str, answer: &Value, manifest: &Value) -> Vec<String> {
     let mut said = Vec::new();
     let config_digest = &manifest["config"]["digest"];
-    let config = document(blob(copy, config_digest));
+    let config = document(&blob(copy, config_digest));
     let blobs: Vec<PathBuf> =
         manifest["layers"].as_array().unwrap().iter().map(|layer| blob(copy, &layer["digest"])).collect();
     if !case.deterministic() {
@@ -232,7 +233,7 @@ fn others(case: &Case, copy: &Copy) -> Vec<String> {
             }
             (1, _, Some(_)) => {}
             (code, ..) => {
-                said.push(format!("lock: exit code {code}, and apko says {theirs}: {}", ran.stderr))
+                said.push(format!("lock: exit code {code}, and apko says {theirs}: {}", ran.stderr));
             }
         }
     }

@@ -56,7 +56,7 @@ impl Case {
     pub(super) fn flags(&self, names: &[&str]) -> Vec<String> {
         let command = self.command();
         let pairs = command.windows(2).filter(|pair| names.contains(&pair[0].as_str()));
-        pairs.flat_map(|pair| pair.to_vec()).collect()
+        pairs.flat_map(<[String]>::to_vec).collect()
     }
 
     /// The values of a flag that takes a list.
