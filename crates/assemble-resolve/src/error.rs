@@ -344,6 +344,12 @@ impl Explain for Unsolvable {
             Self::Ambiguous(ambiguous) => {
                 vec![format!("add one of them to contents.packages: {}", ambiguous.providers.join(", "))]
             }
+            Self::NotInstallable(one) if one.required_by.is_world() => {
+                let name = shown(one.package.name.as_str());
+                vec![format!(
+                    "take `{name}` out of contents.packages, or add a repository that has another one"
+                )]
+            }
             Self::NotInstallable(one) => leave_out(&[&one.required_by]),
             Self::NotEverywhere { required_by, .. } => {
                 let mut hints = leave_out(&[required_by]);

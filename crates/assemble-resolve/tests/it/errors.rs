@@ -119,6 +119,7 @@ fn messages() {
 
         too-new
         resolve/not-installable: too-new-1 cannot be installed: it needs `lib>1~none`, a version that cannot be compared
+          take `too-new` out of contents.packages, or add a repository that has another one
 
     "#]].assert_eq(&text);
 }
