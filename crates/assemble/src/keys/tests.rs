@@ -169,7 +169,7 @@ fn a_missing_local_index_is_a_warning_to_apko_and_an_error_to_us() {
     let indexes = world.sources(Mode::Apko).indexes(&inputs, &[], Arch::X86_64).unwrap();
     let counts: Vec<_> = indexes.repositories.iter().map(|r| r.index.records.len()).collect();
     assert_eq!(counts, [0, 1], "places stay");
-    assert!(world.heard().contains("there is no such index; the repository is left out, as apko does"));
+    assert!(world.heard().contains("there is no index; the repository is left out, as apko does"));
     let error = world.sources(Mode::Assemble).indexes(&inputs, &[], Arch::X86_64).unwrap_err();
     assert_eq!(error.code(), "fetch/not-found");
 }
