@@ -55,6 +55,25 @@ impl Arch {
         }
     }
 
+    /// Whether packages of an architecture of this name run on it: its name, those of packages for all, and OpenWrt's
+    /// longer names for processors of its family.
+    pub fn runs_packages_for(self, name: &str) -> bool {
+        if [self.apk(), "noarch", "all", ""].contains(&name) {
+            return true;
+        }
+        let family = match self {
+            Self::X86 => "i386_",
+            Self::Aarch64 => "aarch64_",
+            Self::Armhf | Self::Armv7 => "arm_",
+            Self::Loongarch64 => "loongarch64_",
+            Self::Riscv64 => "riscv64_",
+            // OpenWrt's other builds for POWER are big-endian.
+            Self::Ppc64le => "powerpc64le_",
+            Self::X86_64 | Self::S390x => return false,
+        };
+        name.starts_with(family)
+    }
+
     /// The `architecture` of an OCI platform (Go's `GOARCH`).
     pub fn oci(self) -> &'static str {
         match self {

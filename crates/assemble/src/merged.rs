@@ -107,6 +107,8 @@ impl Merged {
         let mut reader = read_layer(layer)?;
         // Names of this very layer are not touched by its own whiteouts.
         let mut fresh: BTreeSet<ImagePath> = BTreeSet::new();
+        // apko's layers, and so ours, may name a hard link before the file that it is a name of.
+        let mut later: Vec<(ImagePath, Vec<u8>)> = Vec::new();
         let mut position = 0;
         while let Some(entry) = reader.next_entry()? {
             position += 1;
@@ -135,6 +137,10 @@ impl Merged {
             let id = match self.node(&entry, meta) {
                 Some(Made::New(node)) => self.tree.add(node),
                 Some(Made::Known(id)) => id,
+                None if entry.kind == EntryKind::HardLink => {
+                    later.push((entry.path, entry.link));
+                    continue;
+                }
                 None => {
                     self.left_out.specials += 1;
                     continue;
@@ -149,21 +155,38 @@ impl Merged {
             if is_directory {
                 self.tree.remove(&entry.path);
             }
-            let usual = Meta { mode: Mode::DIRECTORY, owner: Owner::ROOT, mtime: 0 };
-            let placed = self
-                .tree
-                .make_directories(&parent, usual, Part::Files)
-                .and_then(|(_, real)| {
-                    Ok((real.join(&name).map_err(|_| assemble_rootfs::TreeError::Escapes(real))?, id))
-                })
-                .and_then(|(path, id)| self.tree.insert(&path, id, Part::Files, None));
-            placed.map_err(|e| OwnError::Damaged {
-                place: format!("layer {}", number + 1),
-                why: e.to_string(),
-            })?;
+            self.put(number, &entry.path, id)?;
             fresh.insert(entry.path);
         }
+        for (path, link) in later {
+            match self.linked(&link) {
+                Some(id) => self.put(number, &path, id)?,
+                None => self.left_out.specials += 1,
+            }
+        }
         Ok(())
+    }
+
+    /// Gives a node a name. Links among the parents are followed.
+    fn put(&mut self, number: usize, path: &ImagePath, id: NodeId) -> Result<()> {
+        let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else { return Ok(()) };
+        let usual = Meta { mode: Mode::DIRECTORY, owner: Owner::ROOT, mtime: 0 };
+        let placed = self
+            .tree
+            .make_directories(&parent, usual, Part::Files)
+            .and_then(|(_, real)| {
+                Ok((real.join(name).map_err(|_| assemble_rootfs::TreeError::Escapes(real))?, id))
+            })
+            .and_then(|(path, id)| self.tree.insert(&path, id, Part::Files, None));
+        placed.map_err(|e| {
+            OwnError::Damaged { place: format!("layer {}", number + 1), why: e.to_string() }.into()
+        })
+    }
+
+    /// What a hard link with this text is another name of.
+    fn linked(&self, text: &[u8]) -> Option<NodeId> {
+        let id = self.tree.get(&ImagePath::parse(text).ok()?)?;
+        (!self.tree.node(id).is_directory()).then_some(id)
     }
 
     fn node(&self, entry: &LayerEntry, meta: Meta) -> Option<Made> {
@@ -172,8 +195,7 @@ impl Merged {
             EntryKind::Symlink => Body::Symlink(entry.link.as_slice().into()),
             EntryKind::File => Body::File(Blob::from_bytes(Vec::new())),
             EntryKind::HardLink => {
-                let id = self.tree.get(&ImagePath::parse(&entry.link).ok()?)?;
-                return (!self.tree.node(id).is_directory()).then_some(Made::Known(id));
+                return self.linked(&entry.link).map(Made::Known);
             }
             EntryKind::CharDevice => {
                 let (major, minor) = entry.device?;

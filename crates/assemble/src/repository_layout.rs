@@ -61,20 +61,10 @@ impl Layout {
     /// Whether packages of an architecture of this name run on `arch`. A folder is for one architecture, under its
     /// plain name. Whoever names an index chose it for a processor; its packages have OpenWrt's name of that.
     pub(crate) fn fits(self, name: &str, arch: Arch) -> bool {
-        if [arch.apk(), "noarch", "all", ""].contains(&name) {
-            return true;
+        match self {
+            Self::Folders => [arch.apk(), "noarch", "all", ""].contains(&name),
+            Self::Index => arch.runs_packages_for(name),
         }
-        let family = match arch {
-            Arch::X86 => "i386_",
-            Arch::Aarch64 => "aarch64_",
-            Arch::Armhf | Arch::Armv7 => "arm_",
-            Arch::Loongarch64 => "loongarch64_",
-            Arch::Riscv64 => "riscv64_",
-            // OpenWrt's other builds for POWER are big-endian.
-            Arch::Ppc64le => "powerpc64le_",
-            Arch::X86_64 | Arch::S390x => return false,
-        };
-        self == Self::Index && name.starts_with(family)
     }
 }
 

@@ -2,6 +2,7 @@
 //! down. Reading the document gives the same spec again.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use assemble_spec::{
     AdditionalCertificate, BaseFiles, Binary, BinarySources, CertificateSource, Certificates, FileMapping,
@@ -55,9 +56,19 @@ impl EffectiveSpec {
         yaml::document(&self.0)
     }
 
-    /// As JSON, indented, with a line break at the end. Permissions are texts in octal.
+    /// As JSON that is YAML as well, indented, with a line break at the end. Permissions are texts in octal.
     pub fn json(&self) -> String {
-        format!("{:#}\n", json(&self.0))
+        let mut out = String::new();
+        for c in format!("{:#}\n", json(&self.0)).chars() {
+            match c {
+                // JSON lets these stand in a text, and YAML does not, or takes them for the end of a line.
+                '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+                    let _ = write!(out, "\\u{:04x}", u32::from(c));
+                }
+                c => out.push(c),
+            }
+        }
+        out
     }
 }
 
@@ -287,7 +298,7 @@ fn layering(layering: &Layering) -> Node {
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use assemble_spec::parse_spec;
+    use assemble_spec::{Dialect, SpecText, parse_spec, read_spec};
     use proptest::prelude::*;
 
     use super::*;
@@ -350,7 +361,7 @@ format: tar
 "#;
         let shown = EffectiveSpec::of(&file(read(yaml)));
         settles(&shown);
-        expect_test::expect_file!["../tests/shown.yaml"].assert_eq(&shown.yaml());
+        expect_test::expect_file!["../../../testdata/show/everything.yaml"].assert_eq(&shown.yaml());
     }
 
     #[test]
@@ -369,13 +380,14 @@ format: tar
                 if path.extension().is_none_or(|e| e != "yaml") {
                     continue;
                 }
-                let mut text = std::fs::read_to_string(&path).unwrap();
-                // The specs of others get their repository on the command line.
-                if path.starts_with(&kit) {
-                    text = with_repository(&text);
-                }
-                let spec = parse_spec("a.yaml", text.as_bytes())
-                    .unwrap_or_else(|e| panic!("{}\n{}", path.display(), e.plain()));
+                let text = std::fs::read(&path).unwrap();
+                // The specs of others get their repository on the command line: here from a spec on top.
+                let spec = if path.starts_with(&kit) {
+                    below_a_repository(&text)
+                } else {
+                    parse_spec("a.yaml", &text)
+                };
+                let spec = spec.unwrap_or_else(|e| panic!("{}\n{}", path.display(), e.plain()));
                 settles(&EffectiveSpec::of(&file(spec)));
                 count += 1;
             }
@@ -383,12 +395,15 @@ format: tar
         assert!(count > 10);
     }
 
-    fn with_repository(text: &str) -> String {
-        const REPOSITORY: &str = "contents:\n  repositories: [https://example.org/os]\n";
-        match text.lines().find(|line| line.starts_with("contents:")) {
-            Some(line) => text.replacen(line, REPOSITORY.trim_end(), 1),
-            None => format!("{REPOSITORY}  packages: [busybox]\n{text}"),
-        }
+    fn below_a_repository(spec: &[u8]) -> Result<Spec, assemble_spec::Diagnostics> {
+        let text = |name: &str, bytes: &[u8]| SpecText {
+            shown: name.to_owned(),
+            identity: name.to_owned(),
+            bytes: bytes.to_vec(),
+        };
+        let top = b"include: it\ncontents: {repositories: [https://example.org/os], packages: [last]}\n";
+        let mut it = |path: &str| Ok(text(path, spec));
+        Ok(read_spec(text("top", top), Dialect::Assemble, &mut it)?.spec)
     }
 
     fn any_text() -> impl Strategy<Value = String> {

@@ -194,11 +194,11 @@ fn broken_chains() {
         version 3: apk/not-a-package a-1: the package of format version 3 cannot be used: it holds something of the unknown kind `rest`, not a package
         signature only: apk/damaged a-1: the file ends before its control section
         no data: apk/damaged a-1: the file ends before its data section
-        control behind data: apk/checksum a-1: the index promises checksum Q1r68P/CrrhOfXCNkCpVBQmOkbCgk=, the file has Q1cASGR8m2DTZQVNsl8Y9HqJvIO74=
+        control behind data: apk/checksum a-1: the index promises checksum Q1r68P/CrrhOfXCNkCpVBQmOkbCgk=, the file has Q1cASGR8m2DTZQVNsl8Y9HqJvIO74=; its sections are in the wrong order
         other control: apk/checksum a-1: the index promises checksum Q1IPrTeQnNRV6cTWxXyeqONRwUMJc=, the file has Q1lhXyhdjOuFaeCJB6uB8SCu7tBS4=
         other package: apk/identity a-1: the file says that it is b-1
         other data: apk/data-hash a-1: its .PKGINFO promises data with SHA-256 500b70c46abb471c7cdd281c986e62d74f08b2fab6ba4ff45ccb4e69733ececd, the file's data has 80687c6d01ec3d227b3b18053e3eae8388cd99f1f3c8d9168c9b0bf356546571
-        behind the data: apk/data-hash a-1: its .PKGINFO promises data with SHA-256 500b70c46abb471c7cdd281c986e62d74f08b2fab6ba4ff45ccb4e69733ececd, the file's data has 2891a9d15c43d79859fc14f9c1d3e6f4398122561ac2c900bf55533fea9f1b5c
+        behind the data: apk/data-hash a-1: its .PKGINFO promises data with SHA-256 500b70c46abb471c7cdd281c986e62d74f08b2fab6ba4ff45ccb4e69733ececd, the file's data has 2891a9d15c43d79859fc14f9c1d3e6f4398122561ac2c900bf55533fea9f1b5c; bytes follow behind its end, which nothing vouches for
         behind the data, hashed: apk/trailing-data a-1: the data section ends at byte 380, but the file does not
         two members, hashed: apk/trailing-data a-1: a second gzip member begins inside the data section, at byte 378 of the file; only one is allowed
         cut, hashed: apk/damaged a-1: the data section is damaged or cut short: unexpected end of file

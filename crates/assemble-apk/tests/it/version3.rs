@@ -216,7 +216,7 @@ fn expected_package(dump: &str) -> Vec<String> {
             while text.last().is_some_and(String::is_empty) {
                 text.pop();
             }
-            if line.trim_start().starts_with("description") {
+            if reader.section == "info" {
                 line = line.replace('|', &text.join(" "));
             } else {
                 reader.flush(&mut out);

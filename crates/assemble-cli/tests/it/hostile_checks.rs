@@ -33,12 +33,12 @@ type Wrong = Result<(), String>;
 const KEPT: u64 = 4 << 20;
 
 impl Image {
-    /// Reads a layout folder, or an archive with `manifest.json`.
-    pub(crate) fn read(place: &Path) -> Self {
+    /// Reads a layout folder, or an archive with `manifest.json`. Nothing for an image without layers.
+    pub(crate) fn read(place: &Path) -> Option<Self> {
         let blobs: BTreeMap<String, Vec<u8>> = if place.is_dir() { folder(place) } else { archive(place) };
         let layer = if let Some(manifest) = blobs.get("manifest.json") {
             let manifest: Value = serde_json::from_slice(manifest).unwrap();
-            manifest[0]["Layers"][0].as_str().unwrap().to_owned()
+            manifest[0]["Layers"][0].as_str()?.to_owned()
         } else {
             let of = |name: &str| serde_json::from_slice::<Value>(&blobs[name]).unwrap();
             let path =
@@ -47,7 +47,7 @@ impl Image {
             assert_eq!(manifest["layers"].as_array().unwrap().len(), 1);
             path(&manifest["layers"][0])
         };
-        Self { entries: entries(&blobs[&layer]) }
+        Some(Self { entries: entries(&blobs[&layer]) })
     }
 
     fn get(&self, path: &str) -> Result<&Found, String> {

@@ -148,6 +148,6 @@ pub(crate) fn conditions_are_readable(record: &Record) -> bool {
 /// Whether apk can install a record at all, whoever asks for it.
 pub(crate) fn is_installable(record: &Record, arch: Arch) -> bool {
     record.unknown_field.is_none()
-        && [arch.apk(), "noarch", "all", ""].contains(&record.arch.as_str())
+        && arch.runs_packages_for(&record.arch)
         && record.depends.iter().all(is_readable)
 }

@@ -16,11 +16,15 @@ const BUSYBOX: &[u8] = b"/bin/busybox";
 const LIST_LIMIT: u64 = 1 << 20;
 
 /// Makes the links, and gives their folders busybox's time. Returns the package they were made for.
-pub(super) fn link(root: &mut Root, installed: &[Recorded]) -> Result<Option<PackageId>, InstallError> {
+pub(super) fn link(
+    root: &mut Root,
+    installed: &[Recorded],
+    version3: bool,
+) -> Result<Option<PackageId>, InstallError> {
     let Some(busybox) = root.look_up(BUSYBOX)? else { return Ok(None) };
     let mtime = root.tree.node(busybox).meta.mtime;
     let package = provider(installed).ok_or(InstallError::BusyboxUnknown)?;
-    for link in commands(root, &package.id)? {
+    for link in commands(root, &package.id, version3)? {
         if link.is_empty() || link == BUSYBOX {
             continue;
         }
@@ -46,8 +50,9 @@ fn provider(installed: &[Recorded]) -> Option<&Recorded> {
         .or_else(|| installed.iter().rev().find(provides))
 }
 
-/// The package's own list, else what its version is known to have. A name without a folder does not count.
-fn commands(root: &Root, package: &PackageId) -> Result<Vec<Vec<u8>>, InstallError> {
+/// The package's own list, else what its version is known to have. A name without a folder does not count. A version
+/// that tells nothing is an error to apko; where packages of version 3 are, which apko does not know, it counts as new.
+fn commands(root: &Root, package: &PackageId, version3: bool) -> Result<Vec<Vec<u8>>, InstallError> {
     let list = join_clean(b"etc/busybox-paths.d", package.name.as_str().as_bytes());
     let is_file = root.look_up(&list)?.is_some_and(|id| matches!(root.tree.node(id).body, Body::File(_)));
     if is_file && let Some(text) = root.read(&list, LIST_LIMIT, FOR)? {
@@ -57,8 +62,11 @@ fn commands(root: &Root, package: &PackageId) -> Result<Vec<Vec<u8>>, InstallErr
             .map(<[u8]>::to_vec)
             .collect());
     }
-    let version = basic_version(package.version.as_str())
-        .ok_or_else(|| InstallError::BusyboxVersion { package: package.clone() })?;
+    let version = match basic_version(package.version.as_str()) {
+        Some(version) => version,
+        None if version3 => "",
+        None => return Err(InstallError::BusyboxVersion { package: package.clone() }),
+    };
     Ok(busybox_table::links(version).into_iter().map(String::into_bytes).collect())
 }
 

@@ -9,8 +9,9 @@ use super::text::join_clean;
 
 const FOR: &str = "the link /lib/apk to the database";
 
-/// Makes the link, or leaves alone what leads there already.
-pub(super) fn link(root: &mut Root, installed: &[Recorded]) -> Result<(), InstallError> {
+/// Makes the link, or leaves alone what leads there already. Packages of format version 3 may have files of their own
+/// below `/lib/apk`, as OpenWrt's do: then only the database itself is linked.
+pub(super) fn link(root: &mut Root, installed: &[Recorded], version3: bool) -> Result<(), InstallError> {
     for (path, place) in [(&b"lib"[..], &b"/usr/lib"[..]), (b"lib/apk", b"/usr/lib/apk")] {
         if root.read_link(path)?.is_some_and(|text| join_clean(b"/", text) == place) {
             return Ok(());
@@ -27,8 +28,15 @@ pub(super) fn link(root: &mut Root, installed: &[Recorded]) -> Result<(), Instal
         }
         root.make_folder(b"lib", 0o755, assemble_types::Owner::ROOT, FOR)?;
     }
-    remove_empty(root)?;
-    root.make_link(b"lib/apk", b"../usr/lib/apk", FOR)
+    match remove_empty(root) {
+        Err(InstallError::LibApk { .. }) if version3 && root.entry(b"lib/apk/db")?.is_none() => {
+            root.make_link(b"lib/apk/db", b"../../usr/lib/apk/db", FOR)
+        }
+        outcome => {
+            outcome?;
+            root.make_link(b"lib/apk", b"../usr/lib/apk", FOR)
+        }
+    }
 }
 
 /// Only the bare name counts, among the words of the record's line of provides.

@@ -36,7 +36,7 @@ mod text;
 mod unpack;
 mod ustar;
 
-use assemble_apk::Package;
+use assemble_apk::{Format, Package};
 use assemble_types::{Arch, Timestamp};
 
 pub use base_db::{BaseDb, BaseDbError};
@@ -108,7 +108,8 @@ pub fn install(input: &InstallInput<'_>) -> Result<Installed, InstallError> {
     skeleton::lay(&mut root, input)?;
     let placed = unpack::packages(&mut root, input.packages)?;
     let Written { records, installed } = database::write(&mut root, input, &placed)?;
-    lib_apk::link(&mut root, &installed)?;
+    let version3 = input.packages.iter().any(|package| package.format == Format::V3);
+    lib_apk::link(&mut root, &installed, version3)?;
     let epoch = database::build_date_epoch(input.source_date_epoch, input.build_date, &installed)?;
     // 1. Accounts.
     if input.base.is_none() {
@@ -126,7 +127,7 @@ pub fn install(input: &InstallInput<'_>) -> Result<Installed, InstallError> {
     // 7. Services.
     services::write(&mut root, &mutations.services)?;
     // 8. Links to busybox.
-    let busybox = busybox::link(&mut root, &installed)?;
+    let busybox = busybox::link(&mut root, &installed, version3)?;
     // 9. Devices.
     skeleton::missing_devices(&mut root)?;
     // 10. The loader's cache.

@@ -5,7 +5,7 @@
 //! with links followed. For most paths that is one place; where it is not (a slash at the end, a link), the result is
 //! what falls out of these two rules, and layers show it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use assemble_types::ImagePath;
 
@@ -17,16 +17,39 @@ use crate::shown::shown;
 use crate::tree::{NodeId, Tree};
 
 /// Names that one recursive change may touch: folders with several names can multiply them.
-const MAX_TOUCHED: usize = 10_000_000;
+const MAX_TOUCHED: usize = 2_000_000;
+
+/// Names that an image may have once folders have several: forty such links can make more than fit on any disk.
+const MAX_NAMES: u64 = 2_000_000;
+/// The longest path that Linux takes.
+const LONGEST_PATH: u64 = 4095;
 
 /// Does the changes.
 pub(super) fn apply(root: &mut Root, paths: &[PathMutation]) -> Result<(), InstallError> {
+    let mut last_linked_folder = None;
     for (number, mutation) in paths.iter().enumerate() {
         let step = Step { mutation, name: format!("paths[{number}]") };
-        step.make(root)?;
+        if step.make(root)? == Made::SecondNameOfAFolder {
+            last_linked_folder = Some((mutation, step.name.clone()));
+        }
         step.permissions(root)?;
     }
+    if let Some((mutation, needed_by)) = last_linked_folder {
+        let (names, longest) = extent(&root.tree, root.tree.root());
+        if names > MAX_NAMES || longest > LONGEST_PATH {
+            return Err(InstallError::FolderInItself { path: shown(mutation.path.as_bytes()), needed_by });
+        }
+    }
     Ok(())
+}
+
+/// What a change put into the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    /// One name at most, and folders that lead to it.
+    Usual,
+    /// Everything in the folder has one path more.
+    SecondNameOfAFolder,
 }
 
 struct Step<'a> {
@@ -44,22 +67,23 @@ impl Step<'_> {
         InstallError::NoSuchPath { path: shown(path), needed_by: self.name.clone() }
     }
 
-    fn make(&self, root: &mut Root) -> Result<(), InstallError> {
+    fn make(&self, root: &mut Root) -> Result<Made, InstallError> {
         match &self.mutation.kind {
-            PathKind::Permissions => Ok(()),
+            PathKind::Permissions => {}
             PathKind::Directory => {
-                root.make_folders(self.path(), self.mutation.mode.bits(), &self.name).map(|_| ())
+                root.make_folders(self.path(), self.mutation.mode.bits(), &self.name)?;
             }
             PathKind::EmptyFile => {
                 let place = self.place(root)?;
-                root.empty(&place, &self.name)
+                root.empty(&place, &self.name)?;
             }
             PathKind::Symlink(text) => {
                 let place = self.place(root)?;
-                root.make_link(&place, text.as_bytes(), &self.name)
+                root.make_link(&place, text.as_bytes(), &self.name)?;
             }
-            PathKind::HardLink(source) => self.hard_link(root, source.as_bytes()),
+            PathKind::HardLink(source) => return self.hard_link(root, source.as_bytes()),
         }
+        Ok(Made::Usual)
     }
 
     /// Where the thing is made; the folder is made first.
@@ -72,7 +96,7 @@ impl Step<'_> {
         Ok(join_clean(&folder, &name))
     }
 
-    fn hard_link(&self, root: &mut Root, source: &[u8]) -> Result<(), InstallError> {
+    fn hard_link(&self, root: &mut Root, source: &[u8]) -> Result<Made, InstallError> {
         let place = self.place(root)?;
         let folder = root.parent(&place, &self.name)?;
         let name = base_name(&place);
@@ -91,7 +115,8 @@ impl Step<'_> {
             let path = ImagePath::parse(&place).unwrap_or_default();
             return Err(InstallError::Exists { path, needed_by: self.name.clone() });
         }
-        root.name(folder, &place, node, None, &self.name)
+        root.name(folder, &place, node, None, &self.name)?;
+        Ok(if root.tree.node(node).is_directory() { Made::SecondNameOfAFolder } else { Made::Usual })
     }
 
     /// Mode and owner of what the path leads to, and of all below it if that is asked for.
@@ -138,6 +163,31 @@ impl Step<'_> {
         }
         Ok(found)
     }
+}
+
+/// How many names lie below a folder, each as often as paths lead to it, and how many bytes the longest path has.
+fn extent(tree: &Tree, top: NodeId) -> (u64, u64) {
+    let mut known: BTreeMap<NodeId, (u64, u64)> = BTreeMap::new();
+    let mut todo = vec![(top, false)];
+    while let Some((id, entered)) = todo.pop() {
+        if known.contains_key(&id) {
+            continue;
+        }
+        if !entered {
+            todo.push((id, true));
+            let folders = tree.names(id).map(|(_, entry)| entry.node);
+            todo.extend(folders.filter(|id| tree.node(*id).is_directory()).map(|id| (id, false)));
+            continue;
+        }
+        let (mut names, mut longest) = (0_u64, 0_u64);
+        for (name, entry) in tree.names(id) {
+            let (below, length) = known.get(&entry.node).copied().unwrap_or_default();
+            names = names.saturating_add(1).saturating_add(below);
+            longest = longest.max(length + name.len() as u64 + 1);
+        }
+        known.insert(id, (names, longest));
+    }
+    known.get(&top).copied().unwrap_or_default()
 }
 
 /// Whether `folder` is `top` or lies somewhere below it.
@@ -284,6 +334,24 @@ mod tests {
         assert_eq!(refused(&mut root, link("/none", "/e")), "NoSuchPath");
         assert_eq!(refused(&mut root, link("/", "/a/b")), "FolderInItself");
         assert_eq!(refused(&mut root, link("/a", "/a/b")), "FolderInItself");
+    }
+
+    #[test]
+    fn folders_with_several_names_do_not_multiply_without_end() {
+        let link = |source: String, path: String| mutation(PathKind::HardLink(source), &path, 0o755);
+        let doubled = |levels: usize| -> Vec<PathMutation> {
+            let names = (1..levels).flat_map(|i| [("x", i), ("y", i)]);
+            names.map(|(name, i)| link(format!("/a{}", i - 1), format!("/a{i}/{name}"))).collect()
+        };
+        let mut root = made(&["a0/f"], &[]);
+        apply(&mut root, &doubled(6)).unwrap();
+        assert_eq!(extent(&root.tree, root.tree.root()).0, root.tree.entries().len() as u64);
+        let error = apply(&mut made(&["a0/f"], &[]), &doubled(40)).unwrap_err();
+        assert!(matches!(error, InstallError::FolderInItself { .. }), "{error}");
+        let deep: Vec<PathMutation> =
+            (1..5000).map(|i| link(format!("/a{}", i - 1), format!("/a{i}/x"))).collect();
+        let error = apply(&mut made(&["a0/f"], &[]), &deep).unwrap_err();
+        assert!(matches!(error, InstallError::FolderInItself { .. }), "{error}");
     }
 
     #[test]

@@ -314,7 +314,7 @@ const REFUSED: [(&str, &[&str], &str); 9] = [
         "rootfs/file-conflict",
     ),
     ("069-conflict-files-refused", &["file-enemy=1-r0", "file-owner=1-r0"], "rootfs/file-conflict"),
-    ("075-linked-refused-over-dir", &["linkdir-a=1-r0", "linkdir-over-dir=1-r0"], "rootfs/own-file"),
+    ("075-linked-refused-over-dir", &["linkdir-a=1-r0", "linkdir-over-dir=1-r0"], "rootfs/is-a-folder"),
     ("076-linked-dangling-dir", &["linkdir-a=1-r0", "linkdir-dangling-dir=1-r0"], "rootfs/not-a-folder"),
     ("084-keys-refused", &["kit-keys-other=1-r0"], "rootfs/own-file"),
     ("085-clash-refused-world", &["clash-world=1-r0"], "rootfs/own-file"),

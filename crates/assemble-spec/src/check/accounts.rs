@@ -4,7 +4,7 @@ use super::{Cx, Fields};
 use crate::diagnostic::Diagnostic;
 use crate::model::{Group, Located, Spec, User};
 use crate::node::{Entry, Node};
-use crate::schema;
+use crate::schema::{self, Place};
 use crate::source::plain;
 
 pub(super) fn check(cx: &mut Cx<'_, '_>, top: &Fields<'_>, spec: &mut Spec) {
@@ -45,8 +45,8 @@ pub(super) fn is_user(text: &str) -> bool {
 
 fn user(cx: &mut Cx<'_, '_>, node: &Node) -> Option<User> {
     let fields = cx.fields(&schema::USER, node, &node.range)?;
-    let name = account_name(cx, "accounts.users", node, fields, "username");
-    let uid = cx.account_id("accounts.users", node, fields, "uid", true);
+    let name = account_name(cx, &schema::USER, node, fields, "username");
+    let uid = cx.account_id(&schema::USER, node, fields, "uid", true);
     let gid = fields.get("gid").and_then(|entry| cx.id("gid", entry));
     let shell = line(cx, fields, "shell");
     let home = line(cx, fields, "homedir");
@@ -55,8 +55,8 @@ fn user(cx: &mut Cx<'_, '_>, node: &Node) -> Option<User> {
 
 fn group(cx: &mut Cx<'_, '_>, node: &Node) -> Option<Group> {
     let fields = cx.fields(&schema::GROUP, node, &node.range)?;
-    let name = account_name(cx, "accounts.groups", node, fields, "groupname");
-    let gid = cx.account_id("accounts.groups", node, fields, "gid", false);
+    let name = account_name(cx, &schema::GROUP, node, fields, "groupname");
+    let gid = cx.account_id(&schema::GROUP, node, fields, "gid", false);
     let mut members = Vec::new();
     for (node, member) in cx.texts("members", fields, "members") {
         if !cx.lenient()
@@ -74,12 +74,12 @@ fn group(cx: &mut Cx<'_, '_>, node: &Node) -> Option<Group> {
 /// The name of a user or group. With a colon or a line break in it, the line of `/etc/passwd` would say something else.
 fn account_name(
     cx: &mut Cx<'_, '_>,
-    list: &str,
+    place: &Place,
     node: &Node,
     fields: Fields<'_>,
     key: &str,
 ) -> Option<Located<String>> {
-    let name = cx.required(list, node, fields, key, &format!("write `{key}: NAME`"))?;
+    let name = cx.required(place, node, fields, key, &format!("write `{key}: NAME`"))?;
     let problem = field_problem(&name.value)
         .or_else(|| name.value.contains(char::is_whitespace).then_some("a space"))
         .or_else(|| name.value.contains('/').then_some("a slash"));
@@ -116,7 +116,7 @@ impl Cx<'_, '_> {
     /// The number of a user, which is never 0, or of a group, which is 0 if it is not given to apko.
     fn account_id(
         &mut self,
-        list: &str,
+        place: &Place,
         node: &Node,
         fields: Fields<'_>,
         key: &str,
@@ -126,14 +126,12 @@ impl Cx<'_, '_> {
             if self.lenient() && !of_user {
                 return Some(0);
             }
-            let message = format!("an entry of `{list}` names no `{key}`");
             let help = if of_user {
                 "write `uid: 1000`; to run as root, no user is needed: `run-as: 0`"
             } else {
                 "write `gid: 1000`"
             };
-            let diagnostic = self.wrong("spec/missing", message, node, "").help(help);
-            self.report(diagnostic);
+            self.required(place, node, fields, key, help);
             return None;
         };
         let id = self.id(key, entry)?;

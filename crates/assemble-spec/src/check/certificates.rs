@@ -33,9 +33,9 @@ pub(super) fn check(cx: &mut Cx<'_, '_>, top: &Fields<'_>, spec: &mut Spec) {
 /// One entry of `contents.runtime_keyring`.
 fn runtime_key(cx: &mut Cx<'_, '_>, node: &Node) -> Option<RuntimeKey> {
     let fields = cx.fields(&schema::RUNTIME_KEY, node, &node.range)?;
-    let name = cx.required("contents.runtime_keyring", node, fields, "name", "write `name: my-key.rsa.pub`");
+    let name = cx.required(&schema::RUNTIME_KEY, node, fields, "name", "write `name: my-key.rsa.pub`");
     let content = cx.required(
-        "contents.runtime_keyring",
+        &schema::RUNTIME_KEY,
         node,
         fields,
         "content",

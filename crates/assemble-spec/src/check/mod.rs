@@ -271,10 +271,11 @@ impl Cx<'_, '_> {
         self.items(name, entry).iter().filter(|node| !(lenient && node.is_null())).collect()
     }
 
-    /// The text of a key that an entry of a list cannot do without.
+    /// The text of a key that an entry of a list cannot do without. Nothing is said where a key is unknown: that is most
+    /// likely the misspelt one.
     fn required(
         &mut self,
-        list: &str,
+        place: &Place,
         node: &Node,
         fields: Fields<'_>,
         key: &str,
@@ -283,9 +284,11 @@ impl Cx<'_, '_> {
         if fields.get(key).is_some_and(|entry| !entry.value.is_empty()) {
             return self.text_of(key, fields, key);
         }
-        let message = format!("an entry of `{list}` names no `{key}`");
-        let diagnostic = self.wrong("spec/missing", message, node, "").help(help);
-        self.report(diagnostic);
+        if fields.0.iter().all(|entry| place.knows(&entry.key, self.dialect)) {
+            let message = format!("an entry of `{}` names no `{key}`", place.path.trim_end_matches("[]"));
+            let diagnostic = self.wrong("spec/missing", message, node, "").help(help);
+            self.report(diagnostic);
+        }
         None
     }
 

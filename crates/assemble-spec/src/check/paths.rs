@@ -32,7 +32,7 @@ fn mutation(cx: &mut Cx<'_, '_>, node: &Node) -> Option<PathMutation> {
     let path = match fields.get("path") {
         Some(entry) => cx.text("path", &entry.value, &entry.key_range),
         None if cx.lenient() => Some(Located { value: String::new(), span: cx.span(&node.range, "") }),
-        None => cx.required("paths", node, fields, "path", "write where in the image: `path: /srv`"),
+        None => cx.required(&schema::PATH, node, fields, "path", "write where in the image: `path: /srv`"),
     };
     let uid = fields.get("uid").and_then(|entry| cx.id("uid", entry));
     let gid = fields.get("gid").and_then(|entry| cx.id("gid", entry));

@@ -15,7 +15,10 @@ fn read(files: &[(&str, &str)], dialect: Dialect) -> Result<ReadSpec, String> {
     let all: BTreeMap<&str, &str> = files.iter().copied().collect();
     let mut includes = |path: &str| match all.get(path.trim_start_matches("./")) {
         Some(bytes) => Ok(text(path, bytes)),
-        None => Err(IncludeProblem { message: "the included file does not exist".into(), hints: vec!["make it".into()] }),
+        None => Err(IncludeProblem {
+            message: "the included file does not exist".into(),
+            hints: vec!["make it".into()],
+        }),
     };
     read_spec(text(files[0].0, files[0].1), dialect, &mut includes).map_err(|e| e.plain())
 }
@@ -119,6 +122,47 @@ fn what_cannot_be_included() {
         refused(&[("a.yaml", top), ("b.yaml", "")]),
     ];
     expect![[r#"
+        error[spec/include]: the included file does not exist
+         --> a.yaml:2:10
+        2 | include: b.yaml
+          |          ^^^^^^
+          help: make it
+        ----
+        error[spec/include]: `include` leads in a circle: `b.yaml` includes `./c.yaml` includes `./b.yaml`
+         --> ./c.yaml:1:10
+        1 | include: ./b.yaml
+          |          ^^^^^^^^
+          help: remove one of these includes
+        ----
+        error[spec/include]: `include` leads in a circle: `a.yaml` includes `./a.yaml`
+         --> a.yaml:2:10
+        2 | include: ./a.yaml
+          |          ^^^^^^^^
+          help: remove one of these includes
+        ----
+        error[spec/include]: `include` names a file of this machine, not one of the network
+         --> a.yaml:2:10
+        2 | include: https://xxxxxxx@example.org/base.yaml
+          |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+          help: download it, and name the file: what an image is made from has to be there unchanged next year
+        ----
+        error[spec/unknown-key]: there is no key `workdir`
+         --> b.yaml:2:1
+        2 | workdir: /
+          | ^^^^^^^ unknown key
+         ::: a.yaml:2:10
+        2 | include: b.yaml
+          |          ------ included here
+          help: did you mean `work-dir`?
+        ----
+        error[spec/empty]: the spec is empty
+         --> b.yaml:1:1
+         ::: a.yaml:2:10
+        2 | include: b.yaml
+          |          ------ included here
+          help: the smallest spec names a program:
+                contents:
+                  binary: ./my-program
     "#]]
     .assert_eq(&shown.join("----\n"));
 }

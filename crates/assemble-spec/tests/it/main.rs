@@ -12,9 +12,11 @@
 
 mod accepted;
 mod apko_lock;
+mod dialects;
 mod folders;
 mod foreign;
 mod hostile;
+mod includes;
 mod lock;
 mod mistakes;
 mod schema;

@@ -13,6 +13,7 @@ use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use assemble_rootfs::{Body, Meta, Node, NodeId, Part, Tree, TreeEntry, Xattrs};
 use assemble_types::{Blob, ImagePath};
@@ -49,7 +50,7 @@ fn fill(tree: &Tree, target: &Path) -> Result<ExportReport> {
     let root = rustix::fs::openat(CWD, target, flags, Mode::empty())
         .map_err(|error| OwnError::io(target, "cannot be opened")(error.into()))?;
     let mut writer = Writer {
-        root,
+        open: vec![(ImagePath::root(), Rc::new(root))],
         target: target.to_owned(),
         first_names: BTreeMap::new(),
         is_root: rustix::process::geteuid().is_root(),
@@ -60,13 +61,23 @@ fn fill(tree: &Tree, target: &Path) -> Result<ExportReport> {
     Ok(writer.report)
 }
 
+/// A folder is kept open at every so many levels: reaching its neighbours takes few steps then, however deep they lie,
+/// and few folders are open at once.
+const KEPT_LEVELS: usize = 32;
+
 struct Writer {
-    root: OwnedFd,
+    /// The root, and folders on the way to the one that was asked for last, each below the one before.
+    open: Vec<(ImagePath, Rc<OwnedFd>)>,
     target: PathBuf,
     /// Where a node that is no folder was written first.
     first_names: BTreeMap<NodeId, ImagePath>,
     is_root: bool,
     report: ExportReport,
+}
+
+fn lies_at_or_below(path: &ImagePath, folder: &ImagePath) -> bool {
+    let rest = path.as_bytes().strip_prefix(folder.as_bytes());
+    folder.is_root() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 /// One name of the host, below an open folder.
@@ -77,16 +88,9 @@ fn name(raw: &[u8]) -> &OsStr {
 impl Writer {
     fn all(&mut self, tree: &Tree) -> Result<()> {
         let entries = tree.layer(Part::Files);
-        let mut folder: Option<(ImagePath, OwnedFd)> = None;
         for entry in &entries {
-            let parent = entry.path.parent().unwrap_or_default();
-            // Neighbours share their folder.
-            let open = match folder.take() {
-                Some((path, open)) if path == parent => open,
-                _ => self.at(&parent)?,
-            };
-            self.entry(&open, entry)?;
-            folder = Some((parent, open));
+            let folder = self.at(&entry.path.parent().unwrap_or_default())?;
+            self.entry(&folder, entry)?;
         }
         for entry in entries.iter().rev().filter(|entry| entry.node.is_directory()) {
             let open = self.at(&entry.path)?;
@@ -102,21 +106,31 @@ impl Writer {
     }
 
     /// Opens a folder that was made here, one name at a time, following nothing.
-    fn at(&self, path: &ImagePath) -> Result<OwnedFd> {
+    fn at(&mut self, path: &ImagePath) -> Result<Rc<OwnedFd>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let open = |from: &OwnedFd, part: &[u8]| {
-            rustix::fs::openat(from, name(part), flags, Mode::empty()).map_err(self.failed(path))
-        };
-        let mut at = open(&self.root, b".")?;
-        for part in path.components() {
-            at = open(&at, part)?;
+        while self.open.len() > 1 && self.open.last().is_some_and(|(at, _)| !lies_at_or_below(path, at)) {
+            self.open.pop();
         }
-        Ok(at)
+        loop {
+            let Some((at, folder)) = self.open.last() else {
+                return Err(OwnError::Bug("the root of an export was closed".into()).into());
+            };
+            let depth = at.components().count();
+            let Some(part) = path.components().nth(depth) else { return Ok(Rc::clone(folder)) };
+            let next =
+                rustix::fs::openat(folder, name(part), flags, Mode::empty()).map_err(self.failed(path))?;
+            let below = at.join(part).map_err(|e| OwnError::Bug(e.to_string()))?;
+            if depth > 0 && !depth.is_multiple_of(KEPT_LEVELS) {
+                self.open.pop();
+            }
+            self.open.push((below, Rc::new(next)));
+        }
     }
 
     fn entry(&mut self, folder: &OwnedFd, entry: &TreeEntry<'_>) -> Result<()> {
         let last = name(entry.path.file_name().unwrap_or_default());
-        if let Some(first) = self.first_names.get(&entry.id).filter(|_| !entry.node.is_directory()) {
+        let first = self.first_names.get(&entry.id).filter(|_| !entry.node.is_directory()).cloned();
+        if let Some(first) = first {
             let there = self.at(&first.parent().unwrap_or_default())?;
             let first = name(first.file_name().unwrap_or_default());
             rustix::fs::linkat(&there, first, folder, last, AtFlags::empty())

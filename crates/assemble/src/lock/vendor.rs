@@ -324,7 +324,7 @@ mod tests {
         let place = vendored.repository("https://h/os").unwrap();
         assert!(place.local_path().unwrap().ends_with("repositories/h/os"));
         assert!(vendored.package("https://h/os").is_none());
-        for bad in ["../x", "/etc", "a//b", "a/./b", "", "a\nb"] {
+        for bad in ["../x", "/etc", "a//b", "a/./b", "", "a\\nb"] {
             let text = good.replace("repositories/h/os", bad);
             assert!(open(&text).unwrap_err().contains("repositories"), "{bad}");
         }
