@@ -64,7 +64,8 @@ impl Image {
 
     fn database(&self) -> Result<String, String> {
         let found = self.get("usr/lib/apk/db/installed").or_else(|_| self.get("lib/apk/db/installed"))?;
-        String::from_utf8(found.content.clone()).map_err(|_| "the database is no text".to_owned())
+        // Names of files are bytes; what is looked for here is text.
+        Ok(String::from_utf8_lossy(&found.content).into_owned())
     }
 
     /// Names in the database.
