@@ -22,6 +22,12 @@ pub trait ReadAt: Send + Sync + fmt::Debug {
     fn check(&self) -> io::Result<()> {
         Ok(())
     }
+
+    /// The raw deflate stream (RFC 1951) that these bytes, all of them and from their first on, are unpacked from, if
+    /// they are. More bytes may stand behind its end.
+    fn deflated(&self) -> Option<&Blob> {
+        None
+    }
 }
 
 impl ReadAt for Vec<u8> {
@@ -87,6 +93,13 @@ impl Blob {
         BlobReader { blob: self.clone(), at: 0, checked: false }
     }
 
+    /// The deflate stream that the bytes are unpacked from, if they are.
+    pub fn deflated(&self) -> Option<DeflatedRange> {
+        let stream = self.source.deflated()?.clone();
+        let source = Arc::as_ptr(&self.source).cast::<()>().addr();
+        Some(DeflatedRange { stream, plain: self.offset..self.offset + self.len, source })
+    }
+
     /// All bytes, refused if there are more than `limit`.
     ///
     /// # Errors
@@ -116,6 +129,18 @@ impl Blob {
         }
         Ok(n)
     }
+}
+
+/// Where bytes come from that are unpacked as they are read.
+#[derive(Debug, Clone)]
+pub struct DeflatedRange {
+    /// The raw deflate stream.
+    pub stream: Blob,
+    /// Which of its plain bytes.
+    pub plain: Range<u64>,
+    /// Equal for ranges of one source, and different for ranges of two, as long as blobs of both are there. It says
+    /// nothing else, and no result may depend on its order.
+    pub source: usize,
 }
 
 /// Reads a [`Blob`] from its start to its end.
