@@ -1,13 +1,14 @@
-//! The entries of an unpacked data section.
+//! The entries of a data section.
 
 use std::collections::HashMap;
+use std::io::BufRead;
 
 use assemble_types::{Blob, ImagePath, Mode, Owner};
 use sha1::{Digest as _, Sha1};
 
 use crate::error::{PathProblem, Section};
+use crate::oddity::Oddity;
 use crate::open::walk_limits;
-use crate::sections::buffered;
 use crate::tarball::{ArchiveError, Item, ItemKind, Walker};
 use crate::{Checksum, Entry, EntryKind, Limits, PackageProblem};
 
@@ -22,6 +23,7 @@ struct Entries {
     places: HashMap<ImagePath, usize>,
     count: u64,
     metadata: u64,
+    oddity: Option<Oddity>,
 }
 
 impl Entries {
@@ -36,13 +38,20 @@ impl Entries {
             if is_directory {
                 // In its old place, as what lies in it may stand between.
                 *earlier = Some(entry);
+                self.odd(Oddity::Twice);
                 return Ok(());
             }
             *earlier = None;
+            self.odd(Oddity::Twice);
         }
         self.places.insert(entry.path.clone(), self.list.len());
         self.list.push(Some(entry));
         Ok(())
+    }
+
+    /// The first one found is the one that is told.
+    fn odd(&mut self, oddity: Oddity) {
+        self.oddity.get_or_insert(oddity);
     }
 
     /// Counts what the entry will keep in memory.
@@ -86,14 +95,21 @@ fn is_top_dot_file(name: &[u8]) -> bool {
     name.starts_with(b".") && !name.contains(&b'/') && name != b".."
 }
 
-/// Reads all entries of the unpacked data section and checks every file's content.
-pub(crate) fn read_entries(plain: &Blob, limits: &Limits) -> Result<Vec<Entry>, PackageProblem> {
+/// Reads all entries of a data section while it is unpacked, and checks every file's content. The contents are ranges of
+/// `contents`, which is the same bytes. Also tells why the section, taken for a layer as it is, would not be these
+/// entries, if that is so.
+pub(crate) fn read_entries(
+    input: impl BufRead,
+    contents: &Blob,
+    limits: &Limits,
+) -> Result<(Vec<Entry>, Option<Oddity>), PackageProblem> {
     let mut entries = Entries::default();
-    let mut walker = Walker::new(buffered(plain), walk_limits(limits));
+    let mut walker = Walker::new(input, walk_limits(limits));
     let mut in_front = true;
     while let Some(item) = walker.next().map_err(archive)? {
         entries.account(&item, limits)?;
         if in_front && is_top_dot_file(&item.name) {
+            entries.odd(Oddity::TopFile);
             continue;
         }
         in_front = false;
@@ -107,22 +123,22 @@ pub(crate) fn read_entries(plain: &Blob, limits: &Limits) -> Result<Vec<Entry>, 
                 return Err(path_error(PathProblem::Slash));
             }
         }
-        entries.add(entry(&mut walker, plain, item, path, limits)?)?;
+        if let Some(oddity) = Oddity::of(&item, &path) {
+            entries.odd(oddity);
+        }
+        entries.add(entry(&mut walker, contents, item, path, limits)?)?;
     }
-    Ok(entries.list.into_iter().flatten().collect())
+    let oddity = walker.oddity().or(entries.oddity);
+    Ok((entries.list.into_iter().flatten().collect(), oddity))
 }
 
 fn archive(source: ArchiveError) -> PackageProblem {
-    match source {
-        // The archive was unpacked by us a moment ago, so this is not the package's fault.
-        ArchiveError::Read(source) => PackageProblem::Spool(source),
-        source => PackageProblem::Archive { section: Section::Data, source },
-    }
+    PackageProblem::Archive { section: Section::Data, source }
 }
 
-fn entry<R: std::io::BufRead>(
+fn entry<R: BufRead>(
     walker: &mut Walker<R>,
-    plain: &Blob,
+    contents: &Blob,
     item: Item,
     path: ImagePath,
     limits: &Limits,
@@ -141,7 +157,7 @@ fn entry<R: std::io::BufRead>(
     }
     let kind = match item.kind {
         ItemKind::Directory => EntryKind::Directory,
-        ItemKind::File => EntryKind::File(file(walker, plain, &item, &path, checksum)?),
+        ItemKind::File => EntryKind::File(file(walker, contents, &item, &path, checksum)?),
         ItemKind::Symlink => {
             if item.link.is_empty() || item.link.len() as u64 > limits.path || item.link.contains(&0) {
                 return Err(PackageProblem::LinkText { path });
@@ -177,9 +193,9 @@ fn entry<R: std::io::BufRead>(
 }
 
 /// The content of a regular file, hashed if there is something to compare it with.
-fn file<R: std::io::BufRead>(
+fn file<R: BufRead>(
     walker: &mut Walker<R>,
-    plain: &Blob,
+    contents: &Blob,
     item: &Item,
     path: &ImagePath,
     checksum: Option<Checksum>,
@@ -199,5 +215,7 @@ fn file<R: std::io::BufRead>(
             return Err(PackageProblem::FileChecksum { path: path.clone(), expected, found });
         }
     }
-    Ok(plain.slice(item.content.clone()).expect("the content was read to its end just now"))
+    Ok(contents
+        .slice(item.content.clone())
+        .expect("the content was read to its end just now, and has no more bytes"))
 }

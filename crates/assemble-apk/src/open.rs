@@ -1,12 +1,13 @@
 //! Opens a package, checking each link of the chain before the next is looked at.
 
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 
 use assemble_types::{Blob, Digest, Mode, Owner, Spool};
 use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
 
 use crate::adb;
+use crate::data::Unpacked;
 use crate::entries::read_entries;
 use crate::error::Section;
 use crate::flaw::Flaw;
@@ -27,8 +28,9 @@ use crate::{
 /// Of format version 3: the SHA-256 of its database is the one that the index promises, before that is looked at; it
 /// has the name and the version that were asked for; every regular file has the hash that the database gives.
 ///
-/// The package's own signature is not checked, as with apko: the signed index vouches for it. The unpacked data goes into `spool`, and the contents of the entries are ranges of it. Memory does not depend on any
-/// size that the file claims.
+/// The package's own signature is not checked, as with apko: the signed index vouches for it. The contents of the entries
+/// are unpacked anew whenever they are read; those of version 3 go into `spool`. Memory does not depend on any size that
+/// the file claims.
 ///
 /// Of a path that is listed twice the last entry counts. Hidden files at the top before any other entry are not
 /// installed, as in every APK tool.
@@ -38,7 +40,21 @@ pub fn open_package(
     limits: &Limits,
     spool: &dyn Spool,
 ) -> Result<Package, PackageError> {
-    open_any(packed, expected, limits, spool)
+    open_package_with(packed, expected, limits, spool, false)
+}
+
+/// As [`open_package`]; with `diff_id`, [`Format::V2`] also has the digest of the unpacked data section.
+///
+/// # Errors
+/// See there.
+pub fn open_package_with(
+    packed: &Blob,
+    expected: &Expected,
+    limits: &Limits,
+    spool: &dyn Spool,
+    diff_id: bool,
+) -> Result<Package, PackageError> {
+    open_any(packed, expected, limits, spool, diff_id)
         .map_err(|problem| PackageError { package: expected.id.clone(), problem: Box::new(problem) })
 }
 
@@ -47,6 +63,7 @@ fn open_any(
     expected: &Expected,
     limits: &Limits,
     spool: &dyn Spool,
+    diff_id: bool,
 ) -> Result<Package, PackageProblem> {
     let mut head = [0; adb::MAGIC.len()];
     let known = packed.slice(0..head.len() as u64).map(|front| front.reader().read_exact(&mut head));
@@ -54,7 +71,7 @@ fn open_any(
     if head == adb::MAGIC {
         adb::open(packed, expected, limits, spool)
     } else {
-        open(packed, expected, limits, spool)
+        open(packed, expected, limits, diff_id)
     }
 }
 
@@ -62,7 +79,7 @@ fn open(
     packed: &Blob,
     expected: &Expected,
     limits: &Limits,
-    spool: &dyn Spool,
+    diff_id: bool,
 ) -> Result<Package, PackageProblem> {
     let mut sections = Sections::open(packed)?;
     let (first, range) = sections.small(Section::First, limits)?;
@@ -89,9 +106,17 @@ fn open(
         return Err(PackageProblem::NoSection { section: Section::Data });
     }
     check_data(packed, data.start, data_hash, limits)?;
-    let plain = sections.data(limits, spool)?;
-    let entries = read_entries(&plain, limits)?;
-    let format = Format::V2 { signature, control, data, data_hash };
+    let contents = Unpacked::new(&part(packed, data.clone())).map_err(|error| match error.kind() {
+        kind @ ErrorKind::UnexpectedEof => {
+            PackageProblem::Damaged { section: Section::Data, source: kind.into() }
+        }
+        _ => PackageProblem::Read(error),
+    })?;
+    // How long it is turns out while it is read; the entries are ranges of what was read by then.
+    let contents = Blob::new(contents, u64::MAX);
+    let ((entries, oddity), plain_size, diff_id) =
+        sections.data(limits, diff_id, |plain| read_entries(plain, &contents, limits))?;
+    let format = Format::V2 { signature, control, data, data_hash, plain_size, diff_id, oddity };
     Ok(Package { info, checksum, size: packed.len(), format, entries, control_entries })
 }
 

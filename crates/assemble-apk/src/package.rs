@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use assemble_types::{Blob, Digest, ImagePath, Mode, Owner};
 
-use crate::{Checksum, PackageInfo, PackageName, Version};
+use crate::{Checksum, Oddity, PackageInfo, PackageName, Version};
 
 /// Which package, for messages: shown as `name-version`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -99,6 +99,12 @@ pub enum Format {
         data: Range<u64>,
         /// SHA-256 of the packed data section, which the control section promises.
         data_hash: Digest,
+        /// Size of the unpacked data section in bytes.
+        plain_size: u64,
+        /// Digest of the unpacked data section, if it was asked for: the diff_id of a layer that is this section.
+        diff_id: Option<Digest>,
+        /// Why the data section would not be these entries, unpacked as a layer.
+        oddity: Option<Oddity>,
     },
     /// One stream of blocks, compressed as a whole: index checksum -> database -> file hashes. There are no parts of
     /// the packed file to point at; [`Package::checksum`] is the SHA-256 that covers all contents.

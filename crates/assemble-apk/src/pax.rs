@@ -14,6 +14,8 @@ pub(crate) struct Attributes {
     pub(crate) gid: Option<u32>,
     /// Whole seconds, rounded to nearest, halves up.
     pub(crate) mtime: Option<i64>,
+    /// Whether the time had to be rounded.
+    pub(crate) fractional_time: bool,
     pub(crate) user: Option<Vec<u8>>,
     pub(crate) group: Option<Vec<u8>>,
     pub(crate) sparse: bool,
@@ -120,7 +122,11 @@ fn apply(out: &mut Attributes, key: &[u8], value: &[u8]) -> Result<(), PaxError>
         b"size" => out.size = if empty { None } else { Some(number(value).ok_or_else(wrong)?) },
         b"uid" => out.uid = if empty { None } else { Some(number(value).ok_or_else(wrong)?) },
         b"gid" => out.gid = if empty { None } else { Some(number(value).ok_or_else(wrong)?) },
-        b"mtime" => out.mtime = if empty { None } else { Some(seconds(value).ok_or_else(wrong)?) },
+        b"mtime" => {
+            out.mtime = if empty { None } else { Some(seconds(value).ok_or_else(wrong)?) };
+            let fraction = value.iter().skip_while(|byte| **byte != b'.').skip(1);
+            out.fractional_time = fraction.into_iter().any(|digit| *digit != b'0');
+        }
         _ if key.starts_with(b"GNU.sparse.") => out.sparse = true,
         _ => {
             if let Some(attribute) = key.strip_prefix(b"SCHILY.xattr.") {

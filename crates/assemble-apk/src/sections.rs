@@ -3,14 +3,15 @@
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::ops::Range;
 
-use assemble_types::{Blob, BlobReader, Spool};
+use assemble_types::{Blob, BlobReader, Digest};
 use flate2::bufread::GzDecoder;
 
+use crate::data::Plain;
 use crate::error::Section;
 use crate::{Limits, PackageProblem};
 
 /// How much is read at once.
-const BUFFER: usize = 128 << 10;
+pub(crate) const BUFFER: usize = 128 << 10;
 /// What a gzip member begins with (RFC 1952 section 2.3.1).
 pub(crate) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
@@ -80,7 +81,7 @@ impl Sections {
         &mut self,
         section: Section,
         limit: u64,
-        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+        sink: &mut dyn FnMut(&[u8]),
     ) -> Result<Range<u64>, PackageProblem> {
         let start = self.position();
         if self.at_end() {
@@ -106,7 +107,7 @@ impl Sections {
             if total > limit {
                 return Err(PackageProblem::TooLarge { section, limit });
             }
-            sink(&buffer[..n]).map_err(PackageProblem::Spool)?;
+            sink(&buffer[..n]);
         }
         Ok(start..self.position())
     }
@@ -118,20 +119,23 @@ impl Sections {
         limits: &Limits,
     ) -> Result<(Vec<u8>, Range<u64>), PackageProblem> {
         let mut plain = Vec::new();
-        let range = self.member(section, limits.control, &mut |bytes| {
-            plain.extend_from_slice(bytes);
-            Ok(())
-        })?;
+        let range = self.member(section, limits.control, &mut |bytes| plain.extend_from_slice(bytes))?;
         Ok((plain, range))
     }
 
-    /// Unpacks the data section, which must be one member and the last thing in the file.
-    pub(crate) fn data(&mut self, limits: &Limits, spool: &dyn Spool) -> Result<Blob, PackageProblem> {
-        let mut writer = spool.create().map_err(PackageProblem::Spool)?;
+    /// Unpacks the data section, which must be one member and the last thing in the file, while `walk` reads it. What is
+    /// wrong with the section counts for more than what the walk finds in it.
+    pub(crate) fn data<T>(
+        &mut self,
+        limits: &Limits,
+        hash: bool,
+        walk: impl FnOnce(&mut Plain<'_>) -> Result<T, PackageProblem>,
+    ) -> Result<(T, u64, Option<Digest>), PackageProblem> {
         let packed = self.size - self.position();
         let limit = data_limit(packed, limits);
-        let unpacked = self.member(Section::Data, limit, &mut |bytes| writer.write_all(bytes));
-        unpacked.map_err(|problem| match problem {
+        let mut plain = Plain::new(&mut self.input, limit, hash);
+        let walked = walk(&mut plain);
+        let (size, digest) = plain.finish().map_err(|problem| match problem {
             PackageProblem::TooLarge { section, .. } if limit < limits.data => {
                 PackageProblem::Bomb { section, packed, limit }
             }
@@ -146,7 +150,7 @@ impl Sections {
                 PackageProblem::Trailing { at }
             });
         }
-        writer.finish().map_err(PackageProblem::Spool)
+        Ok((walked?, size, digest))
     }
 }
 

@@ -7,6 +7,7 @@
 use std::io::{self, BufRead, Read};
 use std::ops::Range;
 
+use crate::oddity::Oddity;
 use crate::pax::{self, Attributes, PaxError};
 use crate::text::shown;
 
@@ -133,6 +134,9 @@ pub(crate) struct Walker<R> {
     padding: u64,
     name: Vec<u8>,
     ended: bool,
+    /// Whether two empty blocks ended it, as they should.
+    has_end: bool,
+    has_global: bool,
 }
 
 /// The headers in front of an entry that add to it.
@@ -174,7 +178,18 @@ fn sum_is_right(header: &tar::Header) -> bool {
 
 impl<R: BufRead> Walker<R> {
     pub(crate) fn new(input: R, limits: WalkLimits) -> Self {
-        Self { input, at: 0, limits, headers: 0, content_left: 0, padding: 0, name: Vec::new(), ended: false }
+        Self {
+            input,
+            at: 0,
+            limits,
+            headers: 0,
+            content_left: 0,
+            padding: 0,
+            name: Vec::new(),
+            ended: false,
+            has_end: false,
+            has_global: false,
+        }
     }
 
     fn cut(&self) -> ArchiveError {
@@ -239,11 +254,24 @@ impl<R: BufRead> Walker<R> {
         Ok(Some(block))
     }
 
+    /// What is odd about the archive as a whole, once it was walked to its end.
+    pub(crate) fn oddity(&self) -> Option<Oddity> {
+        if self.has_global {
+            Some(Oddity::GlobalHeader)
+        } else if self.has_end {
+            None
+        } else {
+            Some(Oddity::NoEnd)
+        }
+    }
+
     /// Behind the first empty block nothing but zeros may come.
     fn end(&mut self) -> Result<(), ArchiveError> {
         self.ended = true;
+        let first = self.at;
         loop {
             let at = self.at;
+            self.has_end = at - first >= BLOCK;
             let mut other = None;
             let n = self.chunk(u64::MAX, &mut |bytes| {
                 other = bytes.iter().position(|b| *b != 0);
@@ -308,6 +336,7 @@ impl<R: BufRead> Walker<R> {
         }
         if kind == b'g' {
             // Defaults for all that follows. No package tool writes them, and nothing in them may take effect.
+            self.has_global = true;
             return Ok(());
         }
         extensions.seen = Some(at);

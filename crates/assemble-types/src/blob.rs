@@ -93,6 +93,14 @@ impl Blob {
         BlobReader { blob: self.clone(), at: 0, checked: false }
     }
 
+    /// Fails if the source is known to have changed.
+    ///
+    /// # Errors
+    /// See [`ReadAt::check`].
+    pub fn check(&self) -> io::Result<()> {
+        self.source.check()
+    }
+
     /// The deflate stream that the bytes are unpacked from, if they are.
     pub fn deflated(&self) -> Option<DeflatedRange> {
         let stream = self.source.deflated()?.clone();

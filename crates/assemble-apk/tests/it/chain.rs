@@ -1,11 +1,13 @@
 //! Each link of the chain from the index to the files, and what happens when it is broken.
 
-use assemble_apk::{Checksum, EntryKind, Format, Keyring, Limits, PackageProblem, PublicKey, builtin_keys};
+use assemble_apk::{
+    Checksum, EntryKind, Format, Keyring, Limits, Oddity, PackageProblem, PublicKey, builtin_keys,
+};
 use assemble_testkit::{ApkBuilder, BuiltApk, TarEntry, TarKind, gzip_member, tar_bytes};
-use assemble_types::{Blob, Explain, Kind, MemorySpool, ReadAt, Spool, SpoolWriter};
+use assemble_types::{Blob, Digest, Explain, Kind, MemorySpool, ReadAt};
 use expect_test::expect;
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, Read as _};
 use std::sync::Arc;
 
 use crate::kit::{chain, index, keyring, member_ends, open, open_built, testdata};
@@ -230,15 +232,6 @@ impl ReadAt for Failing {
     }
 }
 
-#[derive(Debug)]
-struct FullSpool;
-
-impl Spool for FullSpool {
-    fn create(&self) -> io::Result<Box<dyn SpoolWriter>> {
-        Err(io::Error::new(io::ErrorKind::StorageFull, "no space left"))
-    }
-}
-
 /// A failing disk is not the package's fault, and says so.
 #[test]
 fn failures_of_the_host_are_told_from_those_of_the_package() {
@@ -257,10 +250,55 @@ fn failures_of_the_host_are_told_from_those_of_the_package() {
     let error =
         assemble_apk::open_package(&shorter, &expected, &Limits::default(), &MemorySpool).unwrap_err();
     assert_eq!(error.kind(), Kind::Host, "{}", chain(&error));
+}
 
+/// Contents are ranges of a stream, and the form of the section is told where it would not do as a layer.
+#[test]
+fn contents_are_unpacked_when_read_and_oddities_are_told() {
+    let apk = sample();
+    let expected = assemble_apk::Expected {
+        id: crate::kit::id("sample", "1.0-r0"),
+        checksum: Checksum::parse(&apk.checksum).unwrap(),
+    };
     let blob = Blob::from_bytes(apk.bytes);
-    let error = assemble_apk::open_package(&blob, &expected, &Limits::default(), &FullSpool).unwrap_err();
-    assert_eq!((error.kind(), error.code()), (Kind::Host, "apk/spool"));
+    let limits = Limits::default();
+    let package = assemble_apk::open_package_with(&blob, &expected, &limits, &MemorySpool, true).unwrap();
+    let Format::V2 { data, plain_size, diff_id, oddity, .. } = &package.format else { panic!("version 2") };
+    let member = blob.slice(data.clone()).unwrap();
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(member.reader()).read_to_end(&mut plain).unwrap();
+    assert_eq!((plain.len() as u64, Some(Digest::of(&plain)), None), (*plain_size, *diff_id, *oddity));
+    let mut files = 0;
+    for entry in &package.entries {
+        let EntryKind::File(content) = &entry.kind else { continue };
+        let range = content.deflated().unwrap();
+        let (start, end) = (range.plain.start as usize, range.plain.end as usize);
+        assert_eq!(content.read_to_vec(u64::MAX).unwrap(), &plain[start..end], "{}", entry.path);
+        files += 1;
+    }
+    assert!(files > 0);
+}
+
+#[test]
+fn oddities() {
+    let base = || ApkBuilder::new("a", "1").dir("d").file("d/f", *b"x");
+    let oddity = |builder: ApkBuilder| match open_built(&builder.build()).unwrap().format {
+        Format::V2 { oddity, .. } => oddity,
+        Format::V3 => panic!("version 2"),
+    };
+    assert_eq!(oddity(base()), None);
+    for (builder, expected) in [
+        (ApkBuilder::new("a", "1").file(".hidden", *b"x").file("f", *b"x"), Oddity::TopFile),
+        (base().file("d/f", *b"y"), Oddity::Twice),
+        (base().dir("d"), Oddity::Twice),
+        (base().pax("mtime", b"12.5"), Oddity::FractionalTime),
+        (base().symlink("l", "d").xattr("user.x", b"1"), Oddity::LinkXattrs),
+        (base().file("/e", *b"y"), Oddity::Spelling),
+        (base().hardlink("h", "d//f"), Oddity::Spelling),
+    ] {
+        assert_eq!(oddity(builder), Some(expected));
+    }
+    assert_eq!(oddity(base().pax("mtime", b"12.00")), None);
 }
 
 #[test]

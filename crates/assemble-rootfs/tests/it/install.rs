@@ -40,7 +40,15 @@ pub(crate) fn package(name: &str, version: &str, entries: Vec<Entry>) -> Package
         },
         checksum: Checksum::of(name.as_bytes()),
         size: 0,
-        format: Format::V2 { signature: None, control: 0..1, data: 1..2, data_hash: Digest::of(b"") },
+        format: Format::V2 {
+            signature: None,
+            control: 0..1,
+            data: 1..2,
+            data_hash: Digest::of(b""),
+            plain_size: 0,
+            diff_id: None,
+            oddity: None,
+        },
         entries,
         control_entries: Vec::new(),
     }

@@ -116,7 +116,7 @@ fn locked(
     let range =
         |range: &std::ops::Range<u64>| format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
     let sha1 = |checksum: &Checksum| format!("sha1-{}", BASE64.encode(checksum.as_bytes()));
-    let Format::V2 { signature, control, data, data_hash } = &package.format else {
+    let Format::V2 { signature, control, data, data_hash, .. } = &package.format else {
         return Err(OwnError::NotSupported {
             what: format!("{} in a lock of apko", wanted.id),
             why: "it is a package of APK v3, which apko does not know; `assemble lock` locks it",

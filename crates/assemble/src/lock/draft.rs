@@ -290,7 +290,7 @@ pub(crate) fn hashes_of(packed: &Blob, package: &Package, wanted: &Wanted) -> Re
     };
     let checksum = wanted.checksum;
     Ok(match &package.format {
-        Format::V2 { signature, control, data, data_hash } => LockedHashes::V2 {
+        Format::V2 { signature, control, data, data_hash, .. } => LockedHashes::V2 {
             checksum,
             signature: signature.as_ref().map(&section).transpose()?,
             control: section(control)?,

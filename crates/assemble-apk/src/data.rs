@@ -1,0 +1,289 @@
+//! The data section: unpacked while it is checked, and again whenever its contents are read.
+//!
+//! # Why it is the way it is
+//! Nothing that a package holds is written anywhere unpacked. The section is read once from end to end, while its
+//! entries are checked; contents are then ranges of a stream that is unpacked anew for whoever reads them. Layers read
+//! a package's files mostly in the order of the package, so that costs little more than having them on the disk, and
+//! saves writing and reading three times the package's size.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use assemble_types::{Blob, BlobReader, Digest, ReadAt};
+use flate2::bufread::{DeflateDecoder, GzDecoder};
+use sha2::{Digest as _, Sha256};
+
+use crate::PackageProblem;
+use crate::error::Section;
+use crate::sections::{BUFFER, Source};
+
+/// Packed bytes that a reader of contents takes at a time, and plain bytes that it keeps.
+const PIECE: usize = 32 << 10;
+
+/// A data section while it is unpacked for the first time. Every error of the section itself is kept, so that the walk,
+/// which only sees a failed reader, does not have to tell them apart.
+pub(crate) struct Plain<'a> {
+    decoder: GzDecoder<&'a mut BufReader<Source>>,
+    buffer: Vec<u8>,
+    /// What of `buffer` is not used yet.
+    ready: std::ops::Range<usize>,
+    total: u64,
+    limit: u64,
+    hasher: Option<Sha256>,
+    problem: Option<PackageProblem>,
+}
+
+impl<'a> Plain<'a> {
+    pub(crate) fn new(input: &'a mut BufReader<Source>, limit: u64, hash: bool) -> Self {
+        Self {
+            decoder: GzDecoder::new(input),
+            buffer: vec![0; BUFFER],
+            ready: 0..0,
+            total: 0,
+            limit,
+            hasher: hash.then(Sha256::new),
+            problem: None,
+        }
+    }
+
+    fn more(&mut self) -> Result<(), PackageProblem> {
+        let section = Section::Data;
+        let n = loop {
+            match self.decoder.read(&mut self.buffer) {
+                Ok(n) => break n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) if self.decoder.get_ref().get_ref().failed() => {
+                    return Err(PackageProblem::Read(source));
+                }
+                Err(source) => return Err(PackageProblem::Damaged { section, source }),
+            }
+        };
+        self.total += n as u64;
+        if self.total > self.limit {
+            return Err(PackageProblem::TooLarge { section, limit: self.limit });
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&self.buffer[..n]);
+        }
+        self.ready = 0..n;
+        Ok(())
+    }
+
+    /// Reads on to the section's end, where its own checksum is compared. Returns its plain size, and the digest of the
+    /// plain bytes if it was asked for.
+    pub(crate) fn finish(mut self) -> Result<(u64, Option<Digest>), PackageProblem> {
+        loop {
+            if let Some(problem) = self.problem {
+                return Err(problem);
+            }
+            self.ready = 0..0;
+            self.more()?;
+            if self.ready.is_empty() {
+                let digest = self.hasher.map(|hasher| Digest::from_bytes(hasher.finalize().into()));
+                return Ok((self.total, digest));
+            }
+        }
+    }
+}
+
+impl Read for Plain<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.fill_buf()?.read(buf)?;
+        self.consume(n);
+        Ok(n)
+    }
+}
+
+impl BufRead for Plain<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.ready.is_empty() && self.problem.is_none() {
+            self.problem = self.more().err();
+        }
+        match &self.problem {
+            Some(_) => Err(io::Error::other("the section cannot be unpacked")),
+            None => Ok(&self.buffer[self.ready.clone()]),
+        }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.ready.start = (self.ready.start + amount).min(self.ready.end);
+    }
+}
+
+/// A checked data section, unpacked anew for whoever reads its contents. Cheap to read in order; each step back starts
+/// over.
+#[derive(Debug)]
+pub(crate) struct Unpacked {
+    stream: Blob,
+    cursor: Mutex<Option<Cursor>>,
+}
+
+#[derive(Debug)]
+struct Cursor {
+    decoder: DeflateDecoder<BufReader<BlobReader>>,
+    /// The last plain bytes that were unpacked, and where they lie.
+    recent: Vec<u8>,
+    start: u64,
+}
+
+impl Unpacked {
+    /// The contents of a section: one gzip member, which was read to its end before.
+    pub(crate) fn new(member: &Blob) -> io::Result<Arc<Self>> {
+        let header = header_size(&mut BufReader::with_capacity(512, member.reader()))?;
+        let stream = member.slice(header..member.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok(Arc::new(Self { stream, cursor: Mutex::default() }))
+    }
+
+    fn start(&self) -> Cursor {
+        let input = BufReader::with_capacity(PIECE, self.stream.reader());
+        Cursor { decoder: DeflateDecoder::new(input), recent: Vec::new(), start: 0 }
+    }
+}
+
+impl Cursor {
+    /// Unpacks the next piece; nothing is left of the one before.
+    fn step(&mut self) -> io::Result<()> {
+        self.start += self.recent.len() as u64;
+        self.recent.resize(PIECE, 0);
+        let mut filled = 0;
+        while filled < PIECE {
+            match self.decoder.read(&mut self.recent[filled..]) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.recent.truncate(filled);
+        Ok(())
+    }
+}
+
+impl ReadAt for Unpacked {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut slot = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        // Taken out, so that a cursor that failed is not used again.
+        let mut cursor = slot.take().filter(|c| c.start <= offset).unwrap_or_else(|| self.start());
+        let within = loop {
+            let within = usize::try_from(offset - cursor.start).unwrap_or(usize::MAX);
+            if within < cursor.recent.len() {
+                break within;
+            }
+            cursor.step()?;
+            if cursor.recent.is_empty() {
+                return Ok(0);
+            }
+        };
+        let n = buf.len().min(cursor.recent.len() - within);
+        buf[..n].copy_from_slice(&cursor.recent[within..within + n]);
+        *slot = Some(cursor);
+        Ok(n)
+    }
+
+    fn check(&self) -> io::Result<()> {
+        self.stream.check()
+    }
+
+    fn deflated(&self) -> Option<&Blob> {
+        Some(&self.stream)
+    }
+}
+
+/// How long the header of a gzip member is (RFC 1952, section 2.3).
+fn header_size(input: &mut dyn BufRead) -> io::Result<u64> {
+    const CRC: u8 = 2;
+    const EXTRA: u8 = 4;
+    const NAME: u8 = 8;
+    const COMMENT: u8 = 16;
+    let mut fixed = [0; 10];
+    input.read_exact(&mut fixed)?;
+    let (flags, mut size) = (fixed[3], 10);
+    if flags & EXTRA != 0 {
+        let mut length = [0; 2];
+        input.read_exact(&mut length)?;
+        let length = u64::from(u16::from_le_bytes(length));
+        if io::copy(&mut Read::take(&mut *input, length), &mut io::sink())? != length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        size += 2 + length;
+    }
+    for text in [NAME, COMMENT] {
+        if flags & text != 0 {
+            size += skip_text(input)?;
+        }
+    }
+    if flags & CRC != 0 {
+        size += 2;
+    }
+    Ok(size)
+}
+
+/// Reads on behind the next zero byte, without keeping what stands in front of it.
+fn skip_text(input: &mut dyn BufRead) -> io::Result<u64> {
+    let mut size = 0;
+    loop {
+        let buffer = input.fill_buf()?;
+        if buffer.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let end = buffer.iter().position(|byte| *byte == 0);
+        let used = end.map_or(buffer.len(), |at| at + 1);
+        input.consume(used);
+        size += used as u64;
+        if end.is_some() {
+            return Ok(size);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::{Compression, GzBuilder};
+
+    use super::*;
+
+    fn pattern(len: usize) -> Vec<u8> {
+        (0..len).map(|i| u8::try_from((i / 11 + i * i / 7) % 251).unwrap()).collect()
+    }
+
+    fn member(builder: GzBuilder, plain: &[u8]) -> Blob {
+        let mut encoder = builder.write(Vec::new(), Compression::fast());
+        encoder.write_all(plain).unwrap();
+        Blob::from_bytes(encoder.finish().unwrap())
+    }
+
+    #[test]
+    fn every_range_can_be_read_in_any_order() {
+        let plain = pattern(5 * PIECE + 77);
+        let blob = Blob::new(Unpacked::new(&member(GzBuilder::new(), &plain)).unwrap(), plain.len() as u64);
+        let ranges =
+            [(0, 10), (3 * PIECE - 5, 10), (5, 2 * PIECE), (5 * PIECE, 77), (PIECE, 1), (0, plain.len())];
+        for (start, len) in ranges {
+            let part = blob.slice(start as u64..(start + len) as u64).unwrap();
+            assert_eq!(part.read_to_vec(u64::MAX).unwrap(), &plain[start..start + len], "{start} {len}");
+        }
+        let behind = Blob::new(Unpacked::new(&member(GzBuilder::new(), b"abc")).unwrap(), 4);
+        assert_eq!(behind.read_to_vec(9).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn the_stream_begins_behind_any_header() {
+        for builder in [
+            GzBuilder::new(),
+            GzBuilder::new().filename("name").comment("a comment").extra(vec![7; 300]),
+            GzBuilder::new().filename(vec![b'n'; 2000]),
+        ] {
+            let member = member(builder, b"the plain bytes");
+            let blob = Blob::new(Unpacked::new(&member).unwrap(), 15);
+            assert_eq!(blob.read_to_vec(99).unwrap(), b"the plain bytes");
+            let range = blob.slice(4..9).unwrap().deflated().unwrap();
+            assert_eq!(range.plain, 4..9);
+            let mut out = Vec::new();
+            DeflateDecoder::new(BufReader::new(range.stream.reader())).read_to_end(&mut out).unwrap();
+            assert_eq!(out, b"the plain bytes");
+        }
+        assert!(Unpacked::new(&Blob::from_bytes([0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 0, b'n'])).is_err());
+    }
+}
