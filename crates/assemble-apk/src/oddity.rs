@@ -32,6 +32,17 @@ pub enum Oddity {
 }
 
 impl Oddity {
+    /// Each of them, in the order of their numbers.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::TopFile,
+        Self::Twice,
+        Self::FractionalTime,
+        Self::LinkXattrs,
+        Self::Spelling,
+        Self::GlobalHeader,
+        Self::NoEnd,
+    ];
+
     /// Of all its entries only one is looked at.
     pub(crate) fn of(item: &Item, path: &ImagePath) -> Option<Self> {
         let mut name = item.name.as_slice();

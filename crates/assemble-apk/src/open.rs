@@ -1,6 +1,7 @@
 //! Opens a package, checking each link of the chain before the next is looked at.
 
 use std::io::{ErrorKind, Read as _};
+use std::ops::Range;
 
 use assemble_types::{Blob, Digest, Mode, Owner, Spool};
 use sha1::{Digest as _, Sha1};
@@ -75,13 +76,30 @@ fn open_any(
     }
 }
 
-fn open(
+/// What stands in front of a data section, checked.
+pub(crate) struct Start {
+    pub(crate) signature: Option<Range<u64>>,
+    pub(crate) control: Range<u64>,
+    pub(crate) info: PackageInfo,
+    pub(crate) data_hash: Digest,
+    pub(crate) control_entries: Vec<ControlEntry>,
+}
+
+/// Reads the package up to its data section, and checks that against what was promised.
+pub(crate) fn read_start(
     packed: &Blob,
     expected: &Expected,
     limits: &Limits,
-    diff_id: bool,
-) -> Result<Package, PackageProblem> {
-    let mut sections = Sections::open(packed)?;
+) -> Result<Start, PackageProblem> {
+    start(packed, &mut Sections::open(packed)?, expected, limits)
+}
+
+fn start(
+    packed: &Blob,
+    sections: &mut Sections,
+    expected: &Expected,
+    limits: &Limits,
+) -> Result<Start, PackageProblem> {
     let (first, range) = sections.small(Section::First, limits)?;
     let signed = first_name(&first, walk_limits(limits)).is_some_and(|name| name.starts_with(b".SIGN."));
     let (signature, (plain, control)) = if signed {
@@ -92,7 +110,7 @@ fn open(
 
     let checksum = Checksum::from_bytes(control_sum(packed, &control)?);
     if checksum != expected.checksum {
-        let misplaced = stands_behind(packed, &mut sections, limits, expected.checksum);
+        let misplaced = stands_behind(packed, sections, limits, expected.checksum);
         return Err(PackageProblem::Checksum { expected: expected.checksum, found: checksum, misplaced });
     }
     let (info, data_hash, control_entries) = read_control(&plain, limits)?;
@@ -100,7 +118,18 @@ fn open(
     if found != expected.id {
         return Err(PackageProblem::Identity { found });
     }
+    Ok(Start { signature, control, info, data_hash, control_entries })
+}
 
+fn open(
+    packed: &Blob,
+    expected: &Expected,
+    limits: &Limits,
+    diff_id: bool,
+) -> Result<Package, PackageProblem> {
+    let mut sections = Sections::open(packed)?;
+    let Start { signature, control, info, data_hash, control_entries } =
+        start(packed, &mut sections, expected, limits)?;
     let data = control.end..packed.len();
     if data.is_empty() {
         return Err(PackageProblem::NoSection { section: Section::Data });
@@ -117,7 +146,28 @@ fn open(
     let ((entries, oddity), plain_size, diff_id) =
         sections.data(limits, diff_id, |plain| read_entries(plain, &contents, limits))?;
     let format = Format::V2 { signature, control, data, data_hash, plain_size, diff_id, oddity };
-    Ok(Package { info, checksum, size: packed.len(), format, entries, control_entries })
+    let (checksum, size) = (expected.checksum, packed.len());
+    Ok(Package { info, checksum, size, format, entries, control_entries })
+}
+
+/// The checksum that an index would have to promise for this package of version 2, if its control section can be read and
+/// its data section is the one that it promises.
+pub fn own_checksum(packed: &Blob) -> Option<Checksum> {
+    let limits = Limits::default();
+    let mut sections = Sections::open(packed).ok()?;
+    let (first, range) = sections.small(Section::First, &limits).ok()?;
+    let signed = first_name(&first, walk_limits(&limits)).is_some_and(|name| name.starts_with(b".SIGN."));
+    let (plain, control) =
+        if signed { sections.small(Section::Control, &limits).ok()? } else { (first, range) };
+    let (_, data_hash, _) = read_control(&plain, &limits).ok()?;
+    check_data(packed, control.end, data_hash, &limits).ok()?;
+    Some(Checksum::from_bytes(control_sum(packed, &control).ok()?))
+}
+
+/// Whether a file is a package of version 3, by its first bytes.
+pub fn is_version_3(packed: &Blob) -> bool {
+    let mut head = [0; adb::MAGIC.len()];
+    packed.len() >= head.len() as u64 && packed.reader().read_exact(&mut head).is_ok() && head == adb::MAGIC
 }
 
 /// What the walk of any section is bounded by. Each entry may have a PAX header and two long names in front.

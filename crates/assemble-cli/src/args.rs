@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Store a registry's password where docker and podman look for it
     Login(LoginArgs),
+    /// Show what the cache holds, make it smaller, check it
+    Cache(CacheArgs),
     /// Do what apko does, to the byte, with apko's commands and flags
     Apko(ApkoArgs),
     /// Print the effective spec: what it includes merged in, what it leaves open filled in
@@ -247,6 +249,9 @@ pub(crate) struct BuildArgs {
     /// Threads that compress and check; never changes a byte [default: the number of cores]
     #[arg(long, value_name = "N", help_heading = "Input")]
     pub(crate) threads: Option<std::num::NonZeroUsize>,
+    /// Build also what the cache knows the result of
+    #[arg(long, help_heading = "Input")]
+    pub(crate) rebuild: bool,
     #[command(flatten)]
     pub(crate) input: InputArgs,
     #[command(flatten)]
@@ -255,6 +260,68 @@ pub(crate) struct BuildArgs {
     pub(crate) network: NetworkArgs,
     #[command(flatten)]
     pub(crate) report: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CacheArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<CacheCommand>,
+    /// The folder of the cache [default: $ASSEMBLE_CACHE, else the platform's]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(crate) cache_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+/// What to do with the cache.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// Remove what was not used for long, or is too much
+    Prune {
+        /// Remove what was not used for so long: 12h, 30d, 8w
+        #[arg(long, value_name = "AGE", value_parser = age)]
+        unused_for: Option<std::time::Duration>,
+        /// Keep no more than so many bytes, those used last: 500M, 5G
+        #[arg(long, value_name = "SIZE", value_parser = bytes)]
+        max_size: Option<u64>,
+    },
+    /// Read everything, and remove what is damaged
+    Verify,
+}
+
+/// A number with a unit of time.
+fn age(text: &str) -> Result<std::time::Duration, String> {
+    let wrong = || format!("`{text}` is no age: expected a number with s, m, h, d or w, such as 30d");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        'w' => 604_800,
+        _ => return Err(wrong()),
+    };
+    let count: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    count.checked_mul(seconds).map(std::time::Duration::from_secs).ok_or_else(wrong)
+}
+
+/// A number of bytes, perhaps with a unit: powers of 1000, or of 1024 with an `i`.
+fn bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is no size: expected a number with K, M, G or T, such as 5G");
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text[number.len()..].to_ascii_lowercase();
+    let unit = unit.strip_suffix('b').unwrap_or(&unit);
+    let (unit, base) = unit.strip_suffix('i').map_or((unit, 1000_u64), |unit| (unit, 1024));
+    let power = match unit {
+        "" => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(base.pow(power)).ok_or_else(wrong)
 }
 
 #[derive(Debug, Args)]

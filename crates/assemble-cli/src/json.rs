@@ -4,8 +4,8 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use assemble::{
-    Built, BuiltImage, BuiltLayer, CODEC, Cause, Change, ChosenPackages, Edge, Error, Inspection, LockReport,
-    Published, VendorReport, VerifyReport,
+    Built, BuiltImage, BuiltLayer, CODEC, Cause, Change, Checked, ChosenPackages, Edge, Error, Inspection,
+    LockReport, PartSize, Published, VendorReport, VerifyReport,
 };
 use assemble_types::{Explain as _, SourceSpan};
 use serde_json::{Map, Value, json};
@@ -376,4 +376,26 @@ pub(crate) fn inspect(inspection: &Inspection, files: bool) -> String {
             .collect();
     }
     text(document)
+}
+/// What the cache holds.
+pub(crate) fn cache_sizes(folder: Option<&std::path::Path>, sizes: &[PartSize]) -> String {
+    let parts: serde_json::Map<String, Value> = sizes
+        .iter()
+        .map(|part| {
+            let name = crate::commands::cache::name(part.part).to_owned();
+            (name, json!({ "files": part.files, "bytes": part.bytes }))
+        })
+        .collect();
+    json!({ "folder": folder.map(|folder| folder.display().to_string()), "parts": parts }).to_string()
+}
+
+/// What pruning removed.
+pub(crate) fn cache_pruned(files: u64, bytes: u64) -> String {
+    json!({ "removed": { "files": files, "bytes": bytes } }).to_string()
+}
+
+/// What checking found.
+pub(crate) fn cache_checked(checked: &Checked) -> String {
+    let damaged: Vec<String> = checked.damaged.iter().map(|path| path.display().to_string()).collect();
+    json!({ "files": checked.files, "damaged": damaged }).to_string()
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use assemble::{
     AlpineReleasesList, BuildOptions, Created, Credential, CredentialSources, Env, FetchOptions, Fetcher,
     FoundCredentials, Http, HttpOptions, Load, LockUse, Mode, NetrcFile, PlainHttp, ProxySettings, Reference,
-    Registry, RegistryOptions, Result, SizeLimits, StartCheck, Trust,
+    Registry, RegistryOptions, Result, SizeLimits, StartCheck, Store, Trust,
 };
 use assemble_types::{Event, Observer};
 
@@ -89,6 +89,13 @@ pub(crate) fn http(network: &RegistryArgs) -> Result<Arc<Http>> {
     Ok(Arc::new(Http::new(options)?))
 }
 
+/// The cache alone, for looking after it.
+pub(crate) fn store(folder: Option<PathBuf>, observer: &Arc<dyn Observer>) -> Result<Store> {
+    let args = RegistryArgs { ca_file: Vec::new(), plain_http: Vec::new(), insecure_skip_tls_verify: false };
+    let network = NetworkArgs { offline: true, cache_dir: folder, registry: args };
+    Ok(env(&network, None, &http(&network.registry)?, observer)?.fetcher.store())
+}
+
 /// The folder of the cache: the flag, `ASSEMBLE_CACHE`, the platform's convention.
 pub(crate) fn cache_dir(network: &NetworkArgs) -> Option<PathBuf> {
     network.cache_dir.clone().or_else(|| path_variable("ASSEMBLE_CACHE")).or_else(|| {
@@ -115,7 +122,15 @@ pub(crate) fn env(
         fetcher: Arc::new(fetcher),
         observer: Arc::clone(observer),
         threads: threads.unwrap_or_else(default_threads),
+        program: None,
     })
+}
+
+/// Which program this is, to what it keeps: another file is another program, even of the same version.
+pub(crate) fn program() -> Option<String> {
+    let meta = std::env::current_exe().and_then(std::fs::metadata).ok()?;
+    let modified = meta.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(format!("assemble {} {} {}", env!("CARGO_PKG_VERSION"), meta.len(), modified.as_nanos()))
 }
 
 /// Whether, and to whom, an image is handed.

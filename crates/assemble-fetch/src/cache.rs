@@ -60,10 +60,10 @@ pub(crate) struct Cache {
 }
 
 #[derive(Debug, Clone)]
-struct Root {
-    path: PathBuf,
+pub(crate) struct Root {
+    pub(crate) path: PathBuf,
     /// The folder is thrown away with the last that holds this.
-    keep: Option<Arc<TempDir>>,
+    pub(crate) keep: Option<Arc<TempDir>>,
 }
 
 impl Cache {
@@ -175,6 +175,11 @@ impl Cache {
         }
     }
 
+    /// The folder asked for, with the version.
+    pub(crate) fn lasting(&self) -> Option<PathBuf> {
+        self.wanted.clone()
+    }
+
     /// A folder for unnamed files.
     pub(crate) fn spool_dir(&self) -> Result<PathBuf, FetchError> {
         if self.wanted.is_none() {
@@ -185,7 +190,7 @@ impl Cache {
     }
 
     /// Where to look: what this run wrote first, since it is what was just fetched.
-    fn readable(&self) -> Vec<Root> {
+    pub(crate) fn readable(&self) -> Vec<Root> {
         let mut roots: Vec<Root> = self.current().into_iter().collect();
         if let Some(wanted) = &self.wanted
             && roots.iter().all(|root| root.path != *wanted)
@@ -200,7 +205,7 @@ impl Cache {
     }
 
     /// Where to write. Decided once; a folder that cannot be written is replaced by a throw-away one, with a warning.
-    fn root(&self) -> Result<Root, FetchError> {
+    pub(crate) fn root(&self) -> Result<Root, FetchError> {
         let mut root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(root) = &*root {
             return Ok(root.clone());
@@ -263,7 +268,7 @@ fn sweep(tmp: &Path, now: SystemTime) {
 }
 
 /// Renames, so that nobody ever sees half a file under the name; who comes second replaces like with like.
-fn give_name(part: NamedTempFile, path: &Path) -> Result<File, FetchError> {
+pub(crate) fn give_name(part: NamedTempFile, path: &Path) -> Result<File, FetchError> {
     if let Some(folder) = path.parent() {
         make_folder(folder)?;
     }
@@ -275,13 +280,27 @@ fn give_name(part: NamedTempFile, path: &Path) -> Result<File, FetchError> {
 
 /// Removes a damaged entry, also a folder in a file's place; a link is removed, never what it leads to. What cannot be
 /// removed stays.
-fn remove(path: &Path) {
+pub(crate) fn remove(path: &Path) {
     let is_folder = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir());
     let _ = if is_folder { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
 }
 
 fn content_path(root: &Path, key: &ContentKey) -> PathBuf {
-    hashed(root.join("content"), &format!("{}\n{}", key.size(), key.text()))
+    hashed(root.join("content"), &content_text(key))
+}
+
+fn content_text(key: &ContentKey) -> String {
+    format!("{}\n{}", key.size(), key.text())
+}
+
+/// What a content is called over its two folders.
+pub(crate) fn content_name(key: &ContentKey) -> String {
+    Digest::of(content_text(key).as_bytes()).hex()
+}
+
+/// Whether these are the bytes of a document's file.
+pub(crate) fn is_whole_document(file: Vec<u8>) -> bool {
+    parse_document(file).is_some()
 }
 
 /// The name is a hash, so that no secret of a URL ends up in a file name.
@@ -289,7 +308,7 @@ fn document_path(root: &Path, url: &str) -> PathBuf {
     hashed(root.join("documents"), url)
 }
 
-fn hashed(mut path: PathBuf, text: &str) -> PathBuf {
+pub(crate) fn hashed(mut path: PathBuf, text: &str) -> PathBuf {
     let hex = Digest::of(text.as_bytes()).hex();
     path.push(&hex[..2]);
     path.push(&hex[2..]);

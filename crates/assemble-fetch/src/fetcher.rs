@@ -12,6 +12,7 @@ use crate::counters::{Counters, Counting};
 use crate::credentials::{Access, Credential};
 use crate::local::{open_file, open_limited};
 use crate::spool::FileSpool;
+use crate::store::Store;
 use crate::transfer::{Bound, FileBody, MemoryBody, Outcome, Progress, Sink, Transfer};
 use crate::{FetchError, Http, Location};
 
@@ -274,6 +275,11 @@ impl Fetcher {
     /// A place for bytes that stages make: short ones in memory, long ones in an unnamed file on the cache's disk.
     pub fn spool(&self) -> Arc<dyn Spool> {
         Arc::clone(&self.spool) as Arc<dyn Spool>
+    }
+
+    /// Where builds keep what they made, beside what was fetched.
+    pub fn store(&self) -> Store {
+        Store::new(Arc::clone(&self.cache))
     }
 
     /// What was done so far.

@@ -14,6 +14,8 @@
 //! ```text
 //! <cache>/v1/content/ab/cdef…     the bytes; the name is a hash of the key
 //! <cache>/v1/documents/ab/cdef…   validators, size and digest in a few lines, then the bytes; the name hashes the URL
+//! <cache>/v1/blobs/ab/cdef…       layers that builds made; the name is their digest
+//! <cache>/v1/records/KIND/ab/…    what is known of contents, layers and whole builds; the name is the record's key
 //! <cache>/v1/tmp/part-XXXXXX      not finished; removed by the next run a day later if its process was killed
 //! ```
 //!
@@ -40,7 +42,9 @@ mod local;
 mod location;
 mod platform_dir;
 mod spool;
+mod store;
 mod transfer;
+mod upkeep;
 
 pub use counters::Counters;
 pub use credentials::{Credential, FoundCredentials, NetrcFile};
@@ -54,4 +58,6 @@ pub use local::{LocalEntry, LocalKind, is_excluded, open_file, read_tree};
 pub use location::{Location, LocationError};
 pub use platform_dir::platform_cache_dir;
 pub use spool::spool_in;
+pub use store::{KeptBlob, RecordKind, Store};
 pub use transfer::next_transfer_id;
+pub use upkeep::{CachePart, Checked, OwnKey, PartSize, Prune};

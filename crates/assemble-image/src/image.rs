@@ -117,6 +117,25 @@ impl Image {
         Self::from_documents(layers, options, config, manifest)
     }
 
+    /// An image whose documents were made before, byte for byte. Nothing if they do not belong together, or not to these
+    /// layers.
+    pub fn restored(
+        platform: Platform,
+        created: Timestamp,
+        layers: Vec<LayerDescriptor>,
+        config: Vec<u8>,
+        manifest: Vec<u8>,
+    ) -> Option<Self> {
+        let image = Self::from_documents(layers, ImageOptions::new(platform, created), config, manifest);
+        let said = crate::parse_manifest(&image.manifest).ok()?;
+        let config = crate::parse_config(&image.config).ok()?;
+        let listed = said.layers.iter().map(|layer| (layer.digest, layer.size));
+        let fits = said.config.digest == image.config_digest
+            && listed.eq(image.layers.iter().map(|layer| (layer.digest, layer.size)))
+            && config.diff_ids.iter().eq(image.layers.iter().map(|layer| &layer.diff_id));
+        fits.then_some(image)
+    }
+
     pub(crate) fn from_documents(
         layers: Vec<LayerDescriptor>,
         options: ImageOptions,

@@ -68,7 +68,7 @@ pub fn pack(
         tar.finish()
     })?;
     let (writer, digest, size) = out.finish()?;
-    let blob = writer.finish().map_err(LayerError::Store)?;
+    let blob = writer.finish_as(&digest).map_err(LayerError::Store)?;
     Ok(Layer { digest, diff_id, size, uncompressed_size, blob })
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Read};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Something whose bytes can be read at any position, from several threads at once.
@@ -21,6 +22,17 @@ pub trait ReadAt: Send + Sync + fmt::Debug {
     /// Says what changed.
     fn check(&self) -> io::Result<()> {
         Ok(())
+    }
+
+    /// The file that these bytes are, under a name that may be linked to, and its size; if they are one.
+    fn whole_file(&self) -> Option<(&Path, u64)> {
+        None
+    }
+
+    /// A text that changes whenever the bytes do, as far as the medium tells without reading them; and whether they have
+    /// been like this long enough for that to be certain.
+    fn identity(&self) -> Option<(String, bool)> {
+        None
     }
 
     /// The raw deflate stream (RFC 1951) that these bytes, all of them and from their first on, are unpacked from, if
@@ -91,6 +103,17 @@ impl Blob {
     /// A reader from the start. It fails rather than end early, and asks the source at the end whether it changed.
     pub fn reader(&self) -> BlobReader {
         BlobReader { blob: self.clone(), at: 0, checked: false }
+    }
+
+    /// The file that the blob is as a whole, if it is one that may be linked to.
+    pub fn whole_file(&self) -> Option<&Path> {
+        let (path, size) = self.source.whole_file()?;
+        (self.offset == 0 && self.len == size).then_some(path)
+    }
+
+    /// See [`ReadAt::identity`]. Nothing for a part of a source.
+    pub fn identity(&self) -> Option<(String, bool)> {
+        if self.offset == 0 { self.source.identity() } else { None }
     }
 
     /// Fails if the source is known to have changed.

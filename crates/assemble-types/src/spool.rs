@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use crate::Blob;
+use crate::{Blob, Digest};
 
 /// Makes places for new bytes. The edge decides whether that is memory or an unnamed file.
 pub trait Spool: Send + Sync + fmt::Debug {
@@ -21,6 +21,14 @@ pub trait SpoolWriter: Write + Send {
     /// # Errors
     /// Whatever the medium reports.
     fn finish(self: Box<Self>) -> io::Result<Blob>;
+
+    /// Ends writing, and tells the digest of all that was written: a place that keeps things can name them by it.
+    ///
+    /// # Errors
+    /// Whatever the medium reports.
+    fn finish_as(self: Box<Self>, _digest: &Digest) -> io::Result<Blob> {
+        self.finish()
+    }
 }
 
 /// Keeps everything in memory; for tests and small things.

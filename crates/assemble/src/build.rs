@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use assemble_fetch::{Counters, Fetcher};
 use assemble_image::{Image, ImageIndex};
-use assemble_rootfs::Tree;
 use assemble_spec::lock::LockedHashes;
 use assemble_types::{Event, Observer, Platform, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::choose::{self, Chosen, Selection};
 use crate::contents::{self, Contents};
@@ -18,6 +18,7 @@ use crate::image_set::ImageSet;
 use crate::layers::{self, BuiltLayer};
 use crate::lock::PendingLock;
 use crate::plan::{BuildOptions, Plan};
+use crate::results;
 use crate::sources::Sources;
 use crate::spec_file::SpecFile;
 use crate::start::{self, StartReport};
@@ -31,6 +32,9 @@ pub struct Env {
     pub observer: Arc<dyn Observer>,
     /// How many threads compress and check. Never changes a byte.
     pub threads: NonZeroUsize,
+    /// Which program this is, to the build: what one made is not taken for what another would make. Nothing if builds
+    /// that were made before are not to be looked up.
+    pub program: Option<String>,
 }
 
 /// An image for one platform, with all that the summary tells of it.
@@ -46,14 +50,12 @@ pub struct BuiltImage {
     pub contents: ContentsReport,
     /// How it starts.
     pub start: StartReport,
-    /// The merged tree.
-    pub tree: Tree,
     /// What a lock says of the packages, in the order of installation.
     pub(crate) hashes: Vec<LockedHashes>,
 }
 
 /// What went into an image.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct ContentsReport {
     /// Packages in the order of installation.
     pub packages: Vec<PackageSummary>,
@@ -72,7 +74,7 @@ pub struct ContentsReport {
 }
 
 /// A package of the image.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PackageSummary {
     /// Name.
     pub name: String,
@@ -113,11 +115,11 @@ pub struct Built {
     pub lock: Option<PendingLock>,
 }
 
-/// Builds the images of a spec. Nothing is written anywhere but to the cache.
+/// Builds the images of a spec, or finds out that it did so before. Nothing is written anywhere but to the cache.
 pub fn build(file: &SpecFile, options: &BuildOptions, env: &Env) -> Result<Built> {
     let mut watch = Stopwatch::default();
     let plan = watch.time("plan", || Plan::lower(file, options))?;
-    let (images, lock) = images(&plan, env, &mut watch)?;
+    let (images, lock) = results::or_made(&plan, env, &mut watch, images)?;
     let created = documents::created(&plan, &images);
     let index = documents::index(&plan, &images, created);
     let set = ImageSet::of(&images, index.as_ref());
@@ -189,7 +191,7 @@ fn image(
         watch.time("start check", || start::check(plan, &tree, platform, installed.as_ref(), observer))?;
     let layers = watch.time("layers", || layers::pack(&tree, installed.as_ref(), env))?;
     let image = documents::image(plan, platform, &layers, &start, installed.as_ref())?;
-    Ok(BuiltImage { platform, image, layers, contents: report, start, tree, hashes })
+    Ok(BuiltImage { platform, image, layers, contents: report, start, hashes })
 }
 
 /// Adds up how long each stage took. The result never depends on it.

@@ -115,7 +115,7 @@ fn pack_one(
     faults::reorder(&mut entries, env.threads.get());
     // Names in headers are apko's way; our own layers must not change with the packages' accounts.
     let names = if part == Part::Packages { AccountNames::from_tree(tree)? } else { AccountNames::none() };
-    let layer = pack_layer(&entries, &names, env.threads, env.fetcher.spool().as_ref())
+    let layer = pack_layer(&entries, &names, env.threads, env.fetcher.store().layers().as_ref())
         .doing(|| format!("writing the layer with the {name}"))?;
     Ok(BuiltLayer { name, layer, of_packages: part == Part::Packages })
 }

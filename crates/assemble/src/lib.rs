@@ -11,6 +11,7 @@
 pub mod apko;
 mod apko_config;
 mod build;
+mod cache_check;
 mod certificates;
 mod check;
 mod choose;
@@ -35,6 +36,7 @@ mod plan;
 mod publish;
 mod remote;
 mod repository_layout;
+mod results;
 mod show;
 mod sources;
 mod spec_file;
@@ -47,8 +49,8 @@ mod yaml;
 
 pub use assemble_apk::{PackageName, Trust};
 pub use assemble_fetch::{
-    Counters, Credential, FetchOptions, Fetcher, FoundCredentials, Http, HttpError, HttpOptions, NetrcFile,
-    ProxySettings, platform_cache_dir,
+    CachePart, Checked, Counters, Credential, FetchOptions, Fetcher, FoundCredentials, Http, HttpError,
+    HttpOptions, NetrcFile, PartSize, ProxySettings, Prune, Store, platform_cache_dir,
 };
 pub use assemble_image::{Image, ImageError, Reference, media_type::LAYER_GZIP as LAYER_MEDIA_TYPE};
 pub use assemble_layer::{CODEC, Layer};
@@ -58,6 +60,7 @@ pub use assemble_spec::lock::{Change, Difference};
 
 pub use assemble_resolve::{Edge, Graph, Path as ChoicePath};
 pub use build::{Built, BuiltImage, ContentsReport, Env, PackageSummary, build};
+pub use cache_check::check_cache;
 pub use check::{CheckReport, check};
 pub use chosen::{ChosenPackage, ChosenPackages, chosen};
 pub use error::{Cause, Error, OwnError, Result};

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, BufReader, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use assemble_image::{
@@ -222,16 +223,30 @@ fn lock(path: &Path) -> Result<fs::File> {
     Ok(folder)
 }
 
-/// Stores a blob under its digest, unless it is there and whole.
+/// Stores a blob under its digest, unless it is there and whole. What the cache has is linked to, so that it is neither
+/// read nor written again; where that is not possible, it is copied.
 fn store(folder: &Path, digest: &Digest, size: u64, blob: &dyn Fn() -> Result<Blob>) -> Result<()> {
     let target = folder.join(digest.hex());
-    if fs::metadata(&target).is_ok_and(|m| m.is_file() && m.len() == size)
-        && let Ok(there) = assemble_fetch::open_file(&target)
-        && checked(there, digest, size, "the layout").is_ok()
-    {
+    let there = fs::metadata(&target).ok().filter(|there| there.is_file() && there.len() == size);
+    // Without a blob of ours to compare it with, what is there has to be read.
+    let blob = match &there {
+        Some(there) => {
+            let blob = blob()?;
+            if blob.whole_file().is_some_and(|ours| is_same_file(ours, there)) {
+                return Ok(());
+            }
+            if let Ok(found) = assemble_fetch::open_file(&target)
+                && checked(found, digest, size, "the layout").is_ok()
+            {
+                return Ok(());
+            }
+            blob
+        }
+        None => blob()?,
+    };
+    if blob.whole_file().is_some_and(|ours| link(ours, &target).is_ok()) {
         return Ok(());
     }
-    let blob = blob()?;
     let copy = || {
         let mut file = Unfinished::beside(&target)?;
         let mut reader = BufReader::with_capacity(256 * 1024, blob.reader());
@@ -240,6 +255,23 @@ fn store(folder: &Path, digest: &Digest, size: u64, blob: &dyn Fn() -> Result<Bl
         file.finish()
     };
     copy().map_err(OwnError::io(&target, "cannot be written"))
+}
+
+/// Whether two names are one file; that it is whole was found out when the blob was opened.
+fn is_same_file(ours: &Path, there: &fs::Metadata) -> bool {
+    fs::metadata(ours).is_ok_and(|ours| (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+}
+
+/// One more name for a file of the cache. What has the name is replaced, at once.
+fn link(ours: &Path, target: &Path) -> io::Result<()> {
+    match fs::hard_link(ours, target) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let beside = Unfinished::name_beside(target)?;
+            fs::hard_link(ours, &beside)?;
+            fs::rename(&beside, target).inspect_err(|_| drop(fs::remove_file(&beside)))
+        }
+        other => other,
+    }
 }
 
 fn archive(path: &Path, format: ArchiveFormat, built: &Built) -> Result<()> {

@@ -15,7 +15,7 @@ use crate::certificates;
 use crate::error::{Doing, Error, OwnError, Result};
 use crate::faults;
 use crate::keys::{AlpineReleasesList, KeyInput};
-use crate::lock::{Basis, LockUse, Vendored};
+use crate::lock::{self, Basis, LockUse, Vendored};
 use crate::sources::RepositoryInput;
 use crate::spec_file::SpecFile;
 use crate::time::{Created, Times};
@@ -163,6 +163,41 @@ impl<'a> Plan<'a> {
         };
         plan.basis = Basis::of(&plan, options)?;
         Ok(plan)
+    }
+
+    /// All that is decided here and that the result depends on, as a text; but for what local files and other places hold.
+    /// A part that is new does not compile until it is here.
+    pub(crate) fn inputs(&self) -> String {
+        let Self {
+            mode,
+            file,
+            platforms,
+            // They name the image, and are no part of it.
+            names: _,
+            times,
+            start_check,
+            trust,
+            alpine_releases,
+            limits,
+            world,
+            build_repositories,
+            runtime_repositories,
+            keyring,
+            base,
+            platforms_asked: _,
+            // Looked at by whoever asks.
+            basis: _,
+            vendored: _,
+        } = self;
+        let spec = lock::spec_digest(&file.spec);
+        let repositories: Vec<_> =
+            build_repositories.iter().map(|r| (&r.text, &r.pin, r.location.to_string())).collect();
+        let keyring: Vec<_> = keyring.iter().map(|key| (&key.name, &key.text)).collect();
+        format!(
+            "{mode:?} {spec} {:?} {:?} {platforms:?} {times:?} {start_check:?} {trust:?} {alpine_releases:?} {limits:?} \
+             {world:?} {repositories:?} {runtime_repositories:?} {keyring:?} {base:?}",
+            file.name, file.spec.apko,
+        )
     }
 
     /// The platforms that a lock is made for: the plan's; where others than the spec's were asked for, those of the old

@@ -6,10 +6,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use assemble_apk::{
-    Expected, Index, KNOWN_REPOSITORIES, Keyring, Limits, Package, PublicKey, Trust, builtin_keys,
-    nearest_known_repository, open_package, read_index,
+    Expected, Format, Index, KNOWN_REPOSITORIES, Keyring, Limits, Package, PublicKey, Trust, builtin_keys,
+    nearest_known_repository, open_package_with, open_with_table, read_index,
 };
-use assemble_fetch::{ContentKey, FetchError, Fetched, Fetcher, Location};
+use assemble_fetch::{ContentKey, FetchError, Fetched, Fetcher, Location, RecordKind};
 use assemble_resolve::Repository;
 use assemble_spec::lock::{LockedHashes, LockedRepository};
 use assemble_types::{Arch, Blob, Digest, Event, Explain, Kind, Observer, Platform, SourceSpan, Spool};
@@ -47,6 +47,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) limits: SizeLimits,
     pub(crate) threads: NonZeroUsize,
     pub(crate) discovery: Discovery,
+    /// Whether packages are to say what their data sections would be called as layers.
+    pub(crate) diff_ids: bool,
 }
 
 /// Checked indexes, and the keys that the image keeps.
@@ -120,6 +122,7 @@ impl<'a> Sources<'a> {
             limits: plan.limits,
             threads: env.threads,
             discovery: Discovery { alpine: plan.alpine_releases.clone(), time: plan.times.fixed },
+            diff_ids: false,
         }
     }
 }
@@ -271,7 +274,11 @@ impl Sources<'_> {
     }
 
     /// The first of these files that is there, with its name. If none is, that is said of the first.
-    fn first(&self, base: &Location, files: &[String]) -> std::result::Result<(String, Fetched), FetchError> {
+    pub(crate) fn first(
+        &self,
+        base: &Location,
+        files: &[String],
+    ) -> std::result::Result<(String, Fetched), FetchError> {
         let mut missing = None;
         let limit = self.limits.response.unwrap_or(MAX_INDEX);
         for file in files {
@@ -351,7 +358,7 @@ impl Sources<'_> {
             data: self.limits.data.unwrap_or(usual.data),
             ..usual
         };
-        let package = open_package(&packed, &expected, &limits, spool)?;
+        let package = self.read(&packed, &expected, &limits, spool)?;
         check_arch(&package, wanted, arch)?;
         let hashes = lock::hashes_of(&packed, &package, wanted)?;
         if let Some(pinned) = wanted.pinned.as_ref().filter(|pinned| pinned.hashes != hashes) {
@@ -359,6 +366,36 @@ impl Sources<'_> {
             return Err(LockError::Contradiction { package: wanted.id.to_string(), lock }.into());
         }
         Ok((package, hashes))
+    }
+
+    /// The package: by what was found out about these very bytes before, else anew.
+    fn read(
+        &self,
+        packed: &Blob,
+        expected: &Expected,
+        limits: &Limits,
+        spool: &dyn Spool,
+    ) -> Result<Package> {
+        let store = self.fetcher.store();
+        let Some(look) = store.look(packed) else {
+            return Ok(open_package_with(packed, expected, limits, spool, self.diff_ids)?);
+        };
+        let key = format!("{} {} {limits:?}", expected.checksum, packed.len());
+        let key = Digest::of(key.as_bytes());
+        let start = format!("{look}\n");
+        if let Some(record) = store.record(RecordKind::Package, &key)
+            && let Some(table) = record.strip_prefix(start.as_bytes())
+            && let Some(package) = open_with_table(packed, expected, limits, table)?
+            && (!self.diff_ids || matches!(package.format, Format::V2 { diff_id: Some(_), .. }))
+        {
+            return Ok(package);
+        }
+        let package = open_package_with(packed, expected, limits, spool, self.diff_ids)?;
+        if let Some(table) = package.to_table() {
+            // Without it the package is read once more the next time.
+            let _ = store.keep_record(RecordKind::Package, &key, &[start.as_bytes(), &table].concat());
+        }
+        Ok(package)
     }
 
     /// The package's file, of which nothing was checked but its size.

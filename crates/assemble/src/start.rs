@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use assemble_rootfs::{Body, StartRequest, Tree, check_start, start_notes};
 use assemble_types::{Event, Explain, ImagePath, Observer, Owner, Platform};
+use serde::{Deserialize, Serialize};
 
 use crate::contents::InstalledFacts;
 use crate::error::{Error, OwnError, Result};
@@ -17,7 +18,7 @@ pub(crate) const CERTIFICATE_FILE: &str = "/etc/ssl/certs/ca-certificates.crt";
 const MAX_PASSWD: u64 = 4 * 1024 * 1024;
 
 /// How an image starts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StartReport {
     /// Entrypoint, may be empty.
     pub entrypoint: Vec<String>,

@@ -67,6 +67,13 @@ impl Unfinished {
         Ok(Self { place, hidden: Some(hidden), target })
     }
 
+    /// A name beside `target` that nothing has, and that a build may leave behind.
+    pub(crate) fn name_beside(target: &Path) -> io::Result<PathBuf> {
+        let folder = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let file = tempfile::Builder::new().prefix(".assemble-").suffix(".tmp").tempfile_in(folder)?;
+        Ok(file.path().to_owned())
+    }
+
     /// Gives the file its final name.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         match self.place.take() {

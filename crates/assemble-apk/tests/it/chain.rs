@@ -280,6 +280,43 @@ fn contents_are_unpacked_when_read_and_oddities_are_told() {
 }
 
 #[test]
+fn a_table_stands_for_the_data_section() {
+    let apk = sample();
+    let expected = assemble_apk::Expected {
+        id: crate::kit::id("sample", "1.0-r0"),
+        checksum: Checksum::parse(&apk.checksum).unwrap(),
+    };
+    let (blob, limits) = (Blob::from_bytes(apk.bytes.clone()), Limits::default());
+    let package = assemble_apk::open_package_with(&blob, &expected, &limits, &MemorySpool, true).unwrap();
+    let table = package.to_table().unwrap();
+    let with =
+        |blob: &Blob, expected, table: &[u8]| assemble_apk::open_with_table(blob, expected, &limits, table);
+    let again = with(&blob, &expected, &table).unwrap().unwrap();
+    assert_eq!(format!("{package:?}"), format!("{again:?}"));
+    let contents = |package: &assemble_apk::Package| -> Vec<Vec<u8>> {
+        let content = |entry: &assemble_apk::Entry| match &entry.kind {
+            EntryKind::File(content) => content.read_to_vec(u64::MAX).unwrap(),
+            _ => Vec::new(),
+        };
+        package.entries.iter().map(content).collect()
+    };
+    assert_eq!(contents(&package), contents(&again));
+
+    // Whatever a table says, it is no reason to fall over; and what is in front of the data is checked each time.
+    for at in 0..table.len() {
+        let _ = with(&blob, &expected, &table[..at]).unwrap();
+        for bit in 0..8 {
+            let mut table = table.clone();
+            table[at] ^= 1 << bit;
+            let _ = with(&blob, &expected, &table).unwrap();
+        }
+    }
+    assert!(with(&blob, &expected, &table[..table.len() - 1]).unwrap().is_none());
+    let other = ApkBuilder::new("sample", "1.0-r0").file("x", *b"y").build();
+    assert!(with(&Blob::from_bytes(other.bytes), &expected, &table).is_err());
+}
+
+#[test]
 fn oddities() {
     let base = || ApkBuilder::new("a", "1").dir("d").file("d/f", *b"x");
     let oddity = |builder: ApkBuilder| match open_built(&builder.build()).unwrap().format {

@@ -30,7 +30,8 @@ fn build(args: &BuildArgs, session: &Session) -> Result<String> {
     }
     let http = settings::http(&args.network.registry)?;
     let observer = session.observer();
-    let env = settings::env(&args.network, args.threads, &http, &observer)?;
+    let mut env = settings::env(&args.network, args.threads, &http, &observer)?;
+    env.program = settings::program().filter(|_| !args.rebuild);
     let publish = PublishOptions {
         output,
         push: args.push.then(|| settings::registry(&args.network.registry, &http, &observer)),

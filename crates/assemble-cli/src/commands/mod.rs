@@ -1,6 +1,7 @@
 //! One file a verb: arguments -> settings -> one library call -> report.
 
 mod build;
+pub(crate) mod cache;
 mod check;
 mod export;
 mod init;
@@ -48,6 +49,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Init(args) => init::run(&args),
         Command::Apko(args) => crate::apko::run(&args),
         Command::Login(args) => login::run(&args),
+        Command::Cache(args) => cache::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Schema => show::schema(),
         Command::Completions { shell } => {

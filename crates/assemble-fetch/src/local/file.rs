@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use assemble_types::{Blob, ReadAt};
 use rustix::fs::OFlags;
@@ -26,7 +27,7 @@ pub(crate) enum Watch {
 
 /// What tells two states of a file apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -35,7 +36,7 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    pub(super) fn of(meta: &Metadata) -> Self {
+    pub(crate) fn of(meta: &Metadata) -> Self {
         Self {
             device: meta.dev(),
             inode: meta.ino(),
@@ -43,6 +44,27 @@ impl Stamp {
             modified: (meta.mtime(), meta.mtime_nsec()),
             changed: (meta.ctime(), meta.ctime_nsec()),
         }
+    }
+
+    /// All of it as text.
+    fn text(&self) -> String {
+        let Self { device, inode, size, modified, changed } = self;
+        format!("{device}:{inode}:{size}:{}.{:09}:{}.{:09}", modified.0, modified.1, changed.0, changed.1)
+    }
+
+    /// Whether a change now would show: within the resolution of a file system's clock two states look alike. A time in
+    /// the future says that the clock jumped, and nothing of when the change was.
+    fn is_settled(&self) -> bool {
+        const CLOCK: i64 = 2;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = i64::try_from(now).unwrap_or(0);
+        self.modified.0.max(self.changed.0) < now - CLOCK
+    }
+
+    /// What must stay the same of a file of the cache, whose links may come and go.
+    pub(crate) fn kept_text(&self) -> String {
+        let Self { device: _, inode, size, modified, changed: _ } = self;
+        format!("{inode}:{size}:{}.{:09}", modified.0, modified.1)
     }
 
     /// The first difference, for people.
@@ -109,6 +131,14 @@ impl LocalFile {
 }
 
 impl ReadAt for LocalFile {
+    fn whole_file(&self) -> Option<(&Path, u64)> {
+        (self.watch == Watch::Cache).then_some((&*self.path, self.stamp.size))
+    }
+
+    fn identity(&self) -> Option<(String, bool)> {
+        (self.watch != Watch::Cache).then(|| (self.stamp.text(), self.stamp.is_settled()))
+    }
+
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let file = self.file()?;
         loop {

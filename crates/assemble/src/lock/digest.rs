@@ -8,7 +8,7 @@ use assemble_types::Digest;
 use serde_json::{Value, json};
 
 /// Equal for specs that build the same from the same packages and files.
-pub(super) fn spec_digest(spec: &Spec) -> Digest {
+pub(crate) fn spec_digest(spec: &Spec) -> Digest {
     Digest::of(meaning(spec).to_string().as_bytes())
 }
 

@@ -23,6 +23,7 @@ pub use vendor::{VendorReport, vendor};
 
 pub(crate) use apko::from_apko;
 pub(crate) use basis::Basis;
+pub(crate) use digest::spec_digest;
 pub(crate) use draft::{Draft, hashes_of};
 pub(crate) use keep::{Keep, solve_keeping};
 pub(crate) use recall::{check_start, mend, recall};

@@ -65,7 +65,7 @@ pub(super) fn build_anew(file: &SpecFile, options: &VerifyOptions) -> Result<Sec
     let threads = if options.threads.get() == 1 { 2 } else { 1 };
     let mut command = Command::new(&options.program);
     command.arg("build").arg(&spec).arg("--output").arg(format!("oci:{}", at("image").display()));
-    command.args(["--quiet", "--threads", &threads.to_string()]);
+    command.args(["--quiet", "--rebuild", "--threads", &threads.to_string()]);
     if !options.network.iter().any(|argument| argument == "--offline") {
         command.arg("--cache-dir").arg(at("cache"));
     }

@@ -1,0 +1,80 @@
+//! `assemble cache`
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use assemble::{CachePart, Prune, Result};
+
+use super::Session;
+use crate::args::{CacheArgs, CacheCommand};
+use crate::summary::size;
+use crate::{json, settings};
+
+pub(crate) fn run(args: &CacheArgs) -> ExitCode {
+    let session = Session::new(&args.report);
+    let result = cache(args, &session);
+    session.end(result)
+}
+
+fn cache(args: &CacheArgs, session: &Session) -> Result<String> {
+    let store = settings::store(args.cache_dir.clone(), &session.observer())?;
+    match &args.command {
+        None => {
+            let sizes = store.sizes()?;
+            if args.report.json {
+                return Ok(json::cache_sizes(store.folder().as_deref(), &sizes));
+            }
+            let mut text = String::new();
+            if let Some(folder) = store.folder() {
+                let _ = writeln!(text, "{}", folder.display());
+            }
+            for part in &sizes {
+                let _ = writeln!(
+                    text,
+                    "{:<11} {:>8}  {:>6} files",
+                    name(part.part),
+                    size(part.bytes),
+                    part.files
+                );
+            }
+            let all = sizes.iter().map(|part| part.bytes).sum();
+            let _ = write!(text, "{:<11} {:>8}", "all", size(all));
+            Ok(text)
+        }
+        Some(CacheCommand::Prune { unused_for, max_size }) => {
+            if unused_for.is_none() && max_size.is_none() {
+                return Err(assemble::usage_error(
+                    "nothing says what to remove: --unused-for 30d, --max-size 5G",
+                ));
+            }
+            let (files, bytes) = store.prune(&Prune { unused_for: *unused_for, max_size: *max_size })?;
+            if args.report.json {
+                return Ok(json::cache_pruned(files, bytes));
+            }
+            session.tell(&format!("removed {files} files, {}", size(bytes)));
+            Ok(String::new())
+        }
+        Some(CacheCommand::Verify) => {
+            let checked = assemble::check_cache(&store)?;
+            if args.report.json {
+                return Ok(json::cache_checked(&checked));
+            }
+            for path in &checked.damaged {
+                session.tell(&format!("damaged, removed: {}", path.display()));
+            }
+            session.tell(&format!("{} files read, {} damaged", checked.files, checked.damaged.len()));
+            Ok(String::new())
+        }
+    }
+}
+
+/// What a part is called.
+pub(crate) fn name(part: CachePart) -> &'static str {
+    match part {
+        CachePart::Packages => "packages",
+        CachePart::Documents => "documents",
+        CachePart::Layers => "layers",
+        CachePart::Records => "records",
+        CachePart::Unfinished => "unfinished",
+    }
+}

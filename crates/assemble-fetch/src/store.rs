@@ -1,0 +1,298 @@
+//! What builds made, kept beside what was fetched: layers by their digest, and small records by a key of the caller's.
+//!
+//! # Why it is the way it is
+//! Outputs may be hard links to the files kept here, so whoever writes into an output writes into the cache. Each use
+//! therefore compares what the file is like with what it was like when it was made; only if that differs is the file
+//! read and hashed, and dropped if it is damaged. Contents are not flushed to the disk when they are written, so what
+//! another boot of the machine left is hashed once, too: it may have been lost with the power. Records are flushed
+//! before they get their name, and hold a digest of themselves.
+
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use assemble_types::{Blob, Digest, HashingWriter, Spool, SpoolWriter};
+use tempfile::NamedTempFile;
+
+use crate::FetchError;
+use crate::cache::{Cache, give_name, hashed, remove};
+use crate::local::{Stamp, Watch, kept, open_kept, open_limited};
+
+/// The largest record that is read.
+pub(crate) const MOST_RECORD: u64 = 256 << 20;
+/// What every record begins with.
+const RECORD_START: &str = "assemble record 1 ";
+/// Bytes that are gathered before they are written.
+const BUFFER: usize = 256 << 10;
+
+/// What a record is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordKind {
+    /// A build: what it made of which inputs.
+    Result,
+    /// A package: what is in it.
+    Package,
+    /// A local file or folder: the digest of what it holds, by what it looks like from outside.
+    Local,
+}
+
+impl RecordKind {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Result => "results",
+            Self::Package => "packages",
+            Self::Local => "local",
+        }
+    }
+}
+
+/// How a kept blob is found again, and known to be the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptBlob {
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// How many they are.
+    pub size: u64,
+    /// What its file was like, and in which boot of the machine.
+    pub stamp: String,
+}
+
+/// The cache, for those who make things.
+#[derive(Debug, Clone)]
+pub struct Store {
+    cache: Arc<Cache>,
+    /// Differs from boot to boot; empty where that cannot be told, and then every use hashes.
+    boot: Arc<str>,
+}
+
+impl Store {
+    pub(crate) fn new(cache: Arc<Cache>) -> Self {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Self { cache, boot: boot.trim().into() }
+    }
+
+    /// The folder of the cache that was asked for.
+    pub(crate) fn lasting(&self) -> Option<PathBuf> {
+        self.cache.lasting()
+    }
+
+    /// A place for layers: what is written there and ended with its digest is kept under it.
+    pub fn layers(&self) -> Arc<dyn Spool> {
+        Arc::new(Layers(Arc::clone(&self.cache)))
+    }
+
+    /// What a kept blob is like now, to be given to [`Store::blob`] later. Nothing if the blob is not a file of a cache
+    /// that lasts.
+    pub fn kept(&self, digest: &Digest, blob: &Blob) -> Option<KeptBlob> {
+        let path = blob.whole_file()?;
+        let stamp = self.stamp(path)?;
+        Some(KeptBlob { digest: *digest, size: blob.len(), stamp })
+    }
+
+    /// A text that is another one once the blob's bytes are others, as far as the file system tells. Nothing if it does
+    /// not, or not for certain.
+    pub fn look(&self, blob: &Blob) -> Option<String> {
+        match blob.whole_file() {
+            Some(path) => self.stamp(path).filter(|_| !self.boot.is_empty()),
+            None => blob.identity().filter(|(_, certain)| *certain).map(|(identity, _)| identity),
+        }
+    }
+
+    fn stamp(&self, path: &Path) -> Option<String> {
+        let meta = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+        Some(format!("{}@{}", Stamp::of(&meta).kept_text(), self.boot))
+    }
+
+    /// A blob that was kept, if it is still there and whole; and what its file is like now, if that is something else
+    /// than before. A damaged one is dropped.
+    pub fn blob(&self, wanted: &KeptBlob) -> Option<(Blob, Option<KeptBlob>)> {
+        for root in self.cache.readable() {
+            let path = blob_path(&root.path, &wanted.digest);
+            let Ok(blob) = open_kept(&path, Watch::Cache, root.keep) else { continue };
+            let now = self.stamp(&path)?;
+            if now == wanted.stamp && !self.boot.is_empty() && blob.len() == wanted.size {
+                return Some((blob, None));
+            }
+            if blob.len() == wanted.size && digest_of(&blob).is_ok_and(|found| found == wanted.digest) {
+                let renewed = KeptBlob { stamp: now, ..wanted.clone() };
+                return Some((blob, Some(renewed)));
+            }
+            remove(&path);
+        }
+        None
+    }
+
+    /// A record, if there is one and it is whole.
+    pub fn record(&self, kind: RecordKind, key: &Digest) -> Option<Vec<u8>> {
+        self.cache.readable().into_iter().find_map(|root| {
+            let path = record_path(&root.path, kind, key);
+            let mut bytes = open_limited(&path, MOST_RECORD).ok()??;
+            let start = RECORD_START.len();
+            let whole = bytes.starts_with(RECORD_START.as_bytes())
+                && bytes
+                    .get(start..start + 64)
+                    .is_some_and(|hex| hex == Digest::of(&bytes[start + 64..]).hex().as_bytes());
+            if !whole {
+                remove(&path);
+                return None;
+            }
+            bytes.drain(..start + 64);
+            Some(bytes)
+        })
+    }
+
+    /// Keeps a record; one that is there already is replaced. Those of builds are on the disk when this returns.
+    ///
+    /// # Errors
+    /// The cache's disk does not take it.
+    pub fn keep_record(&self, kind: RecordKind, key: &Digest, bytes: &[u8]) -> Result<(), FetchError> {
+        let mut part = self.cache.part()?;
+        let failed = |part: &NamedTempFile, e| FetchError::io(part.path(), "write", e);
+        let head = format!("{RECORD_START}{}", Digest::of(bytes).hex());
+        part.write_all(head.as_bytes())
+            .and_then(|()| part.write_all(bytes))
+            .and_then(|()| if kind == RecordKind::Result { part.as_file().sync_data() } else { Ok(()) })
+            .map_err(|e| failed(&part, e))?;
+        give_name(part, &record_path(&self.cache.root()?.path, kind, key)).map(drop)
+    }
+
+    /// Drops a record.
+    pub fn forget_record(&self, kind: RecordKind, key: &Digest) {
+        for root in self.cache.readable() {
+            remove(&record_path(&root.path, kind, key));
+        }
+    }
+
+    /// The digest of local files, each with a label of the caller's, which says all that there is to say of what is no
+    /// file. They are read unless it is certain that they are
+    /// what they were when they were read last.
+    ///
+    /// # Errors
+    /// One of them cannot be read, or changes while it is.
+    pub fn digest_of_files(&self, files: &[(Vec<u8>, Option<Blob>)]) -> io::Result<Digest> {
+        let (mut looks, mut settled) = (HashingWriter::new(io::sink()), true);
+        for (label, blob) in files {
+            frame(&mut looks, label)?;
+            let Some(blob) = blob else { continue };
+            match blob.identity() {
+                Some((identity, certain)) => {
+                    frame(&mut looks, identity.as_bytes())?;
+                    settled &= certain;
+                }
+                None => settled = false,
+            }
+        }
+        let looks = looks.finish().1;
+        if settled
+            && let Some(known) = self.record(RecordKind::Local, &looks)
+            && let Ok(digest) = Digest::parse_hex(&String::from_utf8_lossy(&known))
+        {
+            return Ok(digest);
+        }
+        let mut contents = HashingWriter::new(io::sink());
+        for (label, blob) in files {
+            frame(&mut contents, label)?;
+            if let Some(blob) = blob {
+                frame(&mut contents, digest_of(blob)?.hex().as_bytes())?;
+            }
+        }
+        let digest = contents.finish().1;
+        if settled {
+            // It saves reading them the next time, and nothing else.
+            let _ = self.keep_record(RecordKind::Local, &looks, digest.hex().as_bytes());
+        }
+        Ok(digest)
+    }
+}
+
+/// What a record holds, if it is one and whole.
+pub(crate) fn whole_record(bytes: &[u8]) -> Option<&[u8]> {
+    let (hex, body) = bytes.strip_prefix(RECORD_START.as_bytes())?.split_at_checked(64)?;
+    (hex == Digest::of(body).hex().as_bytes()).then_some(body)
+}
+
+/// Writes a text so that two of them in a row cannot be taken for two others.
+fn frame(out: &mut impl Write, text: &[u8]) -> io::Result<()> {
+    out.write_all(&(text.len() as u64).to_le_bytes())?;
+    out.write_all(text)
+}
+
+pub(crate) fn digest_of(blob: &Blob) -> io::Result<Digest> {
+    let mut writer = HashingWriter::new(io::sink());
+    let mut reader = io::BufReader::with_capacity(BUFFER, blob.reader());
+    io::copy(&mut reader, &mut writer)?;
+    Ok(writer.finish().1)
+}
+
+fn blob_path(root: &Path, digest: &Digest) -> PathBuf {
+    let hex = digest.hex();
+    root.join("blobs").join(&hex[..2]).join(&hex[2..])
+}
+
+fn record_path(root: &Path, kind: RecordKind, key: &Digest) -> PathBuf {
+    hashed(root.join("records").join(kind.folder()), &key.hex())
+}
+
+/// Files that are kept once they are whole.
+#[derive(Debug)]
+struct Layers(Arc<Cache>);
+
+impl Spool for Layers {
+    fn create(&self) -> io::Result<Box<dyn SpoolWriter>> {
+        let part = self.0.part().map_err(io::Error::other)?;
+        let out = BufWriter::with_capacity(BUFFER, part);
+        Ok(Box::new(LayerWriter { cache: Arc::clone(&self.0), out }))
+    }
+}
+
+struct LayerWriter {
+    cache: Arc<Cache>,
+    out: BufWriter<NamedTempFile>,
+}
+
+impl LayerWriter {
+    fn part(self) -> io::Result<(Arc<Cache>, NamedTempFile)> {
+        let part = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        Ok((self.cache, part))
+    }
+}
+
+impl Write for LayerWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes).map_err(|e| {
+            let path = self.out.get_ref().path();
+            io::Error::new(e.kind(), FetchError::io(path, "write", e))
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl SpoolWriter for LayerWriter {
+    fn finish(self: Box<Self>) -> io::Result<Blob> {
+        let (_, part) = self.part()?;
+        let path = part.path().to_owned();
+        // Nobody knows what it is: it lives as long as the blob does.
+        kept(&path, part.into_file(), None).map_err(io::Error::other)
+    }
+
+    fn finish_as(self: Box<Self>, digest: &Digest) -> io::Result<Blob> {
+        let (cache, part) = self.part()?;
+        // Outputs link to it, and nobody is to write into it by mistake.
+        part.as_file().set_permissions(std::fs::Permissions::from_mode(0o444))?;
+        let keep = || {
+            let root = cache.root()?;
+            let path = blob_path(&root.path, digest);
+            let file = give_name(part, &path)?;
+            kept(&path, file, root.keep)
+        };
+        keep().map_err(io::Error::other)
+    }
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

@@ -1,0 +1,117 @@
+use super::*;
+use assemble_types::Silent;
+use std::fs;
+
+fn store(dir: &Path) -> Store {
+    let observer = Arc::new(Silent);
+    Store::new(Arc::new(Cache::new(Some(dir), std::env::temp_dir(), observer, false)))
+}
+
+fn layer(store: &Store, bytes: &[u8]) -> (KeptBlob, PathBuf) {
+    let mut writer = store.layers().create().unwrap();
+    writer.write_all(bytes).unwrap();
+    let digest = Digest::of(bytes);
+    let blob = writer.finish_as(&digest).unwrap();
+    (store.kept(&digest, &blob).unwrap(), blob.whole_file().unwrap().to_owned())
+}
+
+fn writable(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+}
+
+#[test]
+fn a_layer_comes_back_without_being_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (kept, path) = layer(&store(dir.path()), b"the layer");
+    let again = store(dir.path());
+    let (blob, renewed) = again.blob(&kept).unwrap();
+    assert_eq!((blob.read_to_vec(99).unwrap(), renewed), (b"the layer".to_vec(), None));
+    // A link to it changes nothing that counts.
+    fs::hard_link(&path, dir.path().join("output")).unwrap();
+    assert_eq!(again.blob(&kept).unwrap().1, None);
+    assert!(blob.slice(0..3).unwrap().whole_file().is_none(), "a part is not the file");
+}
+
+#[test]
+fn whoever_writes_through_an_output_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let (kept, path) = layer(&store, b"the layer");
+    let output = dir.path().join("output");
+    fs::hard_link(&path, &output).unwrap();
+    writable(&output);
+    fs::write(&output, b"the LAYER").unwrap();
+    assert!(store.blob(&kept).is_none());
+    assert!(!path.exists(), "it is dropped");
+    let (again, _) = layer(&store, b"the layer");
+    assert!(store.blob(&again).is_some());
+    assert_eq!(fs::read(&output).unwrap(), b"the LAYER", "what was linked is somebody else's now");
+}
+
+#[test]
+fn another_boot_and_a_touched_file_are_hashed_and_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let (kept, path) = layer(&store, b"the layer");
+    let old = KeptBlob { stamp: kept.stamp.replace('@', "@another-"), ..kept.clone() };
+    assert_eq!(store.blob(&old).unwrap().1, Some(kept.clone()));
+    writable(&path);
+    fs::write(&path, b"the layer").unwrap();
+    let (_, renewed) = store.blob(&kept).unwrap();
+    assert!(renewed.is_some_and(|now| now != kept));
+    fs::write(&path, b"the lay").unwrap();
+    assert!(store.blob(&kept).is_none(), "cut short");
+}
+
+#[test]
+fn every_damage_of_a_record_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let key = Digest::of(b"key");
+    assert_eq!(store.record(RecordKind::Result, &key), None);
+    store.keep_record(RecordKind::Result, &key, b"the record").unwrap();
+    assert_eq!(store.record(RecordKind::Result, &key).unwrap(), b"the record");
+    assert_eq!(store.record(RecordKind::Package, &key), None);
+    let path = record_path(&dir.path().join("v1"), RecordKind::Result, &key);
+    let whole = fs::read(&path).unwrap();
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        for damaged in [&bytes[..], &whole[..at]] {
+            fs::write(&path, damaged).unwrap();
+            assert_eq!(store.record(RecordKind::Result, &key), None, "{at}");
+            assert!(!path.exists());
+        }
+    }
+    store.keep_record(RecordKind::Result, &key, b"another").unwrap();
+    store.forget_record(RecordKind::Result, &key);
+    assert_eq!(store.record(RecordKind::Result, &key), None);
+}
+
+#[test]
+fn local_files_are_read_again_when_they_look_different() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir.path().join("cache"));
+    let path = dir.path().join("file");
+    let digest = || {
+        let blob = crate::open_file(&path).unwrap();
+        store.digest_of_files(&[(b"label".to_vec(), Some(blob)), (b"a folder".to_vec(), None)]).unwrap()
+    };
+    fs::write(&path, b"one").unwrap();
+    let one = digest();
+    let local = dir.path().join("cache/v1/records/local");
+    assert!(!local.exists(), "a file that was written just now may be written again in the same tick");
+    // Its times in the past, as the clock tells them; the change time cannot be set, so that it stays unsettled.
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+    assert_eq!(digest(), one);
+    std::thread::sleep(std::time::Duration::from_millis(3100));
+    assert_eq!(digest(), one);
+    assert!(local.exists());
+    assert_eq!(digest(), one);
+    fs::write(&path, b"two").unwrap();
+    assert_ne!(digest(), one);
+    let other_label =
+        store.digest_of_files(&[(b"l".to_vec(), Some(crate::open_file(&path).unwrap()))]).unwrap();
+    assert_ne!(other_label, digest());
+}

@@ -1,0 +1,25 @@
+//! Whether the cache holds what it says.
+
+use assemble_apk::{is_version_3, own_checksum};
+use assemble_fetch::{Checked, ContentKey, OwnKey, Store};
+
+use crate::error::Result;
+
+/// Reads everything in the cache, and removes what is damaged. Packages of version 2 are held against their own control
+/// section and against the checksum that they are kept by; of version 3 there is nothing to hold against until an index
+/// names them.
+///
+/// # Errors
+/// A folder of the cache cannot be read.
+pub fn check_cache(store: &Store) -> Result<Checked> {
+    let own_key = |packed: &assemble_types::Blob| {
+        if is_version_3(packed) {
+            return OwnKey::Unknown;
+        }
+        match own_checksum(packed) {
+            Some(checksum) => OwnKey::Is(ContentKey::new(checksum.to_string(), packed.len())),
+            None => OwnKey::Damaged,
+        }
+    };
+    Ok(store.check(&own_key)?)
+}

@@ -1,0 +1,311 @@
+//! Builds that were made before: found again by their inputs, and taken if everything they made is still there.
+//!
+//! # Why it is the way it is
+//! One key stands for all that a build depends on: the program, the spec's meaning, the options, the indexes or the lock,
+//! the keys, the local files. Whatever makes it impossible to say one of them makes the build an ordinary one, which then
+//! says what is wrong; so nothing here fails. What the build told its user is part of what it made, and told again.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use assemble_fetch::{KeptBlob, RecordKind, Store};
+use assemble_image::{Image, LayerDescriptor, media_type};
+use assemble_layer::{CODEC, Layer};
+use assemble_rootfs::{Placement, PlacementKind, data_versions};
+use assemble_spec::CertificateSource;
+use assemble_types::{Blob, Digest, Event, Observer, Platform, Silent, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::build::{BuiltImage, ContentsReport, Env, Stopwatch};
+use crate::error::Result;
+use crate::layers::BuiltLayer;
+use crate::lock::{self, Basis, PendingLock};
+use crate::plan::Plan;
+use crate::sources::{RepositoryInput, Sources};
+use crate::start::StartReport;
+
+/// Counts up with each change of what a record holds.
+const FORMAT: u32 = 1;
+
+type Images = (Vec<BuiltImage>, Option<PendingLock>);
+
+/// The images of a build that was made before, or those that `make` makes, which are then remembered.
+pub(crate) fn or_made(
+    plan: &Plan<'_>,
+    env: &Env,
+    watch: &mut Stopwatch,
+    make: impl FnOnce(&Plan<'_>, &Env, &mut Stopwatch) -> Result<Images>,
+) -> Result<Images> {
+    let Some(program) = &env.program else { return make(plan, env, watch) };
+    let store = env.fetcher.store();
+    let Some(key) = watch.time("look-up", || key(plan, env, program, &store)) else {
+        return make(plan, env, watch);
+    };
+    if let Some(found) = watch.time("look-up", || find(plan, env, &store, &key)) {
+        return Ok(found);
+    }
+    let recorder = Arc::new(Recorder { inner: Arc::clone(&env.observer), told: Mutex::default() });
+    let recorded = Env { observer: Arc::clone(&recorder) as Arc<dyn Observer>, ..env.clone() };
+    let made = make(plan, &recorded, watch)?;
+    let told = std::mem::take(&mut *recorder.told.lock().unwrap_or_else(PoisonError::into_inner));
+    // A cache that takes nothing makes the next build slower, and this one no worse.
+    if let Some(record) = Record::of(&made.0, told, &store)
+        && let Ok(bytes) = serde_json::to_vec(&record)
+    {
+        let _ = store.keep_record(RecordKind::Result, &key, &bytes);
+    }
+    Ok(made)
+}
+
+/// Passes everything on, and remembers what a user is told once.
+#[derive(Debug)]
+struct Recorder {
+    inner: Arc<dyn Observer>,
+    told: Mutex<Vec<Told>>,
+}
+
+impl Observer for Recorder {
+    fn event(&self, event: Event) {
+        let told = match &event {
+            Event::Note(text) => Some(Told::Note(text.clone())),
+            Event::Warning(text) => Some(Told::Warning(text.clone())),
+            _ => None,
+        };
+        if let Some(told) = told {
+            self.told.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+        }
+        self.inner.event(event);
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Told {
+    Note(String),
+    Warning(String),
+}
+
+/// What is kept of a build.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    images: Vec<RecordedImage>,
+    told: Vec<Told>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct RecordedImage {
+    platform: String,
+    created: i64,
+    layers: Vec<RecordedLayer>,
+    contents: ContentsReport,
+    start: StartReport,
+    config: String,
+    manifest: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct RecordedLayer {
+    name: String,
+    digest: String,
+    diff_id: String,
+    size: u64,
+    uncompressed_size: u64,
+    of_packages: bool,
+    stamp: String,
+}
+
+impl Record {
+    /// Nothing if something of it cannot be found again.
+    fn of(images: &[BuiltImage], told: Vec<Told>, store: &Store) -> Option<Self> {
+        let images = images.iter().map(|image| RecordedImage::of(image, store)).collect::<Option<_>>()?;
+        Some(Self { images, told })
+    }
+}
+
+impl RecordedImage {
+    fn of(built: &BuiltImage, store: &Store) -> Option<Self> {
+        let layer = |built: &BuiltLayer| {
+            let BuiltLayer { name, layer, of_packages } = built;
+            let kept = store.kept(&layer.digest, &layer.blob)?;
+            Some(RecordedLayer {
+                name: name.clone(),
+                digest: layer.digest.hex(),
+                diff_id: layer.diff_id.hex(),
+                size: layer.size,
+                uncompressed_size: layer.uncompressed_size,
+                of_packages: *of_packages,
+                stamp: kept.stamp,
+            })
+        };
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+        // The reports hold nothing that cannot be copied by way of JSON.
+        let copy = |value: &ContentsReport| serde_json::from_value(serde_json::to_value(value).ok()?).ok();
+        Some(Self {
+            platform: built.platform.to_string(),
+            created: built.image.created().seconds(),
+            layers: built.layers.iter().map(layer).collect::<Option<_>>()?,
+            contents: copy(&built.contents)?,
+            start: built.start.clone(),
+            config: text(built.image.config())?,
+            manifest: text(built.image.manifest())?,
+        })
+    }
+
+    /// The image, if all its layers are there. Says whether their files look different from before.
+    fn restore(&mut self, store: &Store, renewed: &mut bool) -> Option<BuiltImage> {
+        let platform: Platform = self.platform.parse().ok()?;
+        let mut layers = Vec::with_capacity(self.layers.len());
+        for recorded in &mut self.layers {
+            layers.push(recorded.restore(store, renewed)?);
+        }
+        let described = layers.iter().map(|BuiltLayer { layer, .. }| LayerDescriptor {
+            digest: layer.digest,
+            diff_id: layer.diff_id,
+            size: layer.size,
+            uncompressed_size: layer.uncompressed_size,
+            media_type: media_type::LAYER_GZIP.to_owned(),
+        });
+        let created = Timestamp::from_seconds(self.created).ok()?;
+        let (config, manifest) = (self.config.clone().into_bytes(), self.manifest.clone().into_bytes());
+        let image = Image::restored(platform, created, described.collect(), config, manifest)?;
+        let contents = serde_json::from_value(serde_json::to_value(&self.contents).ok()?).ok()?;
+        Some(BuiltImage { platform, image, layers, contents, start: self.start.clone(), hashes: Vec::new() })
+    }
+}
+
+impl RecordedLayer {
+    fn restore(&mut self, store: &Store, renewed: &mut bool) -> Option<BuiltLayer> {
+        let digest = Digest::parse_hex(&self.digest).ok()?;
+        let wanted = KeptBlob { digest, size: self.size, stamp: self.stamp.clone() };
+        let (blob, now) = store.blob(&wanted)?;
+        if let Some(now) = now {
+            self.stamp = now.stamp;
+            *renewed = true;
+        }
+        let layer = Layer {
+            digest,
+            diff_id: Digest::parse_hex(&self.diff_id).ok()?,
+            size: self.size,
+            uncompressed_size: self.uncompressed_size,
+            blob,
+        };
+        Some(BuiltLayer { name: self.name.clone(), layer, of_packages: self.of_packages })
+    }
+}
+
+/// What was made of these inputs before, if all of it is there.
+fn find(plan: &Plan<'_>, env: &Env, store: &Store, key: &Digest) -> Option<Images> {
+    let bytes = store.record(RecordKind::Result, key)?;
+    let mut record: Record = serde_json::from_slice(&bytes).ok()?;
+    let mut renewed = false;
+    let images: Option<Vec<BuiltImage>> =
+        record.images.iter_mut().map(|image| image.restore(store, &mut renewed)).collect();
+    let Some(images) =
+        images.filter(|images| images.iter().map(|image| image.platform).eq(plan.platforms.iter().copied()))
+    else {
+        store.forget_record(RecordKind::Result, key);
+        return None;
+    };
+    let lock = match &plan.basis {
+        Basis::Lock(beside) => {
+            let quiet = Sources { observer: &Silent, ..Sources::of(plan, env) };
+            let draft = lock::recall(plan, beside, &quiet).ok()?.draft?;
+            draft.after_build(plan, &images, &quiet).ok()?
+        }
+        Basis::Indexes | Basis::ApkoLock(_) => None,
+    };
+    if renewed && let Ok(bytes) = serde_json::to_vec(&record) {
+        let _ = store.keep_record(RecordKind::Result, key, &bytes);
+    }
+    for told in record.told {
+        env.observer.event(match told {
+            Told::Note(text) => Event::Note(text),
+            Told::Warning(text) => Event::Warning(text),
+        });
+    }
+    Some((images, lock))
+}
+
+/// Stands for everything that the build depends on. Nothing if that cannot be said.
+fn key(plan: &Plan<'_>, env: &Env, program: &str, store: &Store) -> Option<Digest> {
+    if plan.makes_nothing() || cfg!(feature = "planted-faults") {
+        return None;
+    }
+    let mut text = format!("result {FORMAT}\n{program}\n{CODEC}\n{:?}\n", data_versions());
+    let _ = writeln!(text, "{}", plan.inputs());
+    let sources = Sources { observer: &Silent, ..Sources::of(plan, env) };
+    match &plan.basis {
+        Basis::Lock(beside) if beside.drift.is_empty() => {
+            let _ = writeln!(text, "lock {}", Digest::of(beside.lock.to_text().as_bytes()));
+        }
+        Basis::Indexes if plan.installs() => of_indexes(plan, &sources, &mut text)?,
+        Basis::Indexes => {}
+        // Rare, and short of being made again.
+        Basis::Lock(_) | Basis::ApkoLock(_) => return None,
+    }
+    let _ = writeln!(text, "local {}", store.digest_of_files(&local_files(plan)?).ok()?);
+    Some(Digest::of(text.as_bytes()))
+}
+
+/// Keys and indexes of all platforms, as they are now.
+fn of_indexes(plan: &Plan<'_>, sources: &Sources<'_>, text: &mut String) -> Option<()> {
+    let own = sources.keyring(&plan.keyring).ok()?;
+    for file in &own.files {
+        let _ = writeln!(text, "key {file:?}");
+    }
+    for &Platform { arch, .. } in &plan.platforms {
+        let found = sources.discover(&plan.build_repositories, arch).ok()?;
+        for (number, file) in
+            found.iter().enumerate().flat_map(|(n, keys)| keys.files.iter().map(move |f| (n, f)))
+        {
+            let _ = writeln!(text, "found {arch:?} {number} {file:?}");
+        }
+    }
+    let wanted: Vec<(Platform, &RepositoryInput)> = plan
+        .platforms
+        .iter()
+        .flat_map(|platform| plan.build_repositories.iter().map(move |repository| (*platform, repository)))
+        .collect();
+    let digests: Vec<Option<(String, Digest)>> = std::thread::scope(|scope| {
+        let index = |(platform, repository): &(Platform, &RepositoryInput)| {
+            let files = repository.layout().indexes(&repository.text, platform.arch);
+            let (file, fetched) = sources.first(&repository.base(), &files).ok()?;
+            Some((file, Digest::of(&fetched.bytes)))
+        };
+        let running: Vec<_> = wanted.iter().map(|one| scope.spawn(move || index(one))).collect();
+        running.into_iter().map(|thread| thread.join().ok().flatten()).collect()
+    });
+    for ((platform, repository), found) in wanted.iter().zip(digests) {
+        let (file, digest) = found?;
+        let _ = writeln!(text, "index {platform} {} {file} {digest}", repository.text);
+    }
+    Some(())
+}
+
+/// The files of this host that go into the image, each with what is decided about it.
+fn local_files(plan: &Plan<'_>) -> Option<Vec<(Vec<u8>, Option<Blob>)>> {
+    let mut out = Vec::new();
+    let mut add = |label: String, placement: Placement| {
+        let Placement { path, kind, mode, owner } = placement;
+        let (what, blob) = match kind {
+            PlacementKind::File(blob) => ("file".to_owned(), Some(blob)),
+            PlacementKind::Directory => ("folder".to_owned(), None),
+            PlacementKind::Symlink(text) => (format!("link {text:?}"), None),
+        };
+        out.push((format!("{label} {path:?} {what} {mode:?} {owner:?}").into_bytes(), blob));
+    };
+    for placement in plan.files().ok()? {
+        add("files".to_owned(), placement);
+    }
+    for &platform in &plan.platforms {
+        if let Some(binary) = plan.binary(platform).ok()? {
+            add(format!("binary {platform}"), binary);
+        }
+    }
+    for certificate in plan.spec().certificates.iter().flat_map(|certificates| &certificates.additional) {
+        if let CertificateSource::File(source) = &certificate.source {
+            let blob = assemble_fetch::open_file(&plan.file.path(&source.value)).ok()?;
+            out.push((format!("certificate {}", source.value).into_bytes(), Some(blob)));
+        }
+    }
+    Some(out)
+}
