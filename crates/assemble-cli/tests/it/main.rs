@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod build;
+mod cache;
 mod choices;
 mod ci_page;
 mod configs;

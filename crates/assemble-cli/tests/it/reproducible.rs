@@ -38,7 +38,7 @@ fn nothing_around_the_build_reaches_the_digest() {
     assert!(old.unwrap().success());
     let build = |folder: &str, spec: &str, umask: &str, variables: &[(&str, &str)], threads: &str| {
         let mut command = Command::new("sh");
-        let script = format!("umask {umask}; exec \"$0\" build {spec} -o none --threads {threads}");
+        let script = format!("umask {umask}; exec \"$0\" build {spec} -o none --rebuild --threads {threads}");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_assemble")]).current_dir(s.path(folder)).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", s.path("home")).env("ASSEMBLE_CACHE", s.path("cache"));

@@ -1,0 +1,189 @@
+//! Work is not done twice, and what the cache holds is never believed without a look.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use assemble_testkit::{ApkBuilder, HttpServer, RepositoryBuilder, TEST_KEY, TEST_KEY_NAME};
+
+use crate::sandbox::Sandbox;
+
+/// A repository with two packages behind a server, and a spec of both with a local binary.
+fn project() -> (Sandbox, HttpServer) {
+    let s = Sandbox::new().with_hello();
+    repository(&s, "1.0-r0");
+    let server = HttpServer::folder(s.path("repo"));
+    s.write(TEST_KEY_NAME, TEST_KEY.public_pem());
+    s.write("site/index.html", "<p>hello");
+    s.write(
+        "spec.yaml",
+        format!(
+            "contents:\n  repositories: ['{}']\n  keyring: [{TEST_KEY_NAME}]\n  packages: [one, two]\n  binary: hello\n  \
+             files: [{{source: site, path: /srv}}]\narchs: [x86_64, aarch64]\n",
+            server.url()
+        ),
+    );
+    (s, server)
+}
+
+fn repository(s: &Sandbox, version: &str) {
+    for arch in ["x86_64", "aarch64"] {
+        let content: Vec<u8> = (0..300_000_u32).flat_map(|n| (n * n / 77).to_le_bytes()).collect();
+        let one = ApkBuilder::new("one", "1.0-r0").arch(arch).dir("usr").file("usr/one", content);
+        let two = ApkBuilder::new("two", version).arch(arch).dir("etc").file("etc/two", version.as_bytes());
+        RepositoryBuilder::new().package(one.build()).package(two.build()).write(&s.path("repo"), arch);
+    }
+}
+
+/// Every file below a folder of the cache, by name.
+fn entries(s: &Sandbox, folder: &str) -> Vec<PathBuf> {
+    fn walk(folder: &Path, out: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { walk(&path, out) } else { out.push(path) }
+        }
+    }
+    let mut out = Vec::new();
+    walk(&s.path("cache/v1").join(folder), &mut out);
+    out.sort();
+    out
+}
+
+#[test]
+fn an_unchanged_build_is_a_look_up() {
+    let (s, server) = project();
+    let first = s.ok(["build", "spec.yaml", "-o", "one"]);
+    assert!(server.calls().iter().any(|call| call.contains("one-1.0-r0.apk")));
+    server.clear_log();
+    let ran = s.run(["build", "spec.yaml", "-o", "two", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(document["digest"], first.as_str());
+    // The indexes were asked for, with the validators of the last answer, and nothing else.
+    for request in server.log() {
+        assert!(request.path.ends_with("APKINDEX.tar.gz"), "{}", request.path);
+    }
+    assert_eq!(s.json(["inspect", "one", "--json"])["images"], s.json(["inspect", "two", "--json"])["images"]);
+    // All layers are links to what the cache holds.
+    for blob in entries(&s, "blobs") {
+        assert_eq!(fs::metadata(&blob).unwrap().nlink(), 3, "{}", blob.display());
+    }
+    // What the first build told is told again.
+    let again = s.run(["build", "spec.yaml", "-o", "none", "--json"]);
+    let rebuilt = s.run(["build", "spec.yaml", "-o", "none", "--json", "--rebuild"]);
+    let (again, rebuilt): (serde_json::Value, serde_json::Value) =
+        (serde_json::from_str(&again.stdout).unwrap(), serde_json::from_str(&rebuilt.stdout).unwrap());
+    assert_eq!(again["images"], rebuilt["images"]);
+}
+
+#[test]
+fn whatever_a_build_depends_on_is_looked_at() {
+    let (s, _server) = project();
+    let build = || s.ok(["build", "spec.yaml", "-o", "none"]);
+    let first = build();
+    assert_eq!(build(), first);
+    let mut seen = vec![first];
+    let mut differs = |what: &str| {
+        let now = s.ok(["build", "spec.yaml", "-o", "none"]);
+        assert!(!seen.contains(&now), "{what}");
+        assert_eq!(now, s.ok(["build", "spec.yaml", "-o", "none", "--rebuild"]), "{what}");
+        seen.push(now);
+    };
+    s.write("site/index.html", "<p>Hello");
+    differs("a file of the same size");
+    s.write("site/more.html", "");
+    differs("one more file");
+    fs::set_permissions(s.path("site/more.html"), fs::Permissions::from_mode(0o755)).unwrap();
+    differs("an executable file");
+    let mut binary = s.read("hello");
+    *binary.last_mut().unwrap() ^= 1;
+    s.write("hello", binary);
+    differs("another binary");
+    repository(&s, "1.1-r0");
+    differs("another package");
+    let spec = String::from_utf8(s.read("spec.yaml")).unwrap();
+    s.write("spec.yaml", format!("{spec}environment: {{A: b}}\n"));
+    differs("another spec");
+    // And what it does not depend on, is not.
+    let last = s.ok(["build", "spec.yaml", "-o", "none", "-t", "another:name"]);
+    assert_eq!(Some(&last), seen.last());
+}
+
+#[test]
+fn a_damaged_entry_is_never_served() {
+    let (s, _server) = project();
+    let first = s.ok(["build", "spec.yaml", "-o", "one"]);
+    for folder in ["blobs", "records", "content", "documents"] {
+        let all = entries(&s, folder);
+        assert!(!all.is_empty(), "{folder}");
+        for path in all {
+            for cut in [false, true] {
+                let Ok(mut bytes) = fs::read(&path) else { continue };
+                let mode = fs::metadata(&path).unwrap().permissions();
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+                if cut {
+                    bytes.truncate(bytes.len() / 2);
+                } else {
+                    let at = bytes.len() / 2;
+                    bytes[at] ^= 1;
+                }
+                fs::write(&path, &bytes).unwrap();
+                fs::set_permissions(&path, mode).unwrap();
+                fs::remove_dir_all(s.path("two")).ok();
+                let now = s.ok(["build", "spec.yaml", "-o", "two"]);
+                assert_eq!(now, first, "{}", path.display());
+                s.ok(["verify", "two"]);
+            }
+        }
+    }
+    // The first output's layers were the very files that were damaged: a build makes it whole again.
+    assert_eq!(s.ok(["build", "spec.yaml", "-o", "one"]), first);
+    s.ok(["verify", "one"]);
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_or_goes_away_costs_time_only() {
+    let (s, _server) = project();
+    let first = s.ok(["build", "spec.yaml", "-o", "one"]);
+    fs::remove_dir_all(s.path("cache/v1/blobs")).unwrap();
+    assert_eq!(s.ok(["build", "spec.yaml", "-o", "two"]), first);
+    fs::remove_dir_all(s.path("cache")).unwrap();
+    assert_eq!(s.ok(["build", "spec.yaml", "-o", "three"]), first);
+    s.ok(["verify", "one"]);
+    // A cache on another file system than the output, and one that is no folder of ours.
+    let elsewhere = tempfile::tempdir_in("/dev/shm").unwrap();
+    let dir = elsewhere.path().to_str().unwrap();
+    for _ in 0..2 {
+        assert_eq!(s.ok(["build", "spec.yaml", "-o", "four", "--cache-dir", dir]), first);
+        s.ok(["verify", "four"]);
+    }
+}
+
+#[test]
+fn the_cache_is_shown_pruned_and_checked() {
+    let (s, _server) = project();
+    let first = s.ok(["build", "spec.yaml", "-o", "none"]);
+    let shown = s.json(["cache", "--json"]);
+    assert!(shown["parts"]["layers"]["files"].as_u64().unwrap() >= 4, "{shown}");
+    assert!(shown["parts"]["packages"]["bytes"].as_u64().unwrap() > 100_000, "{shown}");
+    let text = s.ok(["cache"]);
+    assert!(text.contains("packages") && text.contains("records"), "{text}");
+    let checked = s.json(["cache", "verify", "--json"]);
+    assert_eq!(checked["damaged"].as_array().unwrap().len(), 0, "{checked}");
+
+    let package = entries(&s, "content").into_iter().next().unwrap();
+    let mut bytes = fs::read(&package).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&package, bytes).unwrap();
+    let checked = s.json(["cache", "verify", "--json"]);
+    assert_eq!(checked["damaged"], serde_json::json!([package]));
+    assert!(!package.exists());
+
+    assert_eq!(s.json(["cache", "prune", "--unused-for", "1h", "--json"])["removed"]["files"], 0);
+    let all = s.json(["cache", "prune", "--max-size", "0", "--json"]);
+    assert!(all["removed"]["files"].as_u64().unwrap() > 5, "{all}");
+    assert_eq!(s.run(["cache", "prune"]).code, 2);
+    assert_eq!(s.run(["cache", "prune", "--max-size", "5X"]).code, 2);
+    assert_eq!(s.ok(["build", "spec.yaml", "-o", "none"]), first);
+    // Offline, a look-up needs no server.
+    assert_eq!(s.ok(["build", "spec.yaml", "-o", "none", "--offline"]), first);
+}
