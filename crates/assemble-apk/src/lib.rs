@@ -81,8 +81,10 @@ pub use keyring::{KeyError, Keyring, PublicKey};
 pub use known::{KNOWN_REPOSITORIES, KnownRepository, builtin_keys, nearest_known_repository};
 pub use name::{NameError, PackageName};
 pub use oddity::Oddity;
-pub use open::{is_version_3, open_package, open_package_with, own_checksum};
-pub use package::{ControlEntry, Entry, EntryKind, Expected, Format, Limits, Package, PackageId};
+pub use open::{PackageFront, is_version_3, open_front, open_package, open_package_with, own_checksum};
+pub use package::{
+    ControlEntry, Entry, EntryKind, Expected, Format, Limits, Package, PackageId, SectionRanges,
+};
 pub use package_info::{PackageInfo, PackageInfoError};
 pub use package_spec::PackageSpec;
 pub use pax::PaxError;

@@ -16,7 +16,7 @@ use crate::sections::{Sections, buffered, data_limit, each_chunk};
 use crate::tarball::{ItemKind, WalkLimits, Walker, first_name};
 use crate::{
     Checksum, ControlEntry, Expected, Format, Limits, Package, PackageError, PackageId, PackageInfo,
-    PackageProblem,
+    PackageProblem, SectionRanges,
 };
 
 /// Opens a package file and checks the whole chain. Of format version 2, in this order:
@@ -74,6 +74,52 @@ fn open_any(
     } else {
         open(packed, expected, limits, diff_id)
     }
+}
+
+/// The front of a version 2 package, checked as in [`open_package`].
+#[derive(Debug, Clone)]
+pub struct PackageFront {
+    /// What the package says about itself.
+    pub info: PackageInfo,
+    /// Where its sections lie, and what the control section promises of the data section.
+    pub sections: SectionRanges,
+}
+
+/// Reads the front of a version 2 package, of which the first bytes suffice: steps 1 and 2 of [`open_package`], and the
+/// data hash that the control section promises. Nothing if these are too few bytes to tell. `size` is the whole file's.
+///
+/// # Errors
+/// As [`open_package`]; what is wrong with the data does not show.
+pub fn open_front(
+    front: &Blob,
+    size: u64,
+    expected: &Expected,
+    limits: &Limits,
+) -> Result<Option<PackageFront>, PackageError> {
+    match front_of(front, size, expected, limits) {
+        Ok(found) => Ok(Some(found)),
+        Err(PackageProblem::NoSection { .. }) if front.len() < size => Ok(None),
+        Err(PackageProblem::Damaged { source, .. })
+            if front.len() < size && source.kind() == ErrorKind::UnexpectedEof =>
+        {
+            Ok(None)
+        }
+        Err(problem) => Err(PackageError { package: expected.id.clone(), problem: Box::new(problem) }),
+    }
+}
+
+fn front_of(
+    front: &Blob,
+    size: u64,
+    expected: &Expected,
+    limits: &Limits,
+) -> Result<PackageFront, PackageProblem> {
+    let Start { signature, control, info, data_hash, .. } = read_start(front, expected, limits)?;
+    let data = control.end..size;
+    if data.is_empty() {
+        return Err(PackageProblem::NoSection { section: Section::Data });
+    }
+    Ok(PackageFront { info, sections: SectionRanges { signature, control, data, data_hash } })
 }
 
 /// What stands in front of a data section, checked.

@@ -111,6 +111,34 @@ pub enum Format {
     V3,
 }
 
+/// Where the parts of a version 2 package lie in its packed file, and what vouches for the last of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SectionRanges {
+    /// The signature section, if there is one.
+    pub signature: Option<Range<u64>>,
+    /// The control section.
+    pub control: Range<u64>,
+    /// The data section.
+    pub data: Range<u64>,
+    /// SHA-256 of the packed data section, which the control section promises.
+    pub data_hash: Digest,
+}
+
+impl Format {
+    /// The parts of a version 2 package.
+    pub fn sections(&self) -> Option<SectionRanges> {
+        match self {
+            Self::V2 { signature, control, data, data_hash, .. } => Some(SectionRanges {
+                signature: signature.clone(),
+                control: control.clone(),
+                data: data.clone(),
+                data_hash: *data_hash,
+            }),
+            Self::V3 => None,
+        }
+    }
+}
+
 impl Package {
     /// Name and version.
     pub fn id(&self) -> PackageId {

@@ -68,6 +68,16 @@ pub enum FetchError {
         /// What TLS says.
         source: Box<rustls::Error>,
     },
+    /// The server sends another part than the one that was asked for.
+    #[error("{location}: the server was asked for `{asked}` and sends `{found}`")]
+    OtherRange {
+        /// The place asked.
+        location: Location,
+        /// The part asked for, in the words of `Content-Range`.
+        asked: String,
+        /// What the server says it sends.
+        found: String,
+    },
     /// A redirection that is not followed.
     #[error("{location}: redirection refused: {why}")]
     Redirect {
@@ -252,6 +262,7 @@ impl Explain for FetchError {
             Self::Unavailable { .. } => "fetch/unavailable",
             Self::TooBusy { .. } => "fetch/too-busy",
             Self::Tls { .. } => "fetch/tls",
+            Self::OtherRange { .. } => "fetch/range",
             Self::Redirect { .. } => "fetch/redirect",
             Self::Offline { .. } | Self::DamagedOffline { .. } => "fetch/offline",
             Self::TooLarge { .. } => "fetch/too-large",
@@ -281,7 +292,7 @@ impl Explain for FetchError {
             | Self::Offline { .. }
             | Self::DamagedOffline { .. } => Kind::Unavailable,
             Self::Denied { .. } => Kind::Denied,
-            Self::TooLarge { .. } | Self::WrongSize { .. } => Kind::Integrity,
+            Self::TooLarge { .. } | Self::WrongSize { .. } | Self::OtherRange { .. } => Kind::Integrity,
             Self::Changed { .. } | Self::Io { .. } => Kind::Host,
         }
     }
@@ -320,6 +331,9 @@ impl Explain for FetchError {
                 "check SSL_CERT_FILE and SSL_CERT_DIR, if they are set".into(),
             ],
             Self::Offline { .. } | Self::DamagedOffline { .. } => vec!["run once without --offline".into()],
+            Self::OtherRange { .. } => {
+                vec!["the server, or a proxy before it, answers wrongly; nothing of it was used: use another mirror".into()]
+            }
             Self::WrongSize { .. } => {
                 vec!["the mirror may be halfway through an update: run again, or use another one".into()]
             }

@@ -13,7 +13,7 @@ use crate::credentials::{Access, Credential};
 use crate::local::{open_file, open_limited};
 use crate::spool::FileSpool;
 use crate::store::Store;
-use crate::transfer::{Bound, FileBody, MemoryBody, Outcome, Progress, Sink, Transfer};
+use crate::transfer::{Bound, FileBody, MemoryBody, Outcome, PartBody, Progress, Sink, Transfer};
 use crate::{FetchError, Http, Location};
 
 /// More at once than this helps nobody.
@@ -66,6 +66,15 @@ pub struct ContentRequest {
     pub key: ContentKey,
     /// Its name, for people.
     pub label: String,
+}
+
+/// The beginning of a content, or more.
+#[derive(Debug, Clone)]
+pub enum Front {
+    /// As many bytes from its start as were asked for.
+    Part(Blob),
+    /// All of it.
+    Whole(Blob),
 }
 
 /// A document as it is now, or was when it was last seen.
@@ -184,7 +193,7 @@ impl Fetcher {
                 let said = Said::Kept(known.digest);
                 Ok((self.known_again(known), Some(said)))
             }
-            (Outcome::NotModified, None) => {
+            (Outcome::NotModified, None) | (Outcome::Front, _) => {
                 Err(FetchError::Status { location: location.clone(), status: 304 })
             }
             (Outcome::Complete { validators, may_keep: true }, _) => {
@@ -233,7 +242,44 @@ impl Fetcher {
         let transfer = Transfer { past_caches, ..self.transfer(location, url, Bound::Exactly(key.size())) };
         match transfer.run(&mut body as &mut dyn Sink, progress)? {
             Outcome::Complete { .. } => self.cache.keep_content(body.0, key),
-            Outcome::NotModified => Err(FetchError::Status { location: location.clone(), status: 304 }),
+            Outcome::NotModified | Outcome::Front => {
+                Err(FetchError::Status { location: location.clone(), status: 304 })
+            }
+        }
+    }
+
+    /// The first `len` bytes of a content, or all of it: where that is at hand, where it is hardly longer, and where the
+    /// server sends it anyway. A part is not kept.
+    ///
+    /// # Errors
+    /// As [`Fetcher::content`]; a server that sends another part than the one asked for.
+    pub fn front(
+        &self,
+        location: &Location,
+        key: &ContentKey,
+        label: &str,
+        len: u64,
+    ) -> Result<Front, FetchError> {
+        let most = usize::try_from(len).ok().filter(|_| len > 0 && len < key.size() / 2);
+        let at_hand = || location.local_path().is_some() || self.cache.content(key).is_some();
+        let (Some(most), Some(url)) = (most, location.url().filter(|_| !self.offline && !at_hand())) else {
+            return self.content(location, key, label).map(Front::Whole);
+        };
+        self.counting.miss();
+        let mut body = PartBody { cache: &self.cache, most, memory: Vec::new(), file: None };
+        let progress = Progress::start(&self.observer, label.to_owned(), len);
+        let past_caches = locked(&self.distrusted).contains(key);
+        let transfer = Transfer {
+            past_caches,
+            front: Some(len),
+            ..self.transfer(location, url, Bound::Exactly(key.size()))
+        };
+        match (transfer.run(&mut body, progress)?, body.file) {
+            (Outcome::Front, _) => Ok(Front::Part(Blob::from_bytes(body.memory))),
+            (Outcome::Complete { .. }, Some(file)) => self.cache.keep_content(file.0, key).map(Front::Whole),
+            // What is complete has more than the part's length, so there is a file.
+            (Outcome::Complete { .. }, None) => self.content(location, key, label).map(Front::Whole),
+            (Outcome::NotModified, _) => Err(FetchError::Status { location: location.clone(), status: 304 }),
         }
     }
 
@@ -297,6 +343,7 @@ impl Fetcher {
             bound,
             known: None,
             past_caches: false,
+            front: None,
         }
     }
 }

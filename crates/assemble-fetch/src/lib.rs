@@ -49,7 +49,7 @@ mod upkeep;
 pub use counters::Counters;
 pub use credentials::{Credential, FoundCredentials, NetrcFile};
 pub use error::{FetchError, RedirectFault, TransferError};
-pub use fetcher::{ContentKey, ContentRequest, FetchOptions, Fetched, Fetcher};
+pub use fetcher::{ContentKey, ContentRequest, FetchOptions, Fetched, Fetcher, Front};
 pub use http::{
     GiveUp, Http, HttpError, HttpOptions, ProxySettings, RetryDecision, RetryPolicy, is_this_machine,
     is_transient_status, jitter_seed, may_lead_to, retry_delay,

@@ -156,6 +156,8 @@ pub struct Logged {
     pub body_len: usize,
     /// The status sent; 0 where a fault closed the connection first.
     pub status: u16,
+    /// Length of the body of the answer, or of what a fault lets through of it.
+    pub sent: usize,
 }
 
 impl Logged {
@@ -325,31 +327,31 @@ impl Shared {
         let mut out: &TcpStream = stream;
         match &action {
             Some(Action::AnswerEarly(response)) => {
-                self.note(&request, response.status);
+                self.note(&request, response.status, response.body.len());
                 send(&mut out, &request.method, response, usize::MAX)?;
                 drop(read_body(&request, reader, out, usize::MAX));
                 return Ok(false);
             }
             Some(Action::CloseWhileReading(n)) => {
                 drop(read_body(&request, reader, out, *n));
-                self.note(&request, 0);
+                self.note(&request, 0, 0);
                 return Ok(false);
             }
             _ => request.body = read_body(&request, reader, out, usize::MAX)?,
         }
         match action {
             Some(Action::Answer(response)) => {
-                self.note(&request, response.status);
+                self.note(&request, response.status, response.body.len());
                 send(&mut out, &request.method, &response, usize::MAX)?;
                 return Ok(keep);
             }
-            Some(Action::Close) => self.note(&request, 0),
+            Some(Action::Close) => self.note(&request, 0, 0),
             Some(Action::Stall(time)) => {
-                self.note(&request, 0);
+                self.note(&request, 0, 0);
                 self.wait(time);
             }
             Some(Action::Garbage) => {
-                self.note(&request, 0);
+                self.note(&request, 0, 0);
                 out.write_all(b"\x16\x03\x01 this is no HTTP\n\n\0\xff")?;
             }
             other => return self.well(&request, other, out, keep),
@@ -373,7 +375,7 @@ impl Shared {
         let mut pause = None;
         match action {
             Some(Action::CloseAfterDoing) => {
-                self.note(request, 0);
+                self.note(request, 0, 0);
                 return Ok(false);
             }
             Some(Action::CutBody(n)) => limit = n,
@@ -387,7 +389,7 @@ impl Shared {
             }
             _ => {}
         }
-        self.note(request, response.status);
+        self.note(request, response.status, response.body.len().min(limit));
         send(&mut out, &request.method, &response, limit)?;
         if let Some(time) = pause {
             self.wait(time);
@@ -395,13 +397,14 @@ impl Shared {
         Ok(keep && limit == usize::MAX)
     }
 
-    fn note(&self, request: &Request, status: u16) {
+    fn note(&self, request: &Request, status: u16, sent: usize) {
         locked(&self.log).push(Logged {
             method: request.method.clone(),
             target: request.target(),
             headers: request.headers.clone(),
             body_len: request.body.len(),
             status,
+            sent,
         });
     }
 

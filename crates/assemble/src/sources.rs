@@ -6,10 +6,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use assemble_apk::{
-    Expected, Format, Index, KNOWN_REPOSITORIES, Keyring, Limits, Package, PublicKey, Trust, builtin_keys,
-    nearest_known_repository, open_package_with, open_with_table, read_index,
+    Expected, Format, Index, KNOWN_REPOSITORIES, Keyring, Limits, Package, PublicKey, SectionRanges, Trust,
+    builtin_keys, is_version_3, nearest_known_repository, open_front, open_package, open_package_with,
+    open_with_table, read_index,
 };
-use assemble_fetch::{ContentKey, FetchError, Fetched, Fetcher, Location, RecordKind};
+use assemble_fetch::{ContentKey, FetchError, Fetched, Fetcher, Front, Location, RecordKind};
 use assemble_resolve::Repository;
 use assemble_spec::lock::{LockedHashes, LockedRepository};
 use assemble_types::{Arch, Blob, Digest, Event, Explain, Kind, Observer, Platform, SourceSpan, Spool};
@@ -26,6 +27,11 @@ use crate::repository_layout::Layout;
 const MAX_INDEX: u64 = 128 * 1024 * 1024;
 /// Fewest packages that are fetched at once, however few cores there are: fetching is mostly waiting.
 const MIN_FETCHES: usize = 4;
+/// How many fronts of packages are asked for at once: each is a round trip and next to no bytes.
+const FRONTS_AT_ONCE: usize = 16;
+/// How much of a package is asked for to see what stands before its data; all of it where that is too little. The first
+/// fits what a server sends before it waits for an answer, and nearly all packages.
+const FRONT_STEPS: [u64; 2] = [12 << 10, 256 << 10];
 
 /// A repository of the spec.
 #[derive(Debug, Clone)]
@@ -68,6 +74,15 @@ pub(crate) struct Indexes {
 
 /// A checked package, and what a lock says of it.
 pub(crate) type Opened = (Package, LockedHashes);
+
+/// What stands before the data of a package, checked.
+#[derive(Debug)]
+pub(crate) struct OpenedFront {
+    /// The file from its start, at least as far as the data section.
+    pub(crate) packed: Blob,
+    /// Where sections lie; nothing for version 3, which has none.
+    pub(crate) sections: Option<SectionRanges>,
+}
 
 /// An index as it was found.
 #[derive(Debug)]
@@ -292,20 +307,44 @@ impl Sources<'_> {
 
     /// Fetches, checks and opens packages, in the order given.
     pub(crate) fn packages(&self, wanted: &[Wanted], arch: Arch) -> Result<Vec<Opened>> {
-        let total = wanted.len();
         self.observer.event(Event::Stage(format!(
-            "fetching and checking {total} packages for linux/{}",
+            "fetching and checking {} packages for linux/{}",
+            wanted.len(),
             arch.oci_with_variant()
         )));
         let spool = self.fetcher.spool();
+        let most = self.threads.get().max(MIN_FETCHES);
+        self.each(wanted, arch, most, &|wanted| self.opened(wanted, arch, spool.as_ref()))
+    }
+
+    /// Fetches and checks what stands before the data of packages, in the order given, and no more where servers allow
+    /// that.
+    pub(crate) fn fronts(&self, wanted: &[Wanted], arch: Arch) -> Result<Vec<OpenedFront>> {
+        self.observer.event(Event::Stage(format!(
+            "reading the fronts of {} packages for linux/{}",
+            wanted.len(),
+            arch.oci_with_variant()
+        )));
+        self.each(wanted, arch, FRONTS_AT_ONCE, &|wanted| self.front(wanted, arch))
+    }
+
+    /// Does this for each, several at once, and asks the repository itself once more for what turned out damaged.
+    fn each<T: Send>(
+        &self,
+        wanted: &[Wanted],
+        arch: Arch,
+        most: usize,
+        open: &(dyn Fn(&Wanted) -> Result<T> + Sync),
+    ) -> Result<Vec<T>> {
+        let total = wanted.len();
         let next = AtomicUsize::new(0);
         let failed = AtomicBool::new(false);
-        let slots: Vec<Mutex<Option<Result<Opened>>>> = (0..total).map(|_| Mutex::new(None)).collect();
+        let slots: Vec<Mutex<Option<Result<T>>>> = (0..total).map(|_| Mutex::new(None)).collect();
         let work = || {
             while !failed.load(Ordering::Relaxed) {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let Some(wanted) = wanted.get(number) else { return };
-                let result = self.package(wanted, arch, spool.as_ref()).map_err(|e| {
+                let result = self.twice(wanted, open).map_err(|e| {
                     e.doing(format!("reading package {} of {total} for {}", number + 1, arch.apk()))
                 });
                 if result.is_err() {
@@ -315,31 +354,31 @@ impl Sources<'_> {
             }
         };
         std::thread::scope(|scope| {
-            for _ in 0..self.threads.get().max(MIN_FETCHES).min(total) {
+            for _ in 0..most.min(total) {
                 scope.spawn(work);
             }
         });
-        let mut packages = Vec::with_capacity(total);
+        let mut opened = Vec::with_capacity(total);
         for slot in slots {
             // A slot stays empty where a later package failed first; that error is met further on.
             if let Some(result) = slot.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
-                packages.push(result?);
+                opened.push(result?);
             }
         }
-        if packages.len() == total {
-            Ok(packages)
+        if opened.len() == total {
+            Ok(opened)
         } else {
             Err(OwnError::Bug("a package was never fetched".into()).into())
         }
     }
 
-    fn package(&self, wanted: &Wanted, arch: Arch, spool: &dyn Spool) -> Result<Opened> {
-        let result = match self.opened(wanted, arch, spool) {
+    fn twice<T>(&self, wanted: &Wanted, open: &dyn Fn(&Wanted) -> Result<T>) -> Result<T> {
+        let result = match open(wanted) {
             // What the cache, or one on the way, has may be damaged or old: the repository itself is asked once. What it
             // gives is final. Answers that may be others the next time were asked for again already.
             Err(error) if wanted.location.url().is_some() && error.kind() == Kind::Integrity => {
                 self.fetcher.forget(&wanted.key());
-                self.opened(wanted, arch, spool)
+                open(wanted)
             }
             result => result,
         };
@@ -351,16 +390,9 @@ impl Sources<'_> {
         if let Some(pinned) = &wanted.pinned {
             lock::check_start(&packed, &wanted.id, pinned)?;
         }
-        let expected = Expected { id: wanted.id.clone(), checksum: wanted.checksum };
-        let usual = Limits::default();
-        let limits = Limits {
-            control: self.limits.control.unwrap_or(usual.control),
-            data: self.limits.data.unwrap_or(usual.data),
-            ..usual
-        };
-        let package = self.read(&packed, &expected, &limits, spool)?;
-        check_arch(&package, wanted, arch)?;
-        let hashes = lock::hashes_of(&packed, &package, wanted)?;
+        let package = self.read(&packed, &wanted.expected(), &self.section_limits(), spool)?;
+        check_arch(&package.info.arch, wanted, arch)?;
+        let hashes = lock::hashes_of(&packed, package.format.sections().as_ref(), wanted)?;
         if let Some(pinned) = wanted.pinned.as_ref().filter(|pinned| pinned.hashes != hashes) {
             let lock = pinned.lock.clone();
             return Err(LockError::Contradiction { package: wanted.id.to_string(), lock }.into());
@@ -398,12 +430,61 @@ impl Sources<'_> {
         Ok(package)
     }
 
+    fn front(&self, wanted: &Wanted, arch: Arch) -> Result<OpenedFront> {
+        self.check_response(wanted)?;
+        // A version 3 package has one hash for all, so there is no front that would say enough.
+        let steps = if wanted.checksum.is_short() { &FRONT_STEPS[..] } else { &[] };
+        for len in steps.iter().copied().chain([u64::MAX]) {
+            let label = wanted.id.to_string();
+            let (packed, all) = match self.fetcher.front(&wanted.location, &wanted.key(), &label, len)? {
+                Front::Part(packed) => (packed, false),
+                Front::Whole(packed) => (packed, true),
+            };
+            if is_version_3(&packed) {
+                if !all {
+                    continue;
+                }
+                let package = open_package(
+                    &packed,
+                    &wanted.expected(),
+                    &self.section_limits(),
+                    &*self.fetcher.spool(),
+                )?;
+                check_arch(&package.info.arch, wanted, arch)?;
+                return Ok(OpenedFront { packed, sections: package.format.sections() });
+            }
+            let opened = open_front(&packed, wanted.size, &wanted.expected(), &self.section_limits())?;
+            if let Some(front) = opened {
+                check_arch(&front.info.arch, wanted, arch)?;
+                return Ok(OpenedFront { packed, sections: Some(front.sections) });
+            }
+        }
+        Err(OwnError::Bug(format!("{}: a whole package has no front", wanted.id)).into())
+    }
+
+    fn section_limits(&self) -> Limits {
+        let usual = Limits::default();
+        Limits {
+            control: self.limits.control.unwrap_or(usual.control),
+            data: self.limits.data.unwrap_or(usual.data),
+            ..usual
+        }
+    }
+
+    fn check_response(&self, wanted: &Wanted) -> Result<()> {
+        match self.limits.response.filter(|limit| wanted.size > *limit) {
+            Some(limit) => {
+                let package = wanted.id.to_string();
+                Err(OwnError::PackageTooLarge { package, size: wanted.size, limit }.into())
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The package's file, of which nothing was checked but its size.
     pub(crate) fn packed(&self, wanted: &Wanted) -> Result<Blob> {
+        self.check_response(wanted)?;
         let package = wanted.id.to_string();
-        if let Some(limit) = self.limits.response.filter(|limit| wanted.size > *limit) {
-            return Err(OwnError::PackageTooLarge { package, size: wanted.size, limit }.into());
-        }
         let fetched = self.fetcher.content(&wanted.location, &wanted.key(), &package);
         match (fetched, &wanted.pinned) {
             (Err(FetchError::WrongSize { expected, found, .. }), Some(pinned)) => {
@@ -423,6 +504,11 @@ impl Sources<'_> {
 }
 
 impl Wanted {
+    /// What vouches for it.
+    fn expected(&self) -> Expected {
+        Expected { id: self.id.clone(), checksum: self.checksum }
+    }
+
     /// What it is known by in the cache.
     fn key(&self) -> ContentKey {
         ContentKey::new(self.checksum.to_string(), self.size)
@@ -463,12 +549,12 @@ pub(crate) fn foreign_text(repository: &str, key: &ImageKey, parsed: &PublicKey)
 }
 
 /// An index may say less than the package, as those of Alpine do of what fits everywhere; but not another thing.
-fn check_arch(package: &Package, wanted: &Wanted, arch: Arch) -> Result<()> {
-    match package.info.arch.parse::<Platform>() {
+fn check_arch(said: &str, wanted: &Wanted, arch: Arch) -> Result<()> {
+    match said.parse::<Platform>() {
         Ok(other) if other.arch != arch => Err(OwnError::OtherArch {
             package: wanted.id.to_string(),
             who: "its .PKGINFO",
-            found: package.info.arch.clone(),
+            found: said.to_owned(),
             wanted: arch.apk().to_owned(),
         }
         .into()),

@@ -1,7 +1,8 @@
 //! Each link of the chain from the index to the files, and what happens when it is broken.
 
 use assemble_apk::{
-    Checksum, EntryKind, Format, Keyring, Limits, Oddity, PackageProblem, PublicKey, builtin_keys,
+    Checksum, EntryKind, Expected, Format, Keyring, Limits, Oddity, PackageProblem, PublicKey, builtin_keys,
+    open_front,
 };
 use assemble_testkit::{ApkBuilder, BuiltApk, TarEntry, TarKind, gzip_member, tar_bytes};
 use assemble_types::{Blob, Digest, Explain, Kind, MemorySpool, ReadAt};
@@ -10,7 +11,7 @@ use std::fmt::Write as _;
 use std::io::{self, Read as _};
 use std::sync::Arc;
 
-use crate::kit::{chain, index, keyring, member_ends, open, open_built, testdata};
+use crate::kit::{chain, id, index, keyring, member_ends, open, open_built, testdata};
 
 fn sample() -> BuiltApk {
     ApkBuilder::new("sample", "1.0-r0")
@@ -64,6 +65,42 @@ fn a_sound_package_opens() {
     let Format::V2 { signature, control, data, .. } = package.format else { panic!("version 2") };
     assert_eq!((signature, control, data), (Some(0..ends[0]), ends[0]..ends[1], ends[1]..ends[2]));
     assert_eq!(package.size, ends[2]);
+}
+
+/// The front of a package says the same as the whole of it, and whatever is shorter says that it is too short.
+#[test]
+fn the_front_of_a_package_is_enough_to_say_where_its_parts_are() {
+    for built in [sample(), ApkBuilder::new("a", "1").file("f", *b"x").signed_by(None).build()] {
+        let expected = Expected {
+            id: id(&built.name, &built.version),
+            checksum: Checksum::parse(&built.checksum).unwrap(),
+        };
+        let size = built.bytes.len() as u64;
+        let front = |bytes: &[u8], expected: &Expected| {
+            open_front(&Blob::from_bytes(bytes), size, expected, &Limits::default())
+        };
+        let control_end = built.signature_len + built.control_len;
+        for len in 2..control_end {
+            assert!(front(&built.bytes[..len], &expected).unwrap().is_none(), "{len}");
+        }
+        let whole = open_built(&built).unwrap();
+        for len in [control_end, control_end + 1, built.bytes.len()] {
+            let front = front(&built.bytes[..len], &expected).unwrap().unwrap();
+            assert_eq!(Some(front.sections), whole.format.sections(), "{len}");
+            assert_eq!(format!("{:?}", front.info), format!("{:?}", whole.info), "{len}");
+        }
+        // The chain is the same: another control section, another name, no data.
+        let mut altered = built.bytes[..control_end].to_vec();
+        altered[control_end - 4] ^= 1;
+        assert_eq!(front(&altered, &expected).unwrap_err().code(), "apk/damaged");
+        let other = Expected { checksum: Checksum::of(b"other"), ..expected.clone() };
+        assert_eq!(front(&built.bytes[..control_end], &other).unwrap_err().code(), "apk/checksum");
+        let other = Expected { id: id("other", "1"), ..expected.clone() };
+        assert_eq!(front(&built.bytes[..control_end], &other).unwrap_err().code(), "apk/identity");
+        let short = Blob::from_bytes(&built.bytes[..control_end]);
+        let error = open_front(&short, control_end as u64, &expected, &Limits::default()).unwrap_err();
+        assert_eq!(error.code(), "apk/no-section");
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod ci_page;
 mod configs;
 mod contract;
 mod export;
+mod fronts;
 mod hostile;
 mod hostile_checks;
 mod hostile_packages;

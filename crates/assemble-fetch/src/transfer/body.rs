@@ -4,6 +4,7 @@ use std::io::{Seek as _, SeekFrom, Write as _};
 
 use tempfile::NamedTempFile;
 
+use crate::cache::Cache;
 use crate::{FetchError, Location};
 
 /// How large the body may be, in bytes.
@@ -71,6 +72,38 @@ impl Sink for MemoryBody {
     fn restart(&mut self) -> Result<(), FetchError> {
         self.0.clear();
         Ok(())
+    }
+}
+
+/// Stays in memory up to a length, and goes to a file of the cache beyond it: who asks for a part may be sent all.
+#[derive(Debug)]
+pub(crate) struct PartBody<'a> {
+    pub(crate) cache: &'a Cache,
+    /// Most bytes that stay in memory.
+    pub(crate) most: usize,
+    pub(crate) memory: Vec<u8>,
+    pub(crate) file: Option<FileBody>,
+}
+
+impl Sink for PartBody<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
+        if self.file.is_none() && self.memory.len() + bytes.len() > self.most {
+            let mut file = FileBody(self.cache.part()?);
+            file.write(&std::mem::take(&mut self.memory))?;
+            self.file = Some(file);
+        }
+        match &mut self.file {
+            Some(file) => file.write(bytes),
+            None => {
+                self.memory.extend_from_slice(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    fn restart(&mut self) -> Result<(), FetchError> {
+        self.memory.clear();
+        self.file.as_mut().map_or(Ok(()), Sink::restart)
     }
 }
 

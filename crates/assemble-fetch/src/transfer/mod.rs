@@ -21,7 +21,7 @@ use crate::credentials::Access;
 use crate::error::{FetchError, RedirectFault, TransferError};
 use crate::http::{GiveUp, Http, RetryDecision, is_transient_status, jitter_seed};
 
-pub(crate) use body::{Bound, FileBody, MemoryBody, Sink};
+pub(crate) use body::{Bound, FileBody, MemoryBody, PartBody, Sink};
 pub(crate) use progress::Progress;
 pub use progress::next_transfer_id;
 pub(crate) use redirect::may_know;
@@ -46,6 +46,8 @@ pub(crate) struct Transfer<'a> {
     pub(crate) known: Option<&'a Validators>,
     /// Whether caches on the way have to ask the server, because what they have may be damaged.
     pub(crate) past_caches: bool,
+    /// Only so many bytes from the start are wanted, fewer than there are. A server may send all the same.
+    pub(crate) front: Option<u64>,
 }
 
 /// How a transfer ended well.
@@ -60,6 +62,8 @@ pub(crate) enum Outcome {
         /// Whether the server allows to keep it (RFC 9111 section 5.2.2.5).
         may_keep: bool,
     },
+    /// The part that was asked for is in the sink, and no more.
+    Front,
 }
 
 /// What the tries so far brought.
@@ -70,6 +74,8 @@ struct State<'s> {
     /// Of the body that `received` counts.
     validators: Validators,
     may_keep: bool,
+    /// Whether the server sends only the part that was asked for.
+    partial: bool,
 }
 
 enum Failure {
@@ -93,7 +99,7 @@ impl Transfer<'_> {
     /// Tries until the body is there, an answer is final, or the tries are used up.
     pub(crate) fn run(&self, sink: &mut dyn Sink, progress: Progress) -> Result<Outcome, FetchError> {
         let validators = Validators::default();
-        let mut state = State { sink, progress, received: 0, validators, may_keep: true };
+        let mut state = State { sink, progress, received: 0, validators, may_keep: true, partial: false };
         let (mut tries, mut failures, mut most) = (0, 0, 0);
         let seed = jitter_seed();
         loop {
@@ -135,6 +141,11 @@ impl Transfer<'_> {
                 state.may_keep = !forbids_storing(response.headers());
                 self.bound.check_total(self.location, total)?;
             }
+            206 if state.received == 0 && self.front.is_some() => {
+                self.check_front(response.headers())?;
+                state.validators = validators(response.headers());
+                state.partial = true;
+            }
             206 if state.received > 0 => {
                 let range = content_range(response.headers());
                 let other =
@@ -157,17 +168,24 @@ impl Transfer<'_> {
             status => return Err(self.refused(status, response.headers(), &url)),
         }
         self.receive(&mut response, state).await?;
+        if state.partial {
+            return Ok(Outcome::Front);
+        }
         let validators = std::mem::take(&mut state.validators);
         Ok(Outcome::Complete { validators, may_keep: state.may_keep })
     }
 
     async fn receive(&self, response: &mut Response, state: &mut State<'_>) -> Result<(), Failure> {
         let mut pace = Pace::new(self.http.stall_timeout());
+        let bound = match self.front.filter(|_| state.partial) {
+            Some(len) => Bound::Exactly(len),
+            None => self.bound,
+        };
         loop {
             match response.chunk().await {
                 Ok(Some(bytes)) => {
                     let after = state.received + bytes.len() as u64;
-                    self.bound.check_received(self.location, after)?;
+                    bound.check_received(self.location, after)?;
                     state.sink.write(&bytes)?;
                     state.received = after;
                     self.counting.fetched(bytes.len() as u64);
@@ -176,7 +194,7 @@ impl Transfer<'_> {
                         return Err(TransferError::Stalled.into());
                     }
                 }
-                Ok(None) if self.bound.is_short(state.received) => {
+                Ok(None) if bound.is_short(state.received) => {
                     return Err(TransferError::Cut { received: state.received }.into());
                 }
                 Ok(None) => return Ok(()),
@@ -212,10 +230,14 @@ impl Transfer<'_> {
             request = request.header(CACHE_CONTROL, "no-cache");
         }
         if state.received > 0 {
-            request = request.header(RANGE, format!("bytes={}-", state.received));
+            let last = self.front.filter(|_| state.partial).map(|len| (len - 1).to_string());
+            let range = format!("bytes={}-{}", state.received, last.unwrap_or_default());
+            request = request.header(RANGE, range);
             if let Some(validator) = strong(&state.validators) {
                 request = request.header(IF_RANGE, validator);
             }
+        } else if let Some(len) = self.front {
+            request = request.header(RANGE, format!("bytes=0-{}", len - 1));
         } else if let Some(known) = self.known {
             if let Some(etag) = &known.etag {
                 request = request.header(IF_NONE_MATCH, etag);
@@ -224,6 +246,26 @@ impl Transfer<'_> {
             }
         }
         request
+    }
+
+    /// A server that says it sends another part than the one asked for, or one of something else, is not believed in
+    /// anything.
+    fn check_front(&self, headers: &HeaderMap) -> Result<(), FetchError> {
+        let told = headers.get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+        let (Some(len), Bound::Exactly(size)) = (self.front, self.bound) else { return Ok(()) };
+        if let Some((_, Some(total))) = content_range(headers) {
+            self.bound.check_total(self.location, Some(total))?;
+        }
+        let asked = format!("bytes 0-{}/", len - 1);
+        let rest = told.and_then(|told| told.strip_prefix(&asked));
+        if rest.is_some_and(|total| total == "*" || total.parse() == Ok(size)) {
+            return Ok(());
+        }
+        Err(FetchError::OtherRange {
+            location: self.location.clone(),
+            asked: format!("{asked}{size}"),
+            found: told.unwrap_or("no range").chars().filter(|c| !c.is_control()).take(80).collect(),
+        })
     }
 
     fn redirected(&self, from: &SafeUrl, response: &Response) -> Result<SafeUrl, FetchError> {
@@ -315,6 +357,7 @@ impl State<'_> {
             self.received = 0;
         }
         self.validators = Validators::default();
+        self.partial = false;
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ mod contents;
 mod documents;
 mod errors;
 mod files;
+mod fronts;
 mod network;
 mod support;
 mod trees;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use assemble_apk::{Checksum, Format, Package};
+use assemble_apk::{Checksum, SectionRanges};
 use assemble_resolve::Solution;
 use assemble_spec::lock::apko::{
     ApkoConfigSum, ApkoLock, ApkoLockContents, ApkoLockKey, ApkoLockPackage, ApkoLockRange,
@@ -17,7 +17,7 @@ use crate::build::{Env, Stopwatch};
 use crate::choose::{self, Wanted};
 use crate::error::{Doing, OwnError, Result};
 use crate::plan::{BuildOptions, Plan, repository_input, repository_line};
-use crate::sources::{Indexes, Sources};
+use crate::sources::{Indexes, OpenedFront, Sources};
 use crate::spec_file::SpecFile;
 
 /// Longest signature section that is measured, in bytes.
@@ -89,10 +89,9 @@ fn packages(plan: &Plan<'_>, platform: Platform, sources: &Sources<'_>) -> Resul
         return Err(OwnError::Bug("one architecture has no choice of packages".into()).into());
     };
     let selection = choose::selection(plan, platform, indexes, &indexes.repositories, solution)?;
-    let opened = sources.packages(&selection.packages, platform.arch)?;
-    let packages: Vec<Package> = opened.into_iter().map(|(package, _)| package).collect();
-    let chosen = selection.packages.iter().zip(&packages).zip(urls(platform, indexes, solution));
-    chosen.map(|((wanted, package), (url, arch))| locked(wanted, package, url, arch, sources)).collect()
+    let fronts = sources.fronts(&selection.packages, platform.arch)?;
+    let chosen = selection.packages.iter().zip(&fronts).zip(urls(platform, indexes, solution));
+    chosen.map(|((wanted, front), (url, arch))| locked(wanted, front, url, arch)).collect()
 }
 
 /// Where each package lies and what its record says of the architecture.
@@ -108,15 +107,14 @@ fn urls(platform: Platform, indexes: &Indexes, solution: &Solution) -> Vec<(Stri
 
 fn locked(
     wanted: &Wanted,
-    package: &Package,
+    front: &OpenedFront,
     url: String,
     architecture: String,
-    sources: &Sources<'_>,
 ) -> Result<ApkoLockPackage> {
     let range =
         |range: &std::ops::Range<u64>| format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
     let sha1 = |checksum: &Checksum| format!("sha1-{}", BASE64.encode(checksum.as_bytes()));
-    let Format::V2 { signature, control, data, data_hash, .. } = &package.format else {
+    let Some(SectionRanges { signature, control, data, data_hash }) = &front.sections else {
         return Err(OwnError::NotSupported {
             what: format!("{} in a lock of apko", wanted.id),
             why: "it is a package of APK v3, which apko does not know; `assemble lock` locks it",
@@ -126,8 +124,8 @@ fn locked(
     let signature = match signature {
         None => ApkoLockRange::default(),
         Some(section) => {
-            let bytes = sources
-                .packed(wanted)?
+            let bytes = front
+                .packed
                 .slice(section.clone())
                 .ok_or_else(|| OwnError::Bug("a signature section lies outside of its package".into()))?
                 .read_to_vec(MAX_SIGNATURE)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use assemble_apk::{Format, Package, PublicKey};
+use assemble_apk::{PublicKey, SectionRanges};
 use assemble_spec::lock::{
     Difference, Learnt, Lock, LockedHashes, LockedImage, LockedKey, LockedPackage, Outline, OutlinePackage,
     Section,
@@ -158,8 +158,8 @@ impl NewDraft {
         }
     }
 
-    /// The lock. Packages that were built in are known by then; of others those whose sections the old lock does not
-    /// tell are fetched.
+    /// The lock. Packages that were built in are known by then; of others the fronts of those are fetched whose sections
+    /// the old lock does not tell.
     pub(crate) fn finish(
         self,
         plan: &Plan<'_>,
@@ -218,9 +218,9 @@ impl NewDraft {
                     .unzip();
                 let mut hashes: Vec<Option<LockedHashes>> = selection.packages.iter().map(known).collect();
                 if !unknown.is_empty() {
-                    let fetched = sources.packages(&unknown, platform.arch)?;
-                    for ((_, found), place) in fetched.into_iter().zip(places) {
-                        hashes[place] = Some(found);
+                    let fronts = sources.fronts(&unknown, platform.arch)?;
+                    for ((front, wanted), place) in fronts.iter().zip(&unknown).zip(places) {
+                        hashes[place] = Some(hashes_of(&front.packed, front.sections.as_ref(), wanted)?);
                     }
                 }
                 hashes.into_iter().flatten().collect()
@@ -279,8 +279,12 @@ pub(super) fn learnt(plan: &Plan<'_>, built: &BuiltImage) -> Learnt {
     }
 }
 
-/// What a lock says of an opened package's bytes.
-pub(crate) fn hashes_of(packed: &Blob, package: &Package, wanted: &Wanted) -> Result<LockedHashes> {
+/// What a lock says of an opened package's bytes, of which those before the data section are needed.
+pub(crate) fn hashes_of(
+    packed: &Blob,
+    sections: Option<&SectionRanges>,
+    wanted: &Wanted,
+) -> Result<LockedHashes> {
     let id = &wanted.id;
     let section = |range: &std::ops::Range<u64>| -> Result<Section> {
         let part = packed
@@ -289,13 +293,13 @@ pub(crate) fn hashes_of(packed: &Blob, package: &Package, wanted: &Wanted) -> Re
         Ok(Section { size: part.len(), sha256: digest_of(&part, id)? })
     };
     let checksum = wanted.checksum;
-    Ok(match &package.format {
-        Format::V2 { signature, control, data, data_hash, .. } => LockedHashes::V2 {
+    Ok(match sections {
+        Some(SectionRanges { signature, control, data, data_hash }) => LockedHashes::V2 {
             checksum,
             signature: signature.as_ref().map(&section).transpose()?,
             control: section(control)?,
             data: Section { size: data.end - data.start, sha256: *data_hash },
         },
-        Format::V3 => LockedHashes::V3 { checksum, sha256: digest_of(packed, id)? },
+        None => LockedHashes::V3 { checksum, sha256: digest_of(packed, id)? },
     })
 }
