@@ -291,6 +291,40 @@ fn asked(wanted: &Constraint) -> String {
     }
 }
 
+impl Unsolvable {
+    /// The entries of the list of packages that lead to it, as they are written, or the `name-version` of the package that
+    /// an entry led to where only that is known.
+    pub fn entries(&self) -> Vec<String> {
+        let of = |chain: &Chain, wanted: Option<&Constraint>| {
+            let wanted = wanted.filter(|_| chain.is_world()).map(ToString::to_string);
+            wanted.or_else(|| chain.root().map(str::to_owned))
+        };
+        let found = match self {
+            Self::NoProvider(one) => vec![of(&one.required_by, Some(&one.wanted))],
+            Self::Untagged(list) => list.iter().map(|one| of(&one.required_by, None)).collect(),
+            Self::VersionMismatch(one) => vec![of(&one.required_by, Some(&one.wanted))],
+            Self::NotAVersion { wanted, required_by } | Self::Unmet { wanted, required_by } => {
+                vec![of(required_by, Some(wanted))]
+            }
+            Self::Conflict(conflict) => vec![of(&conflict.left_by, None), of(&conflict.right_by, None)],
+            Self::Ambiguous(one) => vec![of(&one.required_by, Some(&one.wanted))],
+            Self::NotInstallable(one) => {
+                let own = one.required_by.is_world().then(|| one.package.to_string());
+                vec![own.or_else(|| of(&one.required_by, None))]
+            }
+            Self::NotEverywhere { package, required_by } => {
+                let own = required_by.is_world().then(|| package.to_string());
+                vec![own.or_else(|| of(required_by, None))]
+            }
+            Self::UnknownTag { wanted, .. } | Self::Exclusion { wanted } => vec![Some(wanted.to_string())],
+            Self::Disagree(all) => all.iter().map(|one| Some(one.name.clone())).collect(),
+            Self::For { reason, .. } => return reason.entries(),
+            Self::Tangled { .. } | Self::GivenUp { .. } => Vec::new(),
+        };
+        found.into_iter().flatten().collect()
+    }
+}
+
 impl Explain for Unsolvable {
     fn code(&self) -> &'static str {
         match self {

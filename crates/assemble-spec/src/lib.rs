@@ -43,7 +43,7 @@ pub use init::{init_text, spec_for_binary};
 pub use model::{
     AdditionalCertificate, ApkoView, BaseFiles, BaseImage, BaseImageSource, Binary, BinarySources,
     CertificateSource, Certificates, Dialect, FileMapping, Group, LayerStrategy, Layering, Located, PathKind,
-    PathMutation, Port, Protocol, RepositorySource, RuntimeKey, Spec, User,
+    PathMutation, Port, Protocol, RepositoryKind, RepositorySource, RuntimeKey, Spec, User,
 };
 pub use parse::{IncludeProblem, Includes, ReadSpec, SpecText, parse_spec, read_spec};
 pub use schema::json_schema;

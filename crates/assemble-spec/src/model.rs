@@ -109,14 +109,54 @@ impl Spec {
     }
 }
 
+/// What a repository's line says before the address of how it is laid out, in the words of apk 3.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RepositoryKind {
+    /// Nothing: a folder with an index in the folder of each architecture, or the index itself, which then ends in `.adb`.
+    #[default]
+    Unsaid,
+    /// `v2`: folders with indexes of format version 2.
+    V2,
+    /// `v3`: folders with indexes of format version 3.
+    V3,
+    /// `ndx`: the index itself, with its packages beside it.
+    Ndx,
+}
+
+impl RepositoryKind {
+    /// The word, if there is one.
+    pub fn keyword(self) -> Option<&'static str> {
+        match self {
+            Self::Unsaid => None,
+            Self::V2 => Some("v2"),
+            Self::V3 => Some("v3"),
+            Self::Ndx => Some("ndx"),
+        }
+    }
+}
+
 /// Where packages come from: a folder, or a `file:`, `http:` or `https:` URL, without trailing slashes and without
 /// credentials.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RepositorySource {
+    /// How it is laid out, where the line says so.
+    pub kind: RepositoryKind,
     /// The tag of `@tag URL`: only packages asked for as `name@tag` come from it.
     pub pin: Option<String>,
-    /// The path or URL.
+    /// The path or URL. `${APK_ARCH}` in it stands for APK's name of the architecture.
     pub location: String,
+}
+
+impl RepositorySource {
+    /// What stands for the architecture in a location.
+    pub const ARCH: &str = "${APK_ARCH}";
+
+    /// The line of `/etc/apk/repositories`.
+    pub fn line(&self) -> String {
+        let keyword = self.kind.keyword().map(|word| format!("{word} ")).unwrap_or_default();
+        let pin = self.pin.as_ref().map(|pin| format!("@{pin} ")).unwrap_or_default();
+        format!("{keyword}{pin}{}", self.location)
+    }
 }
 
 /// One entry of `contents.runtime_keyring`.

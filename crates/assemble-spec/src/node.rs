@@ -402,12 +402,29 @@ fn too_deep(source: &Source<'_>, range: &Range<usize>) -> Diagnostic {
         .at(source.span(range, "here it is too deep"))
 }
 
+/// Where a tab stands before the first text of a line: of the one that holds this byte, or where a text that began there
+/// goes on below, of the first such line.
+fn tab_before_text(text: &str, at: usize, or_below: bool) -> Option<usize> {
+    let first = text.get(..at)?.rfind('\n').map_or(0, |end| end + 1);
+    let mut begins = first;
+    for line in text.get(first..)?.split_inclusive('\n') {
+        let blank = line.len() - line.trim_start_matches([' ', '\t']).len();
+        if let Some(tab) = line[..blank].find('\t') {
+            return Some(begins + tab);
+        }
+        if !or_below {
+            return None;
+        }
+        begins += line.len();
+    }
+    None
+}
+
 /// Turns the parser's error into ours, with a cure for the ones that people meet.
 fn syntax(source: &Source<'_>, error: &ScanError) -> Diagnostic {
     let mut start = error.marker().byte_offset().unwrap_or(0).min(source.text().len());
-    if matches!(error.kind(), ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation) {
-        start = source.text().get(..start).map_or(start, |before| before.trim_end_matches('\t').len());
-    }
+    let tab = tab_before_text(source.text(), start, *error.kind() == ErrorKind::TabInPlainScalar);
+    start = tab.unwrap_or(start);
     let here =
         start..start + source.text().get(start..).and_then(|t| t.chars().next()).map_or(0, char::len_utf8);
     let place = source.span(&here, "");
@@ -418,7 +435,16 @@ fn syntax(source: &Source<'_>, error: &ScanError) -> Diagnostic {
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
         | ErrorKind::TabAtBlockScalarStart
+        | ErrorKind::TabInPlainScalar
         | ErrorKind::UnexpectedCharacter { character: '\t' } => {
+            make("a tab is used for indentation").help("use spaces: YAML forbids tabs there")
+        }
+        ErrorKind::MappingValueNotAllowed
+        | ErrorKind::InvalidColonPlacement
+        | ErrorKind::ExpectedBlockMappingKey
+        | ErrorKind::InvalidIndentation
+            if tab.is_some() =>
+        {
             make("a tab is used for indentation").help("use spaces: YAML forbids tabs there")
         }
         ErrorKind::UnexpectedCharacter { character: character @ ('@' | '`' | '%') } => {

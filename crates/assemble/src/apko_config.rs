@@ -10,8 +10,6 @@ use assemble_spec::{
 };
 use assemble_types::Platform;
 
-use crate::plan::repository_line;
-
 /// The configuration that one platform's image is made from, with its packages locked.
 pub(crate) fn locked(spec: &Spec, platform: Platform, packages: &[String]) -> ApkoConfig {
     let mut config = of(spec);
@@ -64,7 +62,7 @@ pub(crate) fn of(spec: &Spec) -> ApkoConfig {
 
 fn contents(spec: &Spec) -> ApkoContents {
     let lines = |sources: &[Located<RepositorySource>]| -> Vec<String> {
-        sources.iter().map(|s| repository_line(s.value.pin.as_deref(), &s.value.location)).collect()
+        sources.iter().map(|s| s.value.line()).collect()
     };
     let named = |key: &RuntimeKey| ApkoNamed { name: key.name.clone(), content: key.content.clone() };
     ApkoContents {

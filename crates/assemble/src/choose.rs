@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use assemble_apk::{Checksum, Constraint, PackageId, PackageName};
 use assemble_fetch::Location;
-use assemble_resolve::{Policy, Repository, Solution, Target, check};
+use assemble_resolve::{Policy, Repository, Solution, Target, Unsolvable, check};
 use assemble_spec::lock::{LockedHashes, LockedRepository};
 use assemble_types::{Event, Platform, SourceSpan};
 
@@ -126,7 +126,7 @@ pub(crate) fn indexes(
     let read = |&platform: &Platform| {
         watch.time("index", || {
             sources
-                .indexes(&plan.build_repositories, &plan.keyring, platform.arch)
+                .indexes(&plan.repositories(platform.arch)?, &plan.keyring, platform.arch)
                 .doing(|| format!("reading the indexes for {platform}"))
         })
     };
@@ -140,6 +140,7 @@ pub(crate) fn first_pass(
     indexes: &[Indexes],
 ) -> Result<Vec<Solution>> {
     let packages = assemble_resolve::resolve_once(&plan.world, &targets(platforms, indexes))
+        .map_err(|error| blaming(plan, error))
         .doing(|| choosing_for(platforms))?;
     Ok(packages.into_iter().map(|packages| Solution { locked: Vec::new(), packages }).collect())
 }
@@ -162,6 +163,7 @@ pub(crate) fn solutions(
         .time("resolve", || {
             solve_keeping(&plan.world, policy(plan.mode), &plan.platforms, &repositories, &keep)
         })
+        .map_err(|error| blaming(plan, error))
         .doing(|| choosing_for(&plan.platforms))?;
     Ok(kept.repositories.into_iter().zip(kept.solutions).collect())
 }
@@ -177,6 +179,25 @@ fn targets<'a>(platforms: &[Platform], indexes: &'a [Indexes]) -> Vec<Target<'a>
 fn choosing_for(platforms: &[Platform]) -> String {
     let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
     format!("choosing packages for {}", platforms.join(", "))
+}
+
+/// Points at the entries of the spec's list that lead to a dead end.
+fn blaming(plan: &Plan<'_>, error: Unsolvable) -> Error {
+    let mut spans: Vec<&SourceSpan> = Vec::new();
+    for entry in error.entries() {
+        let packages = || plan.spec().packages.iter();
+        let written = packages().find(|package| package.value.to_string() == entry);
+        // `name-version` of the package that an entry led to, or the name alone.
+        let named = || {
+            packages().find(|package| {
+                let rest = entry.strip_prefix(package.value.name.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+            })
+        };
+        let span = written.or_else(named).map(|package| &package.span);
+        spans.extend(span.filter(|span| !spans.contains(span)));
+    }
+    spans.into_iter().fold(Error::from(error), |error, span| error.at(span))
 }
 
 fn policy(mode: Mode) -> Policy {
@@ -198,6 +219,7 @@ pub(crate) fn choose(
         indexes.iter().map(|indexes| indexes.repositories.clone()).collect();
     let kept = watch
         .time("resolve", || solve_keeping(&plan.world, policy(plan.mode), platforms, &repositories, keep))
+        .map_err(|error| blaming(plan, error))
         .doing(|| choosing_for(platforms))?;
     let (mut selections, mut broken) = (Vec::new(), Vec::new());
     for (((&platform, indexes), repositories), solution) in
@@ -222,9 +244,10 @@ pub(crate) fn selection(
 ) -> Result<Selection> {
     let pins: BTreeMap<&PackageName, &Constraint> =
         solution.locked.iter().map(|constraint| (&constraint.name, constraint)).collect();
+    let inputs = plan.repositories(platform.arch)?;
     let mut packages = Vec::with_capacity(solution.packages.len());
     for choice in &solution.packages {
-        let input = &plan.build_repositories[choice.repository];
+        let input = &inputs[choice.repository];
         let Repository { index, .. } = &repositories[choice.repository];
         let record = &index.records[choice.record];
         let id = PackageId { name: record.name.clone(), version: record.version.clone() };

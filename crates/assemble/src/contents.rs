@@ -13,7 +13,7 @@ use crate::certificates;
 use crate::choose::Selection;
 use crate::error::{Doing, Result};
 use crate::layers::PackageLayers;
-use crate::plan::{Plan, repository_line};
+use crate::plan::Plan;
 
 /// A finished tree.
 #[derive(Debug)]
@@ -94,11 +94,7 @@ pub(crate) fn install_packages(
         arch: platform.arch,
         packages,
         world: selection.world.clone(),
-        build_repositories: plan
-            .build_repositories
-            .iter()
-            .map(|r| repository_line(r.pin.as_deref(), &r.text))
-            .collect(),
+        build_repositories: plan.build_repositories.iter().map(|r| r.line.clone()).collect(),
         repositories: plan.runtime_repositories.clone(),
         keys: selection.keys.iter().map(|key| (key.name.clone(), key.bytes.clone())).collect(),
         config,

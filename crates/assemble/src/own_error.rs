@@ -67,6 +67,16 @@ pub enum OwnError {
         /// The reason.
         why: &'static str,
     },
+    /// A repository has nothing for an architecture, or is none.
+    #[error("{repository} has no index for {arch}")]
+    NoIndex {
+        /// The repository, as the spec names it.
+        repository: String,
+        /// The architecture.
+        arch: &'static str,
+        /// Where the index was looked for.
+        source: Box<assemble_fetch::FetchError>,
+    },
     /// A package that the user's limit keeps out.
     #[error("{package} has {size} bytes, and no answer of a server may have more than {limit}")]
     PackageTooLarge {
@@ -306,6 +316,7 @@ impl Explain for OwnError {
             Self::UnknownOutput(_) => "output/unknown",
             Self::NoSpec(_) => "spec/missing",
             Self::NotSupported { .. } => "usage/not-supported",
+            Self::NoIndex { .. } => "repository/no-index",
             Self::PackageTooLarge { .. } => "fetch/package-too-large",
             Self::LayersWithoutStrategy => "spec/layering",
             Self::OtherConfig { .. } => "lock/other-config",
@@ -359,7 +370,7 @@ impl Explain for OwnError {
             | Self::UnknownArch(_)
             | Self::CredentialsInUrl(_)
             | Self::NoSuchFile { .. } => Kind::Usage,
-            Self::OfflineRegistry(_) => Kind::Unavailable,
+            Self::OfflineRegistry(_) | Self::NoIndex { .. } => Kind::Unavailable,
             Self::NoSpec(_)
             | Self::LayersWithoutStrategy
             | Self::OtherConfig { .. }
@@ -427,6 +438,12 @@ impl Explain for OwnError {
                 "without an argument, `assemble build` takes ./assemble.yaml".into(),
                 "write one: assemble init ./my-binary".into(),
                 "or build without one: assemble build ./my-binary".into(),
+            ],
+            Self::NoIndex { arch, .. } => vec![
+                format!(
+                    "if it has no packages for {arch}, build for those that it has: `archs` in the spec, or --platform"
+                ),
+                "otherwise check its address: the index lies in a folder with the architecture's name".into(),
             ],
             Self::NoSpec(_) => vec!["name a spec (*.yaml) or a static binary".into()],
             Self::UnknownArch(_) => {

@@ -16,6 +16,7 @@ use crate::error::{Doing, Error, OwnError, Result};
 use crate::faults;
 use crate::keys::{AlpineReleasesList, KeyInput};
 use crate::lock::{self, Basis, LockUse, Vendored};
+use crate::repository_layout::Layout;
 use crate::sources::RepositoryInput;
 use crate::spec_file::SpecFile;
 use crate::time::{Created, Times};
@@ -137,6 +138,9 @@ impl<'a> Plan<'a> {
         if let Some(base) = &spec.base_image {
             return Err(Error::from(OwnError::BaseImage).at(&base.source.span));
         }
+        if options.mode == Mode::Apko {
+            spec.build_repositories.iter().chain(&spec.repositories).try_for_each(known_to_apko)?;
+        }
         let times = Times::of(options, &file.directory)?;
         let runtime_repositories = spec.repositories.iter().chain(&spec.runtime_repositories);
         let vendored = Vendored::of(file, options)?;
@@ -152,9 +156,7 @@ impl<'a> Plan<'a> {
             limits: options.limits,
             world: spec.packages.iter().map(|p| p.value.clone()).collect(),
             build_repositories: build_repositories(file, vendored.as_ref())?,
-            runtime_repositories: runtime_repositories
-                .map(|r| repository_line(r.value.pin.as_deref(), &r.value.location))
-                .collect(),
+            runtime_repositories: runtime_repositories.map(|r| r.value.line()).collect(),
             keyring: keys(file, vendored.as_ref())?,
             base: base_options(file)?,
             platforms_asked: !options.platforms.is_empty(),
@@ -219,8 +221,27 @@ impl<'a> Plan<'a> {
 
     /// Where the spec names the repository that a package comes from.
     pub(crate) fn repository_span(&self, url: &str) -> Option<SourceSpan> {
-        let home = self.build_repositories.iter().find(|repository| repository.below(url).is_some());
-        home.map(|repository| repository.span.clone())
+        let of = |platform: &Platform| {
+            let repositories = self.repositories(platform.arch).ok()?;
+            repositories.into_iter().find(|repository| repository.below(url).is_some())
+        };
+        self.platforms.iter().find_map(of).map(|repository| repository.span)
+    }
+
+    /// The repositories for an architecture: its name stands where they have a place for it.
+    pub(crate) fn repositories(&self, arch: Arch) -> Result<Vec<RepositoryInput>> {
+        let of = |input: &RepositoryInput| {
+            if !input.text.contains(RepositorySource::ARCH) {
+                return Ok(input.clone());
+            }
+            let text = input.text.replace(RepositorySource::ARCH, arch.apk());
+            let location = match self.vendored.as_ref().and_then(|vendored| vendored.repository(&text)) {
+                Some(location) => location,
+                None => location(self.file, &text, &input.span)?,
+            };
+            Ok(RepositoryInput { text, location, ..input.clone() })
+        };
+        self.build_repositories.iter().map(of).collect()
     }
 
     /// The spec.
@@ -321,14 +342,33 @@ fn names(file: &SpecFile, options: &BuildOptions) -> Result<Vec<Reference>> {
 fn build_repositories(file: &SpecFile, vendored: Option<&Vendored>) -> Result<Vec<RepositoryInput>> {
     let mut inputs = BTreeMap::new();
     for source in file.spec.build_repositories.iter().chain(&file.spec.repositories) {
-        let RepositorySource { pin, location: text } = &source.value;
         let mut input = repository_input(file, source)?;
-        if let Some(location) = vendored.and_then(|vendored| vendored.repository(text)) {
+        if let Some(location) = vendored.and_then(|vendored| vendored.repository(&input.text)) {
             input.location = location;
         }
-        inputs.entry(repository_line(pin.as_deref(), text)).or_insert(input);
+        inputs.entry(input.line.clone()).or_insert(input);
     }
     Ok(inputs.into_values().collect())
+}
+
+/// Refuses what apko could not read: it knows format version 2 and nothing else.
+#[allow(
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "the package manager tells by these letters"
+)]
+fn known_to_apko(source: &Located<RepositorySource>) -> Result<()> {
+    let location = &source.value.location;
+    let keyword = ["v2 ", "v3 ", "ndx "].iter().any(|word| location.starts_with(word));
+    if !keyword && !location.ends_with(".adb") {
+        return Ok(());
+    }
+    let what = format!("the repository `{location}`");
+    let why = if keyword {
+        "words before the address are apk 3's, and apko does not know them; `assemble build` does"
+    } else {
+        "an index of APK v3 is nothing that apko can read; `assemble build` can"
+    };
+    Err(Error::from(OwnError::NotSupported { what, why }).at(&source.span))
 }
 
 /// A repository that can be read.
@@ -336,21 +376,15 @@ pub(crate) fn repository_input(
     file: &SpecFile,
     source: &Located<RepositorySource>,
 ) -> Result<RepositoryInput> {
-    let RepositorySource { pin, location: text } = &source.value;
+    let RepositorySource { kind, pin, location: text } = &source.value;
     Ok(RepositoryInput {
         text: text.clone(),
+        line: source.value.line(),
+        layout: Layout::of(*kind, text),
         pin: pin.as_deref().map(Into::into),
         location: location(file, text, &source.span)?,
         span: source.span.clone(),
     })
-}
-
-/// One line of `/etc/apk/repositories`.
-pub(crate) fn repository_line(pin: Option<&str>, location: &str) -> String {
-    match pin {
-        Some(pin) => format!("@{pin} {location}"),
-        None => location.to_owned(),
-    }
 }
 
 fn source_for(binary: &Binary, platform: Platform) -> Option<&Located<String>> {

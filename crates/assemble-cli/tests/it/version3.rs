@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use assemble_testkit::{
-    AdbCompression, AdbPackageBuilder, ApkBuilder, RepositoryBuilder, SigningKey, TEST_KEY, TEST_KEY_NAME,
-    adb_index,
+    AdbCompression, AdbPackageBuilder, ApkBuilder, HttpServer, RepositoryBuilder, SigningKey, TEST_KEY,
+    TEST_KEY_NAME, adb_index,
 };
 
 use crate::sandbox::{Sandbox, workspace};
@@ -262,4 +262,114 @@ fn architectures_of_openwrt() {
     s.ok(BUILD);
     let database = s.ok(["inspect", "image.oci", "--cat", "/usr/lib/apk/db/installed"]);
     assert!(database.contains("A:aarch64_cortex-a53\n"), "{database}");
+}
+
+/// Lines as apk 3 reads them: what they find, what the image says, and that a lock and a vendored folder know them, too.
+#[test]
+fn lines_of_apk_3() {
+    for (line, files, others) in [
+        ("v3 URL/os", &["os/ARCH/Packages.adb"][..], "os/noarch"),
+        ("v3 @edge URL/os/", &["os/ARCH/Packages.adb"], "os/noarch"),
+        ("ndx URL/feed/${APK_ARCH}/packages.adb", &["feed/ARCH/packages.adb"], "feed/ARCH"),
+        ("URL/feed/${APK_ARCH}/packages.adb", &["feed/ARCH/packages.adb"], "feed/ARCH"),
+        ("ndx URL/flat/index.ndx", &["flat/index.ndx"], "flat"),
+        ("v3 URL/${APK_ARCH}/os", &["ARCH/os/ARCH/Packages.adb"], "ARCH/os/noarch"),
+    ] {
+        let s = Sandbox::new();
+        s.write(TEST_KEY_NAME, TEST_KEY);
+        let built = hello().build();
+        let index = adb_index(&[&built], "", &[SigningKey::Test], AdbCompression::Deflate);
+        for arch in ["x86_64", "aarch64"] {
+            for file in files {
+                s.write(&format!("mirror/{}", file.replace("ARCH", arch)), &index);
+            }
+            s.write(&format!("mirror/{}/hello-1.0-r0.apk", others.replace("ARCH", arch)), &built.bytes);
+        }
+        let server = HttpServer::folder(s.path("mirror"));
+        let written = line.replace("URL", &server.url());
+        let package = if line.contains('@') { "hello@edge" } else { "hello" };
+        let text = format!(
+            "contents:\n  repositories: ['{written}']\n  keyring: [{TEST_KEY_NAME}]\n  packages: ['{package}']\n\
+             archs: [x86_64, aarch64]\n"
+        );
+        s.write("spec.yaml", text);
+        let digest = s.ok(BUILD);
+        let lines =
+            s.ok(["inspect", "image.oci", "--platform", "linux/arm64", "--cat", "/etc/apk/repositories"]);
+        assert_eq!(lines, written.trim_end_matches('/'), "{line}: the image says what the spec says");
+        // A lock, with nothing but the cache.
+        s.ok(["lock", "spec.yaml"]);
+        let offline = [&BUILD[..], &["--locked", "--offline"]].concat();
+        assert_eq!(s.ok(&offline), digest, "{line}");
+        // A vendored folder, with neither mirror nor cache.
+        s.ok(["vendor", "spec.yaml", "-o", "vendored"]);
+        drop(server);
+        fs::remove_dir_all(s.path("cache")).unwrap();
+        let vendored = [&offline[..], &["--vendor", "vendored"]].concat();
+        assert_eq!(s.ok(&vendored), digest, "{line}");
+        let inside = ["build", "vendored/spec.yaml", "-o", "none", "--start-check", "off", "--offline"];
+        assert_eq!(s.ok([&inside[..], &["--ignore-lock"]].concat()), digest, "{line}");
+    }
+}
+
+/// A line that names a format wants an index of that.
+#[test]
+fn lines_of_apk_3_are_taken_at_their_word() {
+    let s = Sandbox::new();
+    s.write(TEST_KEY_NAME, TEST_KEY);
+    let built = hello().build();
+    s.write("os/x86_64/Packages.adb", adb_index(&[&built], "", &[SigningKey::Test], AdbCompression::None));
+    s.write("os/noarch/hello-1.0-r0.apk", &built.bytes);
+    spec(&s, &["v2 os"], &[TEST_KEY_NAME], &["hello"]);
+    refused(&s, 6, &["os has no index for x86_64", "os/x86_64/APKINDEX.tar.gz"]);
+    spec(&s, &["os"], &[TEST_KEY_NAME], &["hello"]);
+    s.ok(BUILD);
+    fs::remove_dir_all(s.path("image.oci")).unwrap();
+    for (line, words) in [
+        ("v3 os/${ARCH}", &["`${ARCH}` is no variable", "`${APK_ARCH}`"][..]),
+        ("v3 os/$ARCH/x", &["`$ARCH` is no variable"]),
+        ("set mirror=os", &["variables cannot be set"]),
+        ("v3 os main community", &["holds a space", "each component has its own line"]),
+        ("v4 os", &["holds a space", "`v2`, `v3` or `ndx`"]),
+    ] {
+        spec(&s, &[line], &[TEST_KEY_NAME], &["hello"]);
+        refused(&s, 3, words);
+    }
+}
+
+/// apko knows neither the words nor the format.
+#[test]
+fn apko_is_told_that_it_knows_no_version_3() {
+    let s = Sandbox::new();
+    s.write(TEST_KEY_NAME, TEST_KEY);
+    let built = hello().build();
+    let index = adb_index(&[&built], "", &[SigningKey::Test], AdbCompression::None);
+    s.write("feed/packages.adb", &index);
+    s.write("os/x86_64/Packages.adb", &index);
+    s.write("odd/x86_64/APKINDEX.tar.gz", &index);
+    let apko = ["apko", "build", "spec.yaml", "a:b", "out.tar"];
+    for (line, words) in [
+        ("v3 os", &["apko does not know"][..]),
+        ("ndx feed/packages.adb", &["apko does not know"]),
+        ("feed/packages.adb", &["an index of APK v3", "spec.yaml:2:18"]),
+        ("odd", &["it is one of APK v3"]),
+    ] {
+        spec(&s, &[line], &[TEST_KEY_NAME], &["hello"]);
+        for args in [&apko[..], &["apko", "lock", "spec.yaml"]] {
+            let ran = s.run(args);
+            assert_eq!(ran.code, 1, "{line}: {}", ran.stderr);
+            for word in words.iter().chain(&["assemble build"]) {
+                assert!(ran.stderr.contains(word), "{line}: `{word}` is missing in {}", ran.stderr);
+            }
+        }
+    }
+    // An index under the new name alone is not seen at all: the folder has none, and apko leaves it out.
+    spec(&s, &["os"], &[TEST_KEY_NAME], &["hello"]);
+    let ran = s.run(apko);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("no package provides `hello`"), "{}", ran.stderr);
+    // By an option.
+    spec(&s, &["os"], &[TEST_KEY_NAME], &["hello"]);
+    let ran = s.run([&apko[..], &["-b", "feed/packages.adb"]].concat());
+    assert!(ran.code == 1 && ran.stderr.contains("an index of APK v3"), "{}", ran.stderr);
 }

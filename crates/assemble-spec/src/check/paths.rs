@@ -150,6 +150,12 @@ fn layering(cx: &mut Cx<'_, '_>, entry: &Entry, fields: Fields<'_>) -> Option<La
         Some(budget) => {
             let lenient = cx.lenient();
             let check = |name: &str, scalar: &Scalar| {
+                if !lenient && number::integer(scalar) == Some(0) {
+                    return Err(Wrong {
+                        message: "a `layering.budget` of 0 leaves no layer to put packages in".to_owned(),
+                        help: Some("write `budget: 10`, or leave `layering` out for one layer".to_owned()),
+                    });
+                }
                 number::integer(scalar).filter(|number| lenient || *number > 0).ok_or_else(|| Wrong {
                     message: format!(
                         "`{name}` has to be a whole number of layers, not `{}`",

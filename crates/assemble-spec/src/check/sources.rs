@@ -5,7 +5,7 @@ use assemble_types::{ImagePath, SafeUrl};
 use super::Cx;
 use super::values::Wrong;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Located, RepositorySource};
+use crate::model::{Located, RepositoryKind, RepositorySource};
 use crate::node::{Entry, Node};
 use crate::source::plain;
 
@@ -52,8 +52,8 @@ impl Cx<'_, '_> {
 
     /// One entry of a list of repositories.
     pub(super) fn repository(&mut self, node: &Node, text: &str) -> Option<Located<RepositorySource>> {
-        let split = if self.lenient() { apko_pin(text) } else { split_pin(text) };
-        let (pin, location) = match split {
+        let split = if self.lenient() { apko_pin(text) } else { split_line(text) };
+        let (kind, pin, location) = match split {
             Ok(parts) => parts,
             Err(wrong) => {
                 self.report_wrong("spec/value", wrong, node);
@@ -66,7 +66,8 @@ impl Cx<'_, '_> {
             self.report(diagnostic);
             return None;
         }
-        if let Some(folder) = location.strip_suffix("APKINDEX.tar.gz") {
+        let index = location.strip_suffix("APKINDEX.tar.gz");
+        if let Some(folder) = index.filter(|_| kind != RepositoryKind::Ndx) {
             let base = folder.trim_end_matches('/').rsplit_once('/').map_or("…", |(base, _)| base);
             let diagnostic = self
                 .wrong("spec/value", "a repository is named by its folder, not by its index", node, "")
@@ -75,7 +76,7 @@ impl Cx<'_, '_> {
             return None;
         }
         Some(Located {
-            value: RepositorySource { pin: pin.map(str::to_owned), location: location.to_owned() },
+            value: RepositorySource { kind, pin: pin.map(str::to_owned), location: location.to_owned() },
             span: self.span(&node.range, ""),
         })
     }
@@ -159,18 +160,64 @@ pub(super) fn host_path_problem(name: &str, path: &str) -> Option<(String, &'sta
     })
 }
 
-/// `@tag URL`, or a text that is one location whatever is in it.
-fn apko_pin(text: &str) -> Result<(Option<&str>, &str), Wrong> {
-    match text.strip_prefix('@').and_then(|tagged| tagged.split_once(' ')) {
-        Some((tag, location)) => Ok((Some(tag), location)),
-        None if text.is_empty() || text.starts_with('@') => split_pin(text),
-        None => Ok((None, text)),
+/// The parts of a line: kind, tag, location.
+type Parts<'t> = (RepositoryKind, Option<&'t str>, &'t str);
+
+/// `@tag URL`, or a text that is one location whatever is in it. apko knows none of the words of apk 3.
+fn apko_pin(text: &str) -> Result<Parts<'_>, Wrong> {
+    if ["v2 ", "v3 ", "ndx "].iter().any(|word| text.starts_with(word)) {
+        return wrong(
+            format!("`{}` begins with a word of apk 3, which apko does not know", plain(text)),
+            "write the address alone; repositories of APK v3 are for `assemble build`",
+        );
     }
+    match text.strip_prefix('@').and_then(|tagged| tagged.split_once(' ')) {
+        Some((tag, location)) => Ok((RepositoryKind::Unsaid, Some(tag), location)),
+        None if text.is_empty() || text.starts_with('@') => split_line(text),
+        None => Ok((RepositoryKind::Unsaid, None, text)),
+    }
+}
+
+fn wrong<T>(message: String, help: &str) -> Result<T, Wrong> {
+    Err(Wrong { message, help: Some(help.to_owned()) })
+}
+
+/// `[v2|v3|ndx] [@tag] URL`, as apk 3 reads lines.
+fn split_line(text: &str) -> Result<Parts<'_>, Wrong> {
+    let text = text.trim();
+    let (first, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
+    let kinds = [RepositoryKind::V2, RepositoryKind::V3, RepositoryKind::Ndx];
+    let kind = kinds.into_iter().find(|kind| kind.keyword() == Some(first) && !rest.is_empty());
+    if first == "set" && !rest.is_empty() {
+        return wrong(
+            "variables cannot be set in a spec".to_owned(),
+            "write the value where it is used; only `${APK_ARCH}` is known",
+        );
+    }
+    let (pin, location) = split_pin(if kind.is_some() { rest } else { text })?;
+    variables(location)?;
+    Ok((kind.unwrap_or_default(), pin, location))
+}
+
+/// Refuses what was meant as a variable and is none.
+fn variables(location: &str) -> Result<(), Wrong> {
+    let rest = location.replace(RepositorySource::ARCH, "");
+    let Some((_, variable)) = rest.split_once('$') else { return Ok(()) };
+    if variable.starts_with('{') || ["APK_ARCH", "ARCH"].iter().any(|name| variable.starts_with(name)) {
+        let end = variable.find('}').map_or_else(
+            || variable.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(variable.len()),
+            |end| end + 1,
+        );
+        return wrong(
+            format!("`${}` is no variable of a repository", plain(&variable[..end])),
+            "`${APK_ARCH}` stands for the architecture, and there is no other",
+        );
+    }
+    Ok(())
 }
 
 /// `@tag URL` or `URL`.
 fn split_pin(text: &str) -> Result<(Option<&str>, &str), Wrong> {
-    let wrong = |message: String, help: &str| Err(Wrong { message, help: Some(help.to_owned()) });
     let text = text.trim();
     if let Some(tagged) = text.strip_prefix('@') {
         let (tag, location) =
@@ -190,7 +237,7 @@ fn split_pin(text: &str) -> Result<(Option<&str>, &str), Wrong> {
         if location.contains(char::is_whitespace) {
             return wrong(
                 format!("`{}` holds a space", plain(location)),
-                "a repository is one URL or path; each has its own line",
+                "a repository is one URL or path; each has its own line, and so has each component",
             );
         }
         return Ok((Some(tag), location));
@@ -201,7 +248,7 @@ fn split_pin(text: &str) -> Result<(Option<&str>, &str), Wrong> {
     if text.contains(char::is_whitespace) {
         return wrong(
             format!("`{}` holds a space", plain(text)),
-            "a repository is one URL or path; a tag before it begins with `@`: '@edge https://…'",
+            "a repository is one URL or path; before it may stand `v2`, `v3` or `ndx`, and a tag: '@edge https://…'; each component has its own line",
         );
     }
     Ok((None, text))

@@ -106,7 +106,7 @@ vcs-url: ""
         (&spec.environment, &spec.annotations, &spec.apko),
     );
     expect![[r#"
-        [RepositorySource { pin: None, location: "https://packages.wolfi.dev/os" }, RepositorySource { pin: Some("local"), location: "./packages" }]
+        [RepositorySource { kind: Unsaid, pin: None, location: "https://packages.wolfi.dev/os" }, RepositorySource { kind: Unsaid, pin: Some("local"), location: "./packages" }]
         "file:///srv/apk"
         "http://127.0.0.1:8000/os"
         ["./a.rsa.pub", "https://example.com/b.rsa.pub"]

@@ -1769,7 +1769,7 @@ contents:
              --> a.yaml:6:7
             6 |     - main https://example.com/x
               |       ^^^^^^^^^^^^^^^^^^^^^^^^^^
-              help: a repository is one URL or path; a tag before it begins with `@`: '@edge https://…'
+              help: a repository is one URL or path; before it may stand `v2`, `v3` or `ndx`, and a tag: '@edge https://…'; each component has its own line
 
             error[spec/value]: `ftp:` is no way to reach a repository
              --> a.yaml:7:7

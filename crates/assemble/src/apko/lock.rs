@@ -16,7 +16,7 @@ use super::request::ApkoRequest;
 use crate::build::{Env, Stopwatch};
 use crate::choose::{self, Wanted};
 use crate::error::{Doing, OwnError, Result};
-use crate::plan::{BuildOptions, Plan, repository_input, repository_line};
+use crate::plan::{BuildOptions, Plan, repository_input};
 use crate::sources::{Indexes, OpenedFront, Sources};
 use crate::spec_file::SpecFile;
 
@@ -151,7 +151,7 @@ fn locked(
 /// An index, in apko's words: the scheme is taken off before the tag is, so a tagged one keeps it.
 fn repository(source: &Located<RepositorySource>, platform: Platform) -> ApkoLockRepository {
     let arch = platform.arch.apk();
-    let line = repository_line(source.value.pin.as_deref(), &source.value.location);
+    let line = source.value.line();
     let untagged = without_scheme(&line);
     let name = match untagged.strip_prefix('@').and_then(|rest| rest.split_once(' ')) {
         Some((_, location)) => location,

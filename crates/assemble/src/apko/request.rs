@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use assemble_apk::{Constraint, Trust};
 use assemble_fetch::FetchError;
 use assemble_image::Reference;
-use assemble_spec::{Located, RepositorySource, Spec};
+use assemble_spec::{Located, RepositoryKind, RepositorySource, Spec};
 use assemble_types::{Arch, Platform, SafeUrl, SourceSpan, Timestamp};
 
 use super::vcs;
@@ -154,7 +154,7 @@ fn repository(text: &str) -> Result<RepositorySource> {
         None => (None, text),
     };
     without_credentials(location)?;
-    Ok(RepositorySource { pin, location: location.to_owned() })
+    Ok(RepositorySource { kind: RepositoryKind::Unsaid, pin, location: location.to_owned() })
 }
 
 /// What is given here is written into the image.

@@ -11,6 +11,7 @@ use assemble_types::{Arch, Event, Explain as _, Observer, SourceSpan};
 
 use super::{AlpineReleasesList, Discovery, ImageKey, KeyInput, KeyOrigin, Keys};
 use crate::plan::Mode;
+use crate::repository_layout::Layout;
 use crate::sources::{Indexes, RepositoryInput, Sources};
 
 #[derive(Debug, Default)]
@@ -66,7 +67,8 @@ fn span() -> SourceSpan {
 
 fn repository(text: &str) -> RepositoryInput {
     let location = Location::parse(text, Path::new("/")).unwrap();
-    RepositoryInput { text: text.into(), pin: None, location, span: span() }
+    let layout = Layout::of(assemble_spec::RepositoryKind::Unsaid, text);
+    RepositoryInput { text: text.into(), line: text.into(), layout, pin: None, location, span: span() }
 }
 
 /// A host of two repositories, each signed by one key; only the first publishes keys, and it publishes both.
@@ -171,7 +173,7 @@ fn a_missing_local_index_is_a_warning_to_apko_and_an_error_to_us() {
     assert_eq!(counts, [0, 1], "places stay");
     assert!(world.heard().contains("there is no index; the repository is left out, as apko does"));
     let error = world.sources(Mode::Assemble).indexes(&inputs, &[], Arch::X86_64).unwrap_err();
-    assert_eq!(error.code(), "fetch/not-found");
+    assert_eq!(error.code(), "repository/no-index");
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub(crate) fn from_apko(plan: &Plan<'_>, path: &Path, sources: &Sources<'_>) -> 
     }
     let one = |platform: &Platform| {
         let own = sources.keyring(&plan.keyring)?;
-        let found = sources.discover(&plan.build_repositories, platform.arch)?;
+        let found = sources.discover(&plan.repositories(platform.arch)?, platform.arch)?;
         let keys = merge(found.into_iter().flat_map(|keys| keys.files).chain(own.files));
         selection(plan, &shown, &read, platform.arch.apk(), keys)
     };

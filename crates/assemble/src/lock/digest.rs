@@ -89,7 +89,15 @@ fn meaning(spec: &Spec) -> Value {
 }
 
 fn repositories(sources: &[Located<RepositorySource>]) -> Vec<Value> {
-    sources.iter().map(|source| json!([source.value.pin, source.value.location])).collect()
+    let one = |source: &Located<RepositorySource>| {
+        let RepositorySource { kind, pin, location } = &source.value;
+        match kind.keyword() {
+            // As it was before there were such words.
+            None => json!([pin, location]),
+            Some(keyword) => json!([keyword, pin, location]),
+        }
+    };
+    sources.iter().map(one).collect()
 }
 
 fn texts(texts: &[Located<String>]) -> Vec<&str> {

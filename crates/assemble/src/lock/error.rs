@@ -21,6 +21,8 @@ pub enum LockError {
         path: String,
         /// What does not fit, and which packages would be others.
         differences: Vec<String>,
+        /// Whether the build could make it fit itself, were it not for `--locked`.
+        asked: bool,
     },
     /// `--locked`, and the layers are others than those that the lock knows.
     #[error("the layers for {platform} are not those that {path} knows")]
@@ -118,10 +120,12 @@ impl Explain for LockError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Missing { spec, .. } => vec![format!("make it: assemble lock {spec}")],
-            Self::Drift { path, .. } => vec![
-                format!("make it fit, keeping what still does: assemble lock {}", spec_beside(path)),
-                "or leave --locked out: the build then does so itself".into(),
-            ],
+            Self::Drift { path, asked, .. } => {
+                let fit =
+                    format!("make it fit, keeping what still does: assemble lock {}", spec_beside(path));
+                let without = || "or leave --locked out: the build then does so itself".to_owned();
+                std::iter::once(fit).chain(asked.then(without)).collect()
+            }
             Self::OtherLayers { path, .. } => vec![
                 "a file that the spec names was changed, or assemble has a bug: assemble verify".into(),
                 format!("if it is meant: assemble build {}", spec_beside(path)),

@@ -41,7 +41,7 @@ pub(crate) fn mend(
 ) -> Result<Chosen> {
     let shown = beside.path.display().to_string();
     if beside.strict {
-        return Err(drift(plan, beside, sources, watch));
+        return Err(drift(plan, beside, sources, watch, true));
     }
     sources.observer.event(Event::Note(format!(
         "{shown} does not fit any more: {}; what still fits is kept",
@@ -72,14 +72,20 @@ fn choose_again(
 }
 
 /// What does not fit, with the packages that would be others, if that can be said.
-fn drift(plan: &Plan<'_>, beside: &Beside, sources: &Sources<'_>, watch: &mut Stopwatch) -> Error {
+pub(super) fn drift(
+    plan: &Plan<'_>,
+    beside: &Beside,
+    sources: &Sources<'_>,
+    watch: &mut Stopwatch,
+    asked: bool,
+) -> Error {
     let mut differences = beside.drift.clone();
     // Without indexes there is no more to say; the reasons alone are an answer.
     if let Ok((draft, _)) = choose_again(plan, beside, sources, watch) {
         let changes = Difference::between(&beside.lock.outline(), &draft.outline(plan)).changes;
         differences.extend(changes.iter().filter(|c| **c != Change::Spec).map(ToString::to_string));
     }
-    LockError::Drift { path: beside.path.display().to_string(), differences }.into()
+    LockError::Drift { path: beside.path.display().to_string(), differences, asked }.into()
 }
 
 pub(super) fn selection(

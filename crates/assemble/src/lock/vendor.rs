@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 use super::LockUse;
 use super::basis::{Basis, no_lock};
 use super::error::LockError;
-use crate::build::Env;
+use crate::build::{Env, Stopwatch};
 use crate::choose::Wanted;
 use crate::error::{Error, OwnError, Result};
 use crate::plan::{BuildOptions, Plan};
@@ -143,26 +143,23 @@ pub fn vendor(file: &SpecFile, options: &BuildOptions, env: &Env, folder: &Path)
     let Basis::Lock(beside) = &plan.basis else {
         return Err(no_lock(file, &file.lock_path()));
     };
-    if !beside.drift.is_empty() {
-        return Err(LockError::Drift {
-            path: beside.path.display().to_string(),
-            differences: beside.drift.clone(),
-        }
-        .into());
-    }
     let sources = Sources::of(&plan, env);
+    if !beside.drift.is_empty() {
+        return Err(super::recall::drift(&plan, beside, &sources, &mut Stopwatch::default(), false));
+    }
     let mut copy = Copy { folder, sources: &sources, map: Vendored::empty(folder) };
     let mut report = VendorReport { folder: folder.to_owned(), packages: 0, indexes: 0, size: 0 };
     for image in &beside.lock.images {
         let keys: Keyring = beside.lock.keys_for(image.arch).map(|key| key.key.clone()).collect();
-        for repository in &plan.build_repositories {
+        let repositories = plan.repositories(image.arch)?;
+        for repository in &repositories {
             report.indexes += usize::from(copy.index(repository, &keys, image.arch)?);
         }
         let selection = super::recall::selection(&plan, &beside.lock, image, &beside.path, &sources)?;
         // All at once into the cache first; then one after the other out of it.
         sources.packages(&selection.packages, image.arch)?;
         for wanted in &selection.packages {
-            report.size += copy.package(&plan.build_repositories, wanted, image.arch)?;
+            report.size += copy.package(&repositories, wanted, image.arch)?;
             report.packages += 1;
         }
     }
@@ -215,7 +212,7 @@ impl Copy<'_> {
             folder = format!("{wanted}-{number}");
         }
         let place = match layout {
-            Layout::Folders => folder.clone(),
+            Layout::Folders(_) => folder.clone(),
             Layout::Index => format!("{folder}/{}", file_name(&repository.text)),
         };
         self.map.repositories.insert(repository.text.clone(), place);
@@ -251,12 +248,22 @@ impl Copy<'_> {
         Ok(())
     }
 
-    /// Spec and lock as they are, and last what makes the folder a vendored one.
+    /// Spec, what it includes, and lock as they are, and last what makes the folder a vendored one.
     fn finish(self, file: &SpecFile, lock: &Path) -> Result<()> {
         for source in [Path::new(&file.shown), lock] {
             let Some(name) = source.file_name().and_then(|name| name.to_str()) else { continue };
             let bytes = std::fs::read(source).map_err(OwnError::io(source, "cannot be read"))?;
             self.write(name, &bytes)?;
+        }
+        for included in file.files.iter().skip(1) {
+            match below(&included.shown, &file.directory) {
+                Some(relative) => self.write(&relative, &included.bytes)?,
+                None => self.sources.observer.event(Event::Warning(format!(
+                    "{} is included from outside of the spec's folder and was not copied; the copy of the spec looks for \
+                     it at the same path",
+                    included.shown
+                ))),
+            }
         }
         let Vendored { repositories, keys, packages, .. } = &self.map;
         let document = json!({ MARK: 1, "repositories": repositories, "keys": keys, "packages": packages });
@@ -270,6 +277,13 @@ impl Copy<'_> {
         make_parent(&target)?;
         write_whole(&target, bytes).map_err(OwnError::io(&target, "cannot be written"))
     }
+}
+
+/// The path of an included file from the spec's folder, if it lies below that.
+fn below(shown: &str, folder: &Path) -> Option<String> {
+    let relative = Path::new(shown).strip_prefix(folder).ok()?;
+    let plain = relative.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    relative.to_str().filter(|text| plain && *text != MAP).map(str::to_owned)
 }
 
 fn make_parent(target: &Path) -> Result<()> {
