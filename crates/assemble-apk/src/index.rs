@@ -7,7 +7,7 @@ use flate2::bufread::GzDecoder;
 
 use crate::adb::{self, AdbError, SignatureError};
 use crate::flaw::Flaw;
-use crate::index_text::parse_records;
+use crate::index_text::{RecordReader, Room};
 use crate::keyring::SignatureHash;
 use crate::sections::GZIP_MAGIC;
 use crate::tarball::{ArchiveError, ItemKind, WalkLimits, Walker, first_name, read_limited};
@@ -129,6 +129,12 @@ pub enum IndexError {
         /// The limit.
         limit: u64,
     },
+    /// Lists so much that it is not kept.
+    #[error("what the index lists takes more than {limit} bytes of memory")]
+    TooMuch {
+        /// The limit.
+        limit: u64,
+    },
     /// No signature in front.
     #[error("the index is not signed")]
     Unsigned,
@@ -215,6 +221,7 @@ impl Explain for IndexError {
                 "apk/not-an-index"
             }
             Self::TooLarge { .. }
+            | Self::TooMuch { .. }
             | Self::SignatureSize { .. }
             | Self::Adb(AdbError::TooLarge { .. } | AdbError::Growth { .. })
             | Self::Record { source: AdbError::Growth { .. }, .. } => "apk/index-too-large",
@@ -293,8 +300,12 @@ impl IndexError {
 const MAX_SIGNATURE: u64 = 1 << 20;
 /// Most signature members in front of an index, and signatures in one of them. Each is checked over the whole index.
 const MAX_SIGNATURES: usize = 16;
-/// Largest index, unpacked: it is kept in memory. The largest public ones have 30 MB.
-const MAX_INDEX: u64 = 128 << 20;
+/// Largest index, unpacked, as in apko. The largest public ones have 30 MB.
+const MAX_INDEX: u64 = 300 << 20;
+/// How much of an index is unpacked at once.
+const UNPACKED: usize = 128 << 10;
+/// How much of a description is kept: it is one line in all public repositories.
+const MAX_DESCRIPTION: usize = 64 << 10;
 const WALK: WalkLimits = WalkLimits { extension: 1 << 20, headers: 1000 };
 
 /// One signature of an index.
@@ -316,8 +327,19 @@ struct Signature<'a> {
 /// over SHA-512. The text is read as leniently as apko
 /// does: unknown letters are passed over, records without a name or version left out.
 pub fn read_index(packed: &[u8], keyring: &Keyring, trust: Trust) -> Result<Index, IndexError> {
+    read_index_within(packed, keyring, trust, MAX_INDEX)
+}
+
+/// [`read_index`] of an index that unpacks to at most `limit` bytes in place of the usual 300 MiB; of format version 3, to
+/// no more than that has itself. The text is read as it is unpacked, and only what it lists is kept.
+pub fn read_index_within(
+    packed: &[u8],
+    keyring: &Keyring,
+    trust: Trust,
+    limit: u64,
+) -> Result<Index, IndexError> {
     if packed.starts_with(&adb::MAGIC) {
-        return adb::read(packed, keyring, trust);
+        return adb::read(packed, keyring, trust, limit);
     }
     if !packed.starts_with(&GZIP_MAGIC) {
         return Err(IndexError::NotAnIndex);
@@ -328,9 +350,8 @@ pub fn read_index(packed: &[u8], keyring: &Keyring, trust: Trust) -> Result<Inde
         Trust::Required => Some(checked?),
         Trust::AllowUntrusted => checked.ok(),
     };
-    let plain = unpack(body)?;
-    let (list, description) = read_archive(&plain)?;
-    Ok(Index { records: parse_records(list)?, description, signed_by, files: PackageSpec::version_2() })
+    let (records, description) = read_archive(body, limit, Room::beside(packed.len()))?;
+    Ok(Index { records, description, signed_by, files: PackageSpec::version_2() })
 }
 
 /// An unpacked signature part, and the raw bytes behind it.
@@ -426,48 +447,107 @@ fn verify(signatures: &[Signature<'_>], body: &[u8], keyring: &Keyring) -> Resul
     }
 }
 
-/// Unpacks all gzip members: together they are one archive.
-fn unpack(body: &[u8]) -> Result<Vec<u8>, IndexError> {
-    let mut plain = Vec::new();
-    let mut rest = body;
-    while !rest.is_empty() {
-        if !rest.starts_with(&GZIP_MAGIC) {
-            return Err(IndexError::Trailing { at: body.len() - rest.len() });
-        }
-        let mut decoder = GzDecoder::new(rest);
-        let left = MAX_INDEX - plain.len() as u64;
-        let member = read_limited(&mut decoder, left).map_err(IndexError::Damaged)?;
-        let member = member.ok_or(IndexError::TooLarge { limit: MAX_INDEX })?;
-        if plain.is_empty() {
-            plain = member;
-        } else {
-            plain.extend_from_slice(&member);
-        }
-        rest = decoder.into_inner();
-    }
-    Ok(plain)
+/// The contents of all gzip members, unpacked as they are read: together they are one archive.
+struct Members<'a> {
+    decoder: Option<GzDecoder<&'a [u8]>>,
+    rest: &'a [u8],
+    /// Bytes of all members, packed.
+    size: usize,
+    limit: u64,
+    left: u64,
+    failed: Option<IndexError>,
 }
 
-/// Finds `APKINDEX` and `DESCRIPTION` in the archive.
-fn read_archive(plain: &[u8]) -> Result<(&[u8], String), IndexError> {
-    let (mut list, mut description) = (None, None);
-    let mut walker = Walker::new(plain, WALK);
-    while let Some(item) = walker.next().map_err(IndexError::Archive)? {
-        let place = match item.name.as_slice() {
-            b"APKINDEX" => &mut list,
-            b"DESCRIPTION" => &mut description,
-            // A signature here is covered by nothing and counts for nothing.
-            name if name.starts_with(b".SIGN.") => continue,
-            _ => return Err(IndexError::Entry { name: String::from_utf8_lossy(&item.name).into_owned() }),
-        };
-        // Walking over the content proves that it is there; it is not copied.
-        walker.content(&mut |_| {}).map_err(IndexError::Archive)?;
-        let bounds = usize::try_from(item.content.start).ok().zip(usize::try_from(item.content.end).ok());
-        let content = bounds.and_then(|(start, end)| plain.get(start..end)).unwrap_or_default();
-        if item.kind != ItemKind::File || place.replace(content).is_some() {
-            return Err(IndexError::Entry { name: String::from_utf8_lossy(&item.name).into_owned() });
+impl<'a> Members<'a> {
+    fn new(body: &'a [u8], limit: u64) -> Self {
+        Self { decoder: None, rest: body, size: body.len(), limit, left: limit, failed: None }
+    }
+
+    fn fail(&mut self, error: IndexError) -> io::Error {
+        self.failed.get_or_insert(error);
+        io::ErrorKind::InvalidData.into()
+    }
+
+    /// What is wrong with the members, which counts more than what is wrong with what they hold.
+    fn flaw(mut self) -> Option<IndexError> {
+        let _ = io::copy(&mut self, &mut io::sink());
+        self.failed
+    }
+}
+
+impl io::Read for Members<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.failed.is_some() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        loop {
+            let Some(decoder) = &mut self.decoder else {
+                if self.rest.is_empty() || buf.is_empty() {
+                    return Ok(0);
+                }
+                if !self.rest.starts_with(&GZIP_MAGIC) {
+                    let at = self.size - self.rest.len();
+                    return Err(self.fail(IndexError::Trailing { at }));
+                }
+                self.decoder = Some(GzDecoder::new(self.rest));
+                continue;
+            };
+            match decoder.read(buf) {
+                Ok(0) => self.rest = self.decoder.take().map_or(&[], GzDecoder::into_inner),
+                Ok(n) => {
+                    let Some(left) = self.left.checked_sub(n as u64) else {
+                        let limit = self.limit;
+                        return Err(self.fail(IndexError::TooLarge { limit }));
+                    };
+                    self.left = left;
+                    return Ok(n);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.fail(IndexError::Damaged(error))),
+            }
         }
     }
-    let description = String::from_utf8_lossy(description.unwrap_or_default()).trim_end().to_owned();
-    Ok((list.ok_or(IndexError::NoList)?, description))
+}
+
+/// Reads `APKINDEX` and `DESCRIPTION` of the archive.
+fn read_archive(body: &[u8], limit: u64, room: Room) -> Result<(Vec<Record>, String), IndexError> {
+    let mut members = Members::new(body, limit);
+    let read = walk(&mut members, room);
+    if let Some(flaw) = members.flaw() {
+        return Err(flaw);
+    }
+    let (list, description) = read?;
+    Ok((list.ok_or(IndexError::NoList)?.finish()?, description.unwrap_or_default()))
+}
+
+/// The list, whose mistakes nobody has looked at yet, and the description.
+fn walk(members: &mut Members<'_>, room: Room) -> Result<(Option<RecordReader>, Option<String>), IndexError> {
+    let (mut list, mut description) = (None, None);
+    let mut walker = Walker::new(io::BufReader::with_capacity(UNPACKED, members), WALK);
+    while let Some(item) = walker.next().map_err(IndexError::Archive)? {
+        let unfit = || IndexError::Entry { name: String::from_utf8_lossy(&item.name).into_owned() };
+        let repeated = match item.name.as_slice() {
+            b"APKINDEX" => {
+                let mut reader = RecordReader::new(room);
+                walker.content(&mut |bytes| reader.feed(bytes)).map_err(IndexError::Archive)?;
+                list.replace(reader).is_some()
+            }
+            b"DESCRIPTION" => {
+                let mut text = Vec::new();
+                let keep =
+                    |bytes: &[u8]| text.extend(bytes.iter().take(MAX_DESCRIPTION.saturating_sub(text.len())));
+                let mut keep = keep;
+                walker.content(&mut keep).map_err(IndexError::Archive)?;
+                let text = String::from_utf8_lossy(&text).trim_end().to_owned();
+                description.replace(text).is_some()
+            }
+            // A signature here is covered by nothing and counts for nothing.
+            name if name.starts_with(b".SIGN.") => continue,
+            _ => return Err(unfit()),
+        };
+        if repeated || item.kind != ItemKind::File {
+            return Err(unfit());
+        }
+    }
+    Ok((list, description))
 }

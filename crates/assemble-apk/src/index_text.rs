@@ -1,6 +1,5 @@
 //! The text of an index.
 
-use std::borrow::Cow;
 use std::str::FromStr;
 
 use crate::index::{IndexError, Record};
@@ -123,35 +122,199 @@ impl Draft {
     }
 }
 
-/// Reads all records, in order. Bytes that are not UTF-8 become U+FFFD. A last record without an empty line behind it
-/// counts.
-pub(crate) fn parse_records(bytes: &[u8]) -> Result<Vec<Record>, IndexError> {
-    let text: Cow<'_, str> = String::from_utf8_lossy(bytes);
-    let mut records = Vec::new();
-    let mut draft = Draft::default();
-    for (number, line) in text.split('\n').enumerate() {
-        if line.is_empty() {
-            records.extend(std::mem::take(&mut draft).finish());
-            continue;
-        }
-        let error =
-            |problem| IndexError::Line { line: number + 1, text: line.chars().take(200).collect(), problem };
-        if line.len() > MAX_LINE {
-            return Err(error("the line is too long"));
-        }
-        match line.as_bytes() {
-            [letter, b':', ..] => draft.line(*letter, &line[2..]).map_err(error)?,
-            _ => return Err(error("expected a letter, a colon and a value")),
+/// Reads records as their text comes. Bytes that are not UTF-8 become U+FFFD. A last record without an empty line behind
+/// it counts.
+///
+/// What is kept is bounded, and what the text claims is not believed: a text of hundreds of megabytes may leave a few, or
+/// more than there is room for.
+pub(crate) struct RecordReader {
+    records: Vec<Record>,
+    draft: Draft,
+    /// The beginning of a line whose end has not come.
+    begun: Vec<u8>,
+    /// Of the line that is being read.
+    number: usize,
+    room: Room,
+    failed: Option<IndexError>,
+}
+
+impl RecordReader {
+    pub(crate) fn new(room: Room) -> Self {
+        let (records, draft, begun) = (Vec::new(), Draft::default(), Vec::new());
+        Self { records, draft, begun, number: 1, room, failed: None }
+    }
+
+    /// Takes what comes next. After a mistake nothing counts any more.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if self.failed.is_some() {
+                return;
+            }
+            let result = match piece.strip_suffix(b"\n") {
+                Some(end) if self.begun.is_empty() => self.line(end),
+                Some(end) => {
+                    let mut line = std::mem::take(&mut self.begun);
+                    line.extend_from_slice(end);
+                    let result = self.line(&line);
+                    line.clear();
+                    self.begun = line;
+                    result
+                }
+                None => {
+                    self.begun.extend_from_slice(piece);
+                    if self.begun.len() <= MAX_LINE {
+                        return;
+                    }
+                    let line = std::mem::take(&mut self.begun);
+                    self.line(&line)
+                }
+            };
+            self.failed = result.err();
         }
     }
-    records.extend(draft.finish());
-    Ok(records)
+
+    /// All records, in order.
+    pub(crate) fn finish(mut self) -> Result<Vec<Record>, IndexError> {
+        let last = std::mem::take(&mut self.begun);
+        if self.failed.is_none() && !last.is_empty() {
+            self.failed = self.line(&last).err();
+        }
+        if self.failed.is_none() {
+            self.failed = self.end().err();
+        }
+        match self.failed {
+            Some(error) => Err(error),
+            None => Ok(self.records),
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<(), IndexError> {
+        let number = self.number;
+        self.number += 1;
+        if line.is_empty() {
+            return self.end();
+        }
+        let text = String::from_utf8_lossy(line);
+        let error =
+            |problem| IndexError::Line { line: number, text: text.chars().take(200).collect(), problem };
+        if text.len() > MAX_LINE {
+            return Err(error("the line is too long"));
+        }
+        match text.as_bytes() {
+            [letter, b':', ..] => self.draft.line(*letter, &text[2..]).map_err(error),
+            _ => Err(error("expected a letter, a colon and a value")),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), IndexError> {
+        if let Some(record) = std::mem::take(&mut self.draft).finish() {
+            self.room.take(&record)?;
+            self.records.push(record);
+        }
+        Ok(())
+    }
+}
+
+/// How much memory records may still take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    left: u64,
+    all: u64,
+}
+
+impl Room {
+    /// What an index may take in memory, with its packed bytes.
+    const ALL: u64 = 224 << 20;
+
+    /// The room beside bytes that are in memory anyway.
+    pub(crate) fn beside(bytes: usize) -> Self {
+        let all = Self::ALL.saturating_sub(bytes as u64);
+        Self { left: all, all }
+    }
+
+    /// Takes the room of a record, or fails if there is too little.
+    pub(crate) fn take(&mut self, record: &Record) -> Result<(), IndexError> {
+        self.left = self.left.checked_sub(weight(record)).ok_or(IndexError::TooMuch { limit: self.all })?;
+        Ok(())
+    }
+}
+
+/// About how many bytes a record takes.
+fn weight(record: &Record) -> u64 {
+    /// What the allocator adds to a text.
+    const OWN: usize = 16;
+    let texts = [
+        record.name.as_str(),
+        record.version.as_str(),
+        &record.arch,
+        &record.license,
+        &record.description,
+        &record.origin,
+        &record.maintainer,
+        &record.url,
+        &record.commit,
+    ];
+    let texts: usize = texts.iter().map(|text| text.len() + OWN).sum();
+    let constraint = |constraint: &Constraint| {
+        let version = constraint.version.as_ref().map_or(0, |version| version.as_str().len() + OWN);
+        size_of::<Constraint>() + constraint.name.as_str().len() + OWN + version
+    };
+    let needs: usize = record.depends.iter().chain(&record.install_if).map(constraint).sum();
+    let provides: usize =
+        record.provides.iter().map(|one| size_of::<Provide>() + one.to_string().len() + 2 * OWN).sum();
+    (size_of::<Record>() + texts + needs + provides) as u64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn parse_records(bytes: &[u8]) -> Result<Vec<Record>, IndexError> {
+        let mut reader = RecordReader::new(Room::beside(0));
+        reader.feed(bytes);
+        reader.finish()
+    }
+
+    #[test]
+    fn it_does_not_matter_in_which_pieces_the_text_comes() {
+        let text = "P:a\nV:1\nT:\u{e9}\n\n\nP:b\nV:2\nD:x y\n\nP:c\nV:3";
+        let whole = format!("{:?}", parse_records(text.as_bytes()).unwrap());
+        for size in 1..text.len() {
+            let mut reader = RecordReader::new(Room::beside(0));
+            text.as_bytes().chunks(size).for_each(|piece| reader.feed(piece));
+            assert_eq!(format!("{:?}", reader.finish().unwrap()), whole, "{size}");
+        }
+        for (bad, line) in [("P:a\nx\nP:b\n", 2), ("P:a\nV:1\n\nS:x\n", 4)] {
+            for size in 1..bad.len() {
+                let mut reader = RecordReader::new(Room::beside(0));
+                bad.as_bytes().chunks(size).for_each(|piece| reader.feed(piece));
+                let error = reader.finish().unwrap_err().to_string();
+                assert!(error.starts_with(&format!("line {line} of the index")), "{size}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_kept_has_a_bound() {
+        let record = format!("P:a\nV:1\nT:{}\n\n", "x".repeat(1000));
+        let mut reader = RecordReader::new(Room::beside(usize::try_from(Room::ALL).unwrap() - 100_000));
+        for _ in 0..50 {
+            reader.feed(record.as_bytes());
+        }
+        assert!(reader.failed.is_none());
+        for _ in 0..50 {
+            reader.feed(record.as_bytes());
+        }
+        let error = reader.finish().unwrap_err();
+        assert!(matches!(error, IndexError::TooMuch { limit: 100_000 }), "{error}");
+        // A text that leaves nothing may be as long as it likes.
+        let mut reader = RecordReader::new(Room::beside(usize::try_from(Room::ALL).unwrap() - 1000));
+        for _ in 0..1000 {
+            reader.feed(format!("T:{}\nx:{}\n", "y".repeat(500), "z".repeat(500)).as_bytes());
+        }
+        assert_eq!(reader.finish().unwrap().len(), 0);
+    }
 
     fn names(text: &str) -> Vec<String> {
         parse_records(text.as_bytes()).unwrap().iter().map(|r| format!("{}-{}", r.name, r.version)).collect()

@@ -74,7 +74,7 @@ pub use constraint::{Constraint, ConstraintError, Operator, Provide};
 pub use discovery::{AlpineKey, AlpineReleases, DiscoveryError, alpine_branch, jwks_keys, jwks_uri};
 pub use error::{PackageError, PackageProblem, PathProblem, Section};
 pub use flaw::Flaw;
-pub use index::{Index, IndexError, Record, Trust, read_index};
+pub use index::{Index, IndexError, Record, Trust, read_index, read_index_within};
 pub use ini::IniError;
 pub use installed_db::{InstalledDbError, InstalledPackage, InstalledRecord};
 pub use keyring::{KeyError, Keyring, PublicKey};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use assemble_fetch::{Counters, Fetcher};
 use assemble_image::{Image, ImageIndex};
 use assemble_spec::lock::LockedHashes;
-use assemble_types::{Event, Observer, Platform, Timestamp};
+use assemble_types::{Observer, Platform, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::choose::{self, Chosen, Selection};
@@ -184,9 +184,6 @@ fn image(
     let (packages, hashes): (Vec<_>, Vec<_>) = fetched.into_iter().unzip();
     let Contents { tree, report, installed } =
         watch.time("rootfs", || contents::assemble(plan, platform, selection, &packages))?;
-    for warning in &report.scripts_not_run {
-        observer.event(Event::Note(warning.clone()));
-    }
     let start =
         watch.time("start check", || start::check(plan, &tree, platform, installed.as_ref(), observer))?;
     let layers = watch.time("layers", || layers::pack(&tree, installed.as_ref(), env))?;

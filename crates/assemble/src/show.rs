@@ -10,14 +10,18 @@ use assemble_spec::{
 };
 use serde_json::Value;
 
-use crate::plan::{BuildOptions, DEFAULT_USER, binary_path, platforms, repository_line};
+use crate::plan::{BuildOptions, DEFAULT_USER, binary_path, platforms};
 use crate::spec_file::SpecFile;
 use crate::start::{CERTIFICATE_FILE, DEFAULT_PATH};
 use crate::yaml::{self, Members, Node};
 
 /// A spec with nothing left to fill in, but for what depends on files that are not there yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EffectiveSpec(Node);
+pub struct EffectiveSpec {
+    spec: Node,
+    /// What else holds, but must not be written: what a spec with packages says is repeated in the image.
+    unwritten: Vec<String>,
+}
 
 impl EffectiveSpec {
     /// The effective spec of a file. Opens a program that it names, if its platform is not written down.
@@ -25,9 +29,15 @@ impl EffectiveSpec {
         let spec = &file.spec;
         let mut root = Members::default();
         root.unless_empty("contents", contents(spec));
-        entrypoint(&mut root, spec);
-        words(&mut root, "cmd", spec.cmd.as_deref().unwrap_or_default());
-        root.always("environment", texts(&environment(spec)));
+        let (environment, mut unwritten) = environment(spec);
+        entrypoint(&mut root, spec, &mut unwritten);
+        match spec.apko.cmd.as_ref().filter(|_| repeats(spec)) {
+            Some(written) => root.text("cmd", written),
+            None => words(&mut root, "cmd", spec.cmd.as_deref().unwrap_or_default()),
+        }
+        if !environment.is_empty() {
+            root.always("environment", texts(&environment));
+        }
         root.text("work-dir", spec.work_dir.as_deref().unwrap_or_default());
         root.list("ports", &spec.ports, |port| text(&port.to_string()));
         root.list("volumes", &spec.volumes, |volume| text(volume));
@@ -35,7 +45,8 @@ impl EffectiveSpec {
         if !spec.annotations.is_empty() {
             root.always("annotations", texts(&spec.annotations));
         }
-        root.always("accounts", accounts(spec));
+        let accounts = accounts(spec, &mut unwritten);
+        root.unless_empty("accounts", accounts);
         let options = BuildOptions::default();
         let platforms = platforms(file, &options).unwrap_or_default();
         root.list("archs", &platforms, |platform| text(&platform.arch.oci_with_variant()));
@@ -48,18 +59,27 @@ impl EffectiveSpec {
         }
         root.text("vcs-url", spec.vcs_url.as_ref().map_or("", |url| &url.value));
         root.text("format", spec.apko.format.as_deref().unwrap_or_default());
-        Self(root.map())
+        Self { spec: root.map(), unwritten }
     }
 
-    /// As YAML.
+    /// As YAML. What holds without being written is told in comments.
     pub fn yaml(&self) -> String {
-        yaml::document(&self.0)
+        let mut out = yaml::document(&self.spec);
+        if !self.unwritten.is_empty() {
+            out.push_str(
+                "# Left out, because the image repeats what a spec with packages says, are these defaults:\n",
+            );
+        }
+        for line in &self.unwritten {
+            let _ = writeln!(out, "#   {line}");
+        }
+        out
     }
 
     /// As JSON that is YAML as well, indented, with a line break at the end. Permissions are texts in octal.
     pub fn json(&self) -> String {
         let mut out = String::new();
-        for c in format!("{:#}\n", json(&self.0)).chars() {
+        for c in format!("{:#}\n", json(&self.spec)).chars() {
             match c {
                 // JSON lets these stand in a text, and YAML does not, or takes them for the end of a line.
                 '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
@@ -111,9 +131,7 @@ fn words(root: &mut Members, key: &str, words: &[String]) {
 }
 
 fn contents(spec: &Spec) -> Members {
-    let line = |source: &Located<RepositorySource>| {
-        text(&repository_line(source.value.pin.as_deref(), &source.value.location))
-    };
+    let line = |source: &Located<RepositorySource>| text(&source.value.line());
     let mut out = Members::default();
     out.list("repositories", &spec.repositories, line);
     out.list("build_repositories", &spec.build_repositories, line);
@@ -183,11 +201,12 @@ fn base_files(base: BaseFiles) -> Node {
 }
 
 /// A list of words; a map where apko's schema says more than words. A program is its own entrypoint.
-fn entrypoint(root: &mut Members, spec: &Spec) {
+fn entrypoint(root: &mut Members, spec: &Spec, unwritten: &mut Vec<String>) {
     let apko = &spec.apko;
     let as_map = apko.entrypoint_type.is_some()
         || apko.entrypoint_shell_fragment.is_some()
-        || !spec.services.is_empty();
+        || !spec.services.is_empty()
+        || (repeats(spec) && apko.entrypoint_command.is_some());
     if !as_map {
         let own = spec.binary.as_ref().and_then(|binary| match &binary.sources {
             BinarySources::One(source) => binary_path(binary, &source.value).ok(),
@@ -195,6 +214,7 @@ fn entrypoint(root: &mut Members, spec: &Spec) {
         });
         match (&spec.entrypoint, own) {
             (Some(given), _) => words(root, "entrypoint", given),
+            (None, Some(path)) if repeats(spec) => unwritten.push(format!("entrypoint: {path}")),
             (None, Some(path)) => words(root, "entrypoint", &[path.to_string()]),
             (None, None) => {}
         }
@@ -214,28 +234,54 @@ fn entrypoint(root: &mut Members, spec: &Spec) {
     root.always("entrypoint", out.map());
 }
 
-fn environment(spec: &Spec) -> BTreeMap<String, String> {
+/// The environment, and what of it holds without being written. `/etc/apko.json` of an image with packages repeats the
+/// spec, so that a default that is written there would make another image.
+fn environment(spec: &Spec) -> (BTreeMap<String, String>, Vec<String>) {
     let mut environment = spec.environment.clone();
-    environment.entry("PATH".to_owned()).or_insert_with(|| DEFAULT_PATH.to_owned());
+    let mut defaults = vec![("PATH", DEFAULT_PATH)];
     let packages_only = !spec.packages.is_empty() && spec.binary.is_none() && spec.files.is_empty();
     if packages_only || (spec.base_files.enabled && spec.base_files.certificates) {
-        environment.entry("SSL_CERT_FILE".to_owned()).or_insert_with(|| CERTIFICATE_FILE.to_owned());
+        defaults.push(("SSL_CERT_FILE", CERTIFICATE_FILE));
     }
-    environment
+    defaults.retain(|(name, _)| !environment.contains_key(*name));
+    if repeats(spec) {
+        let unwritten = defaults.iter().map(|(name, value)| format!("environment: {name}: {value}"));
+        return (environment, unwritten.collect());
+    }
+    environment.extend(defaults.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
+    (environment, Vec::new())
 }
 
-fn accounts(spec: &Spec) -> Node {
+/// Whether the image holds what the spec says, word for word.
+fn repeats(spec: &Spec) -> bool {
+    !spec.packages.is_empty()
+}
+
+fn accounts(spec: &Spec, unwritten: &mut Vec<String>) -> Members {
+    let repeats = repeats(spec);
     let mut out = Members::default();
     let nobody = || format!("{}:{}", DEFAULT_USER.uid, DEFAULT_USER.gid);
-    out.always("run-as", text(&spec.run_as.as_ref().map_or_else(nobody, |user| user.value.clone())));
+    match &spec.run_as {
+        Some(user) => out.always("run-as", text(&user.value)),
+        None if repeats => unwritten.push(format!("accounts: run-as: {}", nobody())),
+        None => out.always("run-as", text(&nobody())),
+    }
     out.list("users", &spec.users, |User { name, uid, gid, shell, home, .. }| {
-        let or = |text: &str, other: String| if text.is_empty() { other } else { text.to_owned() };
         let mut user = Members::default();
         user.always("username", text(name));
         user.always("uid", number(uid));
-        user.always("gid", number(gid.unwrap_or(*uid)));
-        user.always("shell", text(&or(shell, "/bin/sh".to_owned())));
-        user.always("homedir", text(&or(home, format!("/home/{name}"))));
+        if repeats {
+            if let Some(gid) = gid {
+                user.always("gid", number(gid));
+            }
+            user.text("shell", shell);
+            user.text("homedir", home);
+        } else {
+            let or = |text: &str, other: String| if text.is_empty() { other } else { text.to_owned() };
+            user.always("gid", number(gid.unwrap_or(*uid)));
+            user.always("shell", text(&or(shell, "/bin/sh".to_owned())));
+            user.always("homedir", text(&or(home, format!("/home/{name}"))));
+        }
         user.map()
     });
     out.list("groups", &spec.groups, |Group { name, gid, members, .. }| {
@@ -245,7 +291,7 @@ fn accounts(spec: &Spec) -> Node {
         group.list("members", members, |member| text(member));
         group.map()
     });
-    out.map()
+    out
 }
 
 fn named(name: &str, key: &str, value: &str) -> Node {
@@ -277,7 +323,7 @@ fn path(path: &PathMutation) -> Node {
             out.always(key, number(id));
         }
     }
-    out.always("permissions", octal(path.mode().bits()));
+    out.always("permissions", octal(path.permissions));
     out.text("source", &path.source);
     if path.recursive {
         out.always("recursive", number(true));

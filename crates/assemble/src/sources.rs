@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use assemble_apk::{
     Expected, Format, Index, KNOWN_REPOSITORIES, Keyring, Limits, Package, PublicKey, SectionRanges, Trust,
     builtin_keys, is_version_3, nearest_known_repository, open_front, open_package, open_package_with,
-    open_with_table, read_index,
+    open_with_table, read_index, read_index_within,
 };
 use assemble_fetch::{ContentKey, FetchError, Fetched, Fetcher, Front, Location, RecordKind};
 use assemble_resolve::Repository;
@@ -38,6 +38,9 @@ const FRONT_STEPS: [u64; 2] = [12 << 10, 256 << 10];
 pub(crate) struct RepositoryInput {
     /// As the spec has it, without tag and trailing slash.
     pub(crate) text: String,
+    /// Its line in `/etc/apk/repositories`.
+    pub(crate) line: String,
+    pub(crate) layout: Layout,
     pub(crate) pin: Option<Box<str>>,
     pub(crate) location: Location,
     pub(crate) span: SourceSpan,
@@ -97,7 +100,7 @@ pub(crate) struct FoundIndex {
 
 impl RepositoryInput {
     pub(crate) fn layout(&self) -> Layout {
-        Layout::of(&self.text)
+        self.layout
     }
 
     /// What the names of its files start from.
@@ -257,7 +260,10 @@ impl Sources<'_> {
         keys: &Keyring,
         arch: Arch,
     ) -> Result<Option<FoundIndex>> {
-        let files = repository.layout().indexes(&repository.text, arch);
+        let mut files = repository.layout().indexes(&repository.text, arch);
+        if self.mode == Mode::Apko {
+            files.truncate(1);
+        }
         let found = self.first(&repository.base(), &files);
         if self.mode == Mode::Apko
             && repository.location.local_path().is_some()
@@ -272,15 +278,30 @@ impl Sources<'_> {
         }
         let (file, fetched) = found.map_err(|error| {
             let unavailable = error.kind() == Kind::Unavailable;
-            let mut error = Error::from(error)
-                .doing(format!("reading the index for {}", arch.apk()))
-                .at(&repository.span);
+            let error = match error {
+                source @ FetchError::NotFound { .. } => Error::from(OwnError::NoIndex {
+                    repository: repository.text.clone(),
+                    arch: arch.apk(),
+                    source: Box::new(source),
+                }),
+                other => other.into(),
+            };
+            let mut error = error.doing(format!("reading the index for {}", arch.apk())).at(&repository.span);
             if unavailable && let Some(hint) = unreachable_hint(repository) {
                 error = error.hint(hint);
             }
             error
         })?;
-        let index = read_index(&fetched.bytes, keys, self.trust).map_err(|error| {
+        if self.mode == Mode::Apko && fetched.bytes.starts_with(b"ADB") {
+            let what = format!("the index of {} for {}", repository.text, arch.apk());
+            let why = "it is one of APK v3, which apko does not know; `assemble build` does";
+            return Err(Error::from(OwnError::NotSupported { what, why }).at(&repository.span));
+        }
+        let read = match self.limits.index {
+            Some(limit) => read_index_within(&fetched.bytes, keys, self.trust, limit),
+            None => read_index(&fetched.bytes, keys, self.trust),
+        };
+        let index = read.map_err(|error| {
             Error::from(error)
                 .doing(format!("checking the index of {} for {}", repository.text, arch.apk()))
                 .at(&repository.span)

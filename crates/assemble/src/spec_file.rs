@@ -109,6 +109,13 @@ fn include(path: &str, directory: &Path, more: &[PathBuf]) -> std::result::Resul
     let candidates: Vec<PathBuf> = folders.map(|folder| folder.join(path)).collect();
     let found = candidates.iter().find(|candidate| candidate.exists()).unwrap_or(&candidates[0]);
     let shown = found.display().to_string();
+    // Whoever names a pipe on the command line waits for it knowingly; a line of a file must not make anybody wait.
+    if std::fs::metadata(found).is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
+        return Err(IncludeProblem {
+            message: "the included file is a pipe, a socket or a device".to_owned(),
+            hints: vec!["put what comes out of it into a file, and include that".to_owned()],
+        });
+    }
     let bytes = read_start(found, &shown).map_err(|error| match error.cause() {
         Cause::Own(OwnError::NoSpec(_)) => IncludeProblem {
             message: "the included file does not exist".to_owned(),

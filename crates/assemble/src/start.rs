@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use assemble_rootfs::{Body, StartRequest, Tree, check_start, start_notes};
-use assemble_types::{Event, Explain, ImagePath, Observer, Owner, Platform};
+use assemble_rootfs::{Body, StartProblem, StartRequest, Tree, check_start, start_notes};
+use assemble_spec::{PathKind, PathMutation, Spec};
+use assemble_types::{Event, Explain, ImagePath, Observer, Owner, Platform, SourceSpan};
 use serde::{Deserialize, Serialize};
 
 use crate::contents::InstalledFacts;
@@ -76,9 +77,13 @@ pub(crate) fn check(
     }
     let mut problems = check_start(tree, &request).into_iter();
     while let Some(problem) = problems.next() {
+        let closed = closed_by_links(spec, &problem);
         if how == StartCheck::Refuse {
-            let mut error =
-                Error::from(problem).doing(format!("checking that the image for {platform} can start"));
+            let mut error = Error::from(problem);
+            for (hint, span) in closed {
+                error = error.hint(hint).at(span);
+            }
+            error = error.doing(format!("checking that the image for {platform} can start"));
             for other in problems.by_ref() {
                 error = error.hint(format!("this, too: {other}"));
             }
@@ -90,12 +95,33 @@ pub(crate) fn check(
             return Err(error);
         }
         observer.event(Event::Warning(format!("would not start: {problem}")));
+        for (hint, _) in closed {
+            observer.event(Event::Warning(format!("  {hint}")));
+        }
         for hint in problem.hints() {
             observer.event(Event::Warning(format!("  {hint}")));
         }
         report.problems.push(problem.to_string());
     }
     Ok(report)
+}
+
+/// Links of `paths` that took all permissions from what they lead to, if that is what the problem is about: as in apko,
+/// their permissions are those of the target, and none is 0000.
+fn closed_by_links<'s>(spec: &'s Spec, problem: &StartProblem) -> Vec<(String, &'s SourceSpan)> {
+    if !problem.to_string().contains("0000") {
+        return Vec::new();
+    }
+    let closes = |path: &&PathMutation| path.kind == PathKind::SymLink && path.permissions == 0;
+    let said = |path: &'s PathMutation| {
+        let (path, source, span) = (&path.path.value, &path.source, &path.span);
+        let hint = format!(
+            "the link {path} in `paths` has no `permissions`, and so took all from {source}, as apko does: write \
+             `permissions: 0o755` there"
+        );
+        (hint, span)
+    };
+    spec.paths.iter().filter(closes).map(said).collect()
 }
 
 fn environment(plan: &Plan<'_>, tree: &Tree) -> BTreeMap<String, String> {

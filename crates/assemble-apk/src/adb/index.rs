@@ -5,6 +5,7 @@ use super::signature::Signatures;
 use super::stream::{BlockKind, Stream};
 use super::value::Database;
 use super::{AdbError, Schema};
+use crate::index_text::Room;
 use crate::package_spec::PackageSpec;
 use crate::{Index, IndexError, Keyring, Trust};
 
@@ -12,24 +13,25 @@ const DESCRIPTION: usize = 1;
 const PACKAGES: usize = 2;
 const PACKAGE_SPEC: usize = 3;
 
-/// Largest database of an index, and what its values may add up to: a package of a real one has a kilobyte.
+/// Largest database of an index, which is kept in memory while it is read, and what its values may add up to: a package of
+/// a real one has a kilobyte.
 const MAX_DATABASE: u64 = 128 << 20;
 const MAX_VALUES: u64 = 300 << 20;
 
 /// Reads an index and checks its signature before its database is interpreted.
-pub(crate) fn read(packed: &[u8], keyring: &Keyring, trust: Trust) -> Result<Index, IndexError> {
-    let (database, signatures) = blocks(packed).map_err(IndexError::Adb)?;
+pub(crate) fn read(packed: &[u8], keyring: &Keyring, trust: Trust, limit: u64) -> Result<Index, IndexError> {
+    let (database, signatures) = blocks(packed, limit.min(MAX_DATABASE)).map_err(IndexError::Adb)?;
     let signed_by = match signatures.verify(Schema::Index, &database, keyring) {
         Ok(key) => Some(key),
         Err(_) if trust == Trust::AllowUntrusted => None,
         Err(error) => return Err(IndexError::signature(error, keyring)),
     };
-    interpret(&database, signed_by)
+    interpret(&database, signed_by, Room::beside(packed.len() + database.len()))
 }
 
-fn blocks(packed: &[u8]) -> Result<(Vec<u8>, Signatures), AdbError> {
+fn blocks(packed: &[u8], limit: u64) -> Result<(Vec<u8>, Signatures), AdbError> {
     let mut stream = Stream::open(packed, Schema::Index)?;
-    let database = stream.database(MAX_DATABASE)?;
+    let database = stream.database(limit)?;
     let mut signatures = Signatures::default();
     while let Some(block) = stream.next()? {
         if block.kind != BlockKind::Signature {
@@ -40,7 +42,7 @@ fn blocks(packed: &[u8]) -> Result<(Vec<u8>, Signatures), AdbError> {
     Ok((database, signatures))
 }
 
-fn interpret(database: &[u8], signed_by: Option<String>) -> Result<Index, IndexError> {
+fn interpret(database: &[u8], signed_by: Option<String>, mut room: Room) -> Result<Index, IndexError> {
     let database = Database::new(database, MAX_VALUES).map_err(IndexError::Adb)?;
     let root = database.root().map_err(IndexError::Adb)?;
     let packages = root.list(PACKAGES, "packages").map_err(IndexError::Adb)?;
@@ -50,7 +52,9 @@ fn interpret(database: &[u8], signed_by: Option<String>) -> Result<Index, IndexE
             Some(info) => record(info),
             None => Err(AdbError::value("packages", "has an empty item")),
         };
-        records.push(read().map_err(|source| IndexError::Record { number, source })?);
+        let record = read().map_err(|source| IndexError::Record { number, source })?;
+        room.take(&record)?;
+        records.push(record);
     }
     let spec = text(root, PACKAGE_SPEC, "pkgname-spec").map_err(IndexError::Adb)?;
     let files = match spec.as_str() {

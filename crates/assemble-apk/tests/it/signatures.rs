@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use assemble_apk::{IndexError, Keyring, PublicKey, Trust, read_index};
+use assemble_apk::{IndexError, Keyring, PublicKey, Trust, read_index, read_index_within};
 use assemble_testkit::{
     ApkBuilder, OTHER_KEY, OTHER_KEY_NAME, RepositoryBuilder, SigningKey, TEST_KEY, TEST_KEY_NAME, TarEntry,
     gzip_member, tar_bytes,
@@ -239,4 +239,36 @@ fn real_indexes() {
         third-party/fabricio/x86_64: 6 packages, "", signed by Some("hi@fabricio.dev-63f73b9a.rsa.pub")
     "#]]
     .assert_eq(&text);
+}
+
+/// An index whose text has hundreds of megabytes is read as it is unpacked; how much it may unpack to is the caller's word.
+#[test]
+fn a_long_index_is_read_piece_by_piece() {
+    use std::io::Write as _;
+    let record = format!("P:good\nV:1-r0\nC:{}\nS:1\n", "Q1kqFQHSGzXGq3k7gQTqb+GxbmnOw=");
+    // Fields that nobody keeps.
+    let padding = format!("x:{}\n", "y".repeat(1 << 16));
+    let lines = (150 << 20) / padding.len();
+    let size = record.len() + padding.len() * lines + 1;
+    let mut header = tar_bytes(&[TarEntry::file("APKINDEX", vec![b'x'; 1])], false)[..512].to_vec();
+    header[124..136].copy_from_slice(format!("{size:011o}\0").as_bytes());
+    header[148..156].copy_from_slice(b"        ");
+    let sum: u32 = header.iter().map(|b| u32::from(*b)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(&header).unwrap();
+    packer.write_all(record.as_bytes()).unwrap();
+    for _ in 0..lines {
+        packer.write_all(padding.as_bytes()).unwrap();
+    }
+    packer.write_all(b"\n").unwrap();
+    packer.write_all(&vec![0; (512 - size % 512) % 512 + 1024]).unwrap();
+    let body = packer.finish().unwrap();
+    let index = read_index(&body, &Keyring::new(), Trust::AllowUntrusted).unwrap();
+    assert_eq!(index.records.len(), 1);
+    let within = |limit| read_index_within(&body, &Keyring::new(), Trust::AllowUntrusted, limit);
+    assert_eq!(within(200 << 20).unwrap().records.len(), 1);
+    let error = within(100 << 20).unwrap_err();
+    assert_eq!(error.to_string(), "the index unpacks to more than 104857600 bytes");
+    assert_eq!(error.code(), "apk/index-too-large");
 }
