@@ -199,7 +199,7 @@ pub(crate) struct ReportArgs {
     /// Write one JSON document to standard output, in success and in failure
     #[arg(long, help_heading = "Report")]
     pub(crate) json: bool,
-    /// Say nothing but errors
+    /// Say nothing but warnings and errors
     #[arg(short, long, help_heading = "Report")]
     pub(crate) quiet: bool,
 }
@@ -335,6 +335,17 @@ pub(crate) struct CheckArgs {
     pub(crate) report: ReportArgs,
 }
 
+/// What commands have in common that look at a choice of packages.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct LookArgs {
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     assemble packages hello.yaml                 name, version, sizes, licence, origin\n  \
@@ -344,11 +355,7 @@ pub(crate) struct PackagesArgs {
     #[arg(value_name = "SPEC")]
     pub(crate) spec: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) input: InputArgs,
-    #[command(flatten)]
-    pub(crate) network: NetworkArgs,
-    #[command(flatten)]
-    pub(crate) report: ReportArgs,
+    pub(crate) look: LookArgs,
 }
 
 #[derive(Debug, Args)]
@@ -363,11 +370,7 @@ pub(crate) struct TreeArgs {
     #[arg(long, conflicts_with = "json")]
     pub(crate) dot: bool,
     #[command(flatten)]
-    pub(crate) input: InputArgs,
-    #[command(flatten)]
-    pub(crate) network: NetworkArgs,
-    #[command(flatten)]
-    pub(crate) report: ReportArgs,
+    pub(crate) look: LookArgs,
 }
 
 #[derive(Debug, Args)]
@@ -382,11 +385,7 @@ pub(crate) struct WhyArgs {
     #[arg(value_name = "PACKAGE")]
     pub(crate) package: String,
     #[command(flatten)]
-    pub(crate) input: InputArgs,
-    #[command(flatten)]
-    pub(crate) network: NetworkArgs,
-    #[command(flatten)]
-    pub(crate) report: ReportArgs,
+    pub(crate) look: LookArgs,
 }
 
 #[derive(Debug, Args)]

@@ -29,8 +29,21 @@ pub(crate) fn tell(text: &str) {
     }
 }
 
+/// How hints of the library are said on a command line.
+pub(crate) type Words = fn(&str) -> String;
+
 /// Reports a failure on both streams, and gives its exit code.
 pub(crate) fn failure(error: &Error, json: bool, what: Option<&serde_json::Value>) -> ExitCode {
+    failure_in(error, json, what, str::to_owned)
+}
+
+/// The same with hints in other words.
+pub(crate) fn failure_in(
+    error: &Error,
+    json: bool,
+    what: Option<&serde_json::Value>,
+    words: Words,
+) -> ExitCode {
     if json {
         let causes = crate::json::causes(error);
         // The failure itself decides the exit code, whether it could be told or not.
@@ -43,6 +56,6 @@ pub(crate) fn failure(error: &Error, json: bool, what: Option<&serde_json::Value
             what,
         ));
     }
-    tell(&render::error(error, terminal::colour()));
+    tell(&render::error(error, terminal::colour(), words));
     ExitCode::from(error.kind().exit_code())
 }

@@ -7,6 +7,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use assemble::{Cause, Error};
 use assemble_types::{Explain as _, SourceSpan};
 
+use crate::output::Words;
+
 /// Longest cause chain that is shown.
 const MAX_CAUSES: usize = 8;
 
@@ -44,7 +46,7 @@ struct Problem<'a> {
 }
 
 /// The whole error, with a final line break.
-pub(crate) fn error(error: &Error, colour: bool) -> String {
+pub(crate) fn error(error: &Error, colour: bool, words: Words) -> String {
     if let Cause::Spec(diagnostics) = error.cause() {
         let mut out = String::new();
         for diagnostic in diagnostics {
@@ -53,7 +55,7 @@ pub(crate) fn error(error: &Error, colour: bool) -> String {
                 message: diagnostic.message.clone(),
                 spans: &diagnostic.spans,
                 notes: Vec::new(),
-                help: diagnostic.help.clone(),
+                help: diagnostic.help.iter().map(|help| words(help)).collect(),
             };
             out.push_str(&show(&problem, colour));
         }
@@ -84,7 +86,7 @@ pub(crate) fn error(error: &Error, colour: bool) -> String {
             message: error.to_string(),
             spans: &spans,
             notes,
-            help: error.hints(),
+            help: error.hints().iter().map(|hint| words(hint)).collect(),
         },
         colour,
     )

@@ -82,11 +82,15 @@ fn platform(out: &mut String, built: &BuiltImage) {
         row(out, "packages", &built.contents.packages.len().to_string());
     }
     row(out, "user", built.start.user.as_deref().unwrap_or("root (none is set)"));
-    let start: Vec<&str> =
-        built.start.entrypoint.iter().chain(&built.start.cmd).map(String::as_str).collect();
-    let shown =
-        if start.is_empty() { "none: name a command when you run it".to_owned() } else { start.join(" ") };
-    row(out, "entrypoint", &shown);
+    if !built.start.entrypoint.is_empty() {
+        row(out, "entrypoint", &built.start.entrypoint.join(" "));
+    }
+    if !built.start.cmd.is_empty() {
+        row(out, "cmd", &built.start.cmd.join(" "));
+    }
+    if built.start.entrypoint.is_empty() && built.start.cmd.is_empty() {
+        row(out, "entrypoint", "none: name a command when you run it");
+    }
     let mut data = Vec::new();
     data.extend(built.contents.certificates.as_ref().map(|v| format!("certificates {v}")));
     data.extend(built.contents.time_zones.as_ref().map(|v| format!("time zones {v}")));

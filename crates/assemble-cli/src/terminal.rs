@@ -8,6 +8,8 @@ use std::time::Duration;
 use assemble_types::{Event, Observer, TransferId};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::output::Words;
+
 /// Bytes below which a transfer is not worth a bar.
 const WORTH_A_BAR: u64 = 256 * 1024;
 
@@ -20,11 +22,12 @@ pub(crate) struct Terminal {
     stage: Mutex<Option<ProgressBar>>,
     shown: Mutex<Vec<String>>,
     colour: bool,
+    words: Words,
 }
 
 impl Terminal {
     /// Bars only where standard error is a terminal.
-    pub(crate) fn new(quiet: bool) -> Self {
+    pub(crate) fn new(quiet: bool, words: Words) -> Self {
         let watched =
             std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         Self {
@@ -34,6 +37,7 @@ impl Terminal {
             stage: Mutex::default(),
             shown: Mutex::default(),
             colour: colour(),
+            words,
         }
     }
 
@@ -93,7 +97,7 @@ impl Observer for Terminal {
         match event {
             Event::Warning(text) if self.first_time(&text) => {
                 let word = if self.colour { "\x1b[1;33mwarning\x1b[0m" } else { "warning" };
-                self.line(&format!("{word}: {}", crate::render::printable(&text)));
+                self.line(&format!("{word}: {}", crate::render::printable(&(self.words)(&text))));
             }
             Event::Note(text) if !self.quiet && self.first_time(&text) => {
                 self.line(&format!("note: {}", crate::render::printable(&text)));

@@ -210,13 +210,7 @@ pub(crate) struct LimitArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ImageArgs {
     #[command(flatten)]
-    pub(crate) sources: SourceArgs,
-    #[command(flatten)]
-    pub(crate) archs: ArchArgs,
-    #[command(flatten)]
-    pub(crate) cache: CacheArgs,
-    #[command(flatten)]
-    pub(crate) offline: OfflineArgs,
+    pub(crate) look: LookArgs,
     #[command(flatten)]
     pub(crate) signatures: SignatureArgs,
     /// Extra packages
@@ -315,10 +309,9 @@ pub(crate) struct ShowConfigArgs {
     pub(crate) offline: OfflineArgs,
 }
 
+/// What commands have in common that look at packages and build nothing.
 #[derive(Debug, Args)]
-pub(crate) struct ShowPackagesArgs {
-    #[arg(value_name = "CONFIG")]
-    pub(crate) config: PathBuf,
+pub(crate) struct LookArgs {
     #[command(flatten)]
     pub(crate) sources: SourceArgs,
     #[command(flatten)]
@@ -327,6 +320,14 @@ pub(crate) struct ShowPackagesArgs {
     pub(crate) cache: CacheArgs,
     #[command(flatten)]
     pub(crate) offline: OfflineArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowPackagesArgs {
+    #[arg(value_name = "CONFIG")]
+    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
     /// A format's name, or a template over {{.Name}}, {{.Version}} and {{.Source}}
     #[arg(long, value_name = "FORMAT", default_value = "name-version")]
     pub(crate) format: String,
@@ -337,13 +338,7 @@ pub(crate) struct DotArgs {
     #[arg(value_name = "CONFIG")]
     pub(crate) config: PathBuf,
     #[command(flatten)]
-    pub(crate) sources: SourceArgs,
-    #[command(flatten)]
-    pub(crate) archs: ArchArgs,
-    #[command(flatten)]
-    pub(crate) cache: CacheArgs,
-    #[command(flatten)]
-    pub(crate) offline: OfflineArgs,
+    pub(crate) look: LookArgs,
     /// Fewer edges: one to each dependency
     #[arg(short = 'S', long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", value_parser = truth, action = clap::ArgAction::Set)]
     pub(crate) spanning_tree: bool,

@@ -12,8 +12,8 @@ use assemble_types::Event;
 pub(crate) use args::ApkoArgs;
 
 use args::{
-    ApkoCommand, BuildArgs, CacheArgs, DotArgs, ImageArgs, LimitArgs, LockArgs, MinirootfsArgs, PublishArgs,
-    ShowConfigArgs, ShowPackagesArgs, SourceArgs, values,
+    ApkoCommand, BuildArgs, CacheArgs, DotArgs, ImageArgs, LimitArgs, LockArgs, LookArgs, MinirootfsArgs,
+    PublishArgs, ShowConfigArgs, ShowPackagesArgs, SourceArgs, values,
 };
 
 use crate::args::{NetworkArgs, RegistryArgs, ReportArgs};
@@ -36,7 +36,7 @@ const NO_KEYS: &str = "keys of the host are left alone: `apk` manages them";
 /// Runs a command of apko to its exit code.
 pub(crate) fn run(args: &ApkoArgs) -> ExitCode {
     let quiet = !matches!(args.log_level.to_ascii_lowercase().as_str(), "debug" | "info");
-    let session = Session::new(&ReportArgs { json: false, quiet });
+    let session = Session::speaking(&ReportArgs { json: false, quiet }, in_apkos_words);
     let moved = match &args.workdir {
         Some(folder) => std::env::set_current_dir(folder)
             .map_err(|source| assemble::io_error(folder, "cannot be entered", source)),
@@ -44,6 +44,17 @@ pub(crate) fn run(args: &ApkoArgs) -> ExitCode {
     };
     let code = session.end(moved.and_then(|()| command(&args.command, &session)));
     if code == ExitCode::SUCCESS { code } else { ExitCode::FAILURE }
+}
+
+/// Flags as apko calls them: the library's hints name ours.
+fn in_apkos_words(text: &str) -> String {
+    const FLAGS: [(&str, &str); 4] = [
+        ("--allow-untrusted", "--ignore-signatures"),
+        ("name that with --ca-file FILE", "name that in SSL_CERT_FILE"),
+        ("--platform", "--arch"),
+        ("--ca-file", "SSL_CERT_FILE"),
+    ];
+    FLAGS.iter().fold(text.to_owned(), |text, (ours, apkos)| text.replace(ours, apkos))
 }
 
 /// What goes to standard output.
@@ -73,7 +84,7 @@ fn build(args: &BuildArgs, session: &Session) -> Result<String> {
     let mut request = image_request(&args.config, &args.image, session)?;
     request.include_paths = paths(&args.include.include_paths);
     request.limits = limits(&args.limits);
-    let env = env(&args.image.cache, args.image.offline.offline, session)?;
+    let env = env(&args.image.look.cache, args.image.look.offline.offline, session)?;
     let start = std::time::Instant::now();
     let built = apko::build(&request, &args.tag, &args.out, &env)?;
     session.tell(&summary::build(&built, &assemble::Published::default(), start.elapsed()));
@@ -86,7 +97,7 @@ fn publish(args: &PublishArgs, session: &Session) -> Result<String> {
     }
     let request = image_request(&args.config, &args.image, session)?;
     let (http, observer) = (settings::http(&registry_args())?, session.observer());
-    let env = env(&args.image.cache, args.image.offline.offline, session)?;
+    let env = env(&args.image.look.cache, args.image.look.offline.offline, session)?;
     let registry = settings::registry(&registry_args(), &http, &observer);
     let start = std::time::Instant::now();
     let (built, published) = apko::publish(&request, &args.tags, registry, &env)?;
@@ -121,16 +132,15 @@ fn show_config(args: &ShowConfigArgs) -> Result<String> {
 
 fn show_packages(args: &ShowPackagesArgs, session: &Session) -> Result<String> {
     let format = PackageFormat::parse(&args.format)?;
-    let request = ApkoRequest { archs: values(&args.archs.arch), ..request(&args.config, &args.sources) };
-    apko::show_packages(&request, &format, &env(&args.cache, args.offline.offline, session)?)
+    let (request, env) = looking(&args.config, &args.look, session)?;
+    apko::show_packages(&request, &format, &env)
 }
 
 fn dot(args: &DotArgs, session: &Session) -> Result<String> {
     if args.web {
         return Err(apko::refused("`dot --web`", NO_WEB));
     }
-    let request = ApkoRequest { archs: values(&args.archs.arch), ..request(&args.config, &args.sources) };
-    let env = env(&args.cache, args.offline.offline, session)?;
+    let (request, env) = looking(&args.config, &args.look, session)?;
     // apko prints an empty line behind the graph.
     apko::dot(&request, args.spanning_tree, &env).map(|graph| graph + "\n")
 }
@@ -186,6 +196,11 @@ fn request(config: &Path, sources: &SourceArgs) -> ApkoRequest {
     }
 }
 
+fn looking(config: &Path, args: &LookArgs, session: &Session) -> Result<(ApkoRequest, Env)> {
+    let request = ApkoRequest { archs: values(&args.archs.arch), ..request(config, &args.sources) };
+    Ok((request, env(&args.cache, args.offline.offline, session)?))
+}
+
 fn image_request(config: &Path, args: &ImageArgs, session: &Session) -> Result<ApkoRequest> {
     match args.format.as_str() {
         "" | "tar" => {}
@@ -199,13 +214,13 @@ fn image_request(config: &Path, args: &ImageArgs, session: &Session) -> Result<A
     }
     Ok(ApkoRequest {
         packages: values(&args.package_append),
-        archs: values(&args.archs.arch),
+        archs: values(&args.look.archs.arch),
         annotations: values(&args.annotations),
         lockfile: Some(args.lockfile.as_str()).filter(|path| !path.is_empty()).map(Into::into),
         vcs: args.vcs,
         build_date: args.build_date.clone(),
         ignore_signatures: args.signatures.ignore_signatures,
-        ..request(config, &args.sources)
+        ..request(config, &args.look.sources)
     })
 }
 

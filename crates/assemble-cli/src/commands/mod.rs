@@ -25,8 +25,8 @@ use assemble::{BuildOptions, ChosenPackages, Error, LockUse, Result, SpecFile};
 use assemble_types::Observer;
 use clap::CommandFactory as _;
 
-use crate::args::{Cli, Command, InputArgs, NetworkArgs, ReportArgs};
-use crate::output;
+use crate::args::{Cli, Command, LookArgs, ReportArgs};
+use crate::output::{self, Words};
 use crate::settings;
 use crate::signals;
 use crate::terminal::Terminal;
@@ -68,12 +68,19 @@ pub(crate) struct Session {
     terminal: Arc<Terminal>,
     json: bool,
     quiet: bool,
+    words: Words,
 }
 
 impl Session {
     pub(crate) fn new(report: &ReportArgs) -> Self {
+        Self::speaking(report, str::to_owned)
+    }
+
+    /// One that says in other words what it is told.
+    pub(crate) fn speaking(report: &ReportArgs, words: Words) -> Self {
         signals::JSON.store(report.json, Ordering::Relaxed);
-        Self { terminal: Arc::new(Terminal::new(report.quiet)), json: report.json, quiet: report.quiet }
+        let terminal = Arc::new(Terminal::new(report.quiet, words));
+        Self { terminal, json: report.json, quiet: report.quiet, words }
     }
 
     pub(crate) fn observer(&self) -> Arc<dyn Observer> {
@@ -95,25 +102,21 @@ impl Session {
 
     fn fail(&self, error: &Error, details: Option<&serde_json::Value>) -> ExitCode {
         self.terminal.clear();
-        output::failure(error, self.json, details)
+        output::failure_in(error, self.json, details, self.words)
     }
 
     /// Text for people, unless they asked for silence.
     pub(crate) fn tell(&self, text: &str) {
         self.terminal.clear();
         if !self.quiet {
-            output::tell(text);
+            output::tell(&(self.words)(text));
         }
     }
 }
 
 /// The packages that a spec's images would have; the lock beside the spec counts.
-fn chosen(
-    spec: Option<&Path>,
-    input: &InputArgs,
-    network: &NetworkArgs,
-    session: &Session,
-) -> Result<Vec<ChosenPackages>> {
+fn chosen(spec: Option<&Path>, args: &LookArgs, session: &Session) -> Result<Vec<ChosenPackages>> {
+    let LookArgs { input, network, .. } = args;
     let file = SpecFile::load(spec)?;
     let options = BuildOptions { lock: LockUse::Beside, ..settings::build_options(input, &[])? };
     let http = settings::http(&network.registry)?;

@@ -12,14 +12,14 @@ use crate::render::printable_line;
 use crate::summary::size;
 
 pub(crate) fn run(args: &PackagesArgs) -> ExitCode {
-    let session = Session::new(&args.report);
+    let session = Session::new(&args.look.report);
     let result = packages(args, &session);
     session.end(result)
 }
 
 fn packages(args: &PackagesArgs, session: &Session) -> Result<String> {
-    let all = chosen(args.spec.as_deref(), &args.input, &args.network, session)?;
-    if args.report.json {
+    let all = chosen(args.spec.as_deref(), &args.look, session)?;
+    if args.look.report.json {
         return Ok(json::packages(&all));
     }
     let tables: Vec<String> = all.iter().map(table).collect();

@@ -11,14 +11,14 @@ use crate::json;
 use crate::render::printable_line;
 
 pub(crate) fn run(args: &TreeArgs) -> ExitCode {
-    let session = Session::new(&args.report);
+    let session = Session::new(&args.look.report);
     let result = tree(args, &session);
     session.end(result)
 }
 
 fn tree(args: &TreeArgs, session: &Session) -> Result<String> {
-    let all = chosen(args.spec.as_deref(), &args.input, &args.network, session)?;
-    if args.report.json {
+    let all = chosen(args.spec.as_deref(), &args.look, session)?;
+    if args.look.report.json {
         return Ok(json::tree(&all));
     }
     let show = if args.dot { dot } else { indented };

@@ -11,13 +11,13 @@ use crate::json;
 use crate::render::printable_line;
 
 pub(crate) fn run(args: &WhyArgs) -> ExitCode {
-    let session = Session::new(&args.report);
+    let session = Session::new(&args.look.report);
     let result = why(args, &session);
     session.end(result)
 }
 
 fn why(args: &WhyArgs, session: &Session) -> Result<String> {
-    let all = chosen(Some(&args.spec), &args.input, &args.network, session)?;
+    let all = chosen(Some(&args.spec), &args.look, session)?;
     let found: Vec<(&ChosenPackages, usize)> = all
         .iter()
         .flat_map(|one| one.find(&args.package).into_iter().map(move |place| (one, place)))
@@ -31,7 +31,7 @@ fn why(args: &WhyArgs, session: &Session) -> Result<String> {
             args.spec.display()
         )));
     }
-    if args.report.json {
+    if args.look.report.json {
         return Ok(json::why(&found));
     }
     let mut out = String::new();

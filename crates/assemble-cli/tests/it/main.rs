@@ -21,6 +21,7 @@ mod hostile_checks;
 mod hostile_packages;
 mod lock;
 mod messages;
+mod newcomers;
 mod oracle;
 mod real_apk;
 mod registries;

@@ -79,14 +79,16 @@ fn a_repository_that_is_not_there() {
         "contents:\n  repositories: [./packages]\n  packages: [musl]\n",
         expect![[r#"
             exit: 6
-            error[fetch/not-found]: ./packages/x86_64/APKINDEX.tar.gz: not found
+            error[repository/no-index]: ./packages has no index for x86_64
              --> spec.yaml:2:18
               |
             2 |   repositories: [./packages]
               |                  ^^^^^^^^^^
               |
               = note: while reading the index for x86_64
-              = help: check the path of the repository in the spec
+              = note: because ./packages/x86_64/APKINDEX.tar.gz: not found
+              = help: if it has no packages for x86_64, build for those that it has: `archs` in the spec, or --platform
+              = help: otherwise check its address: the index lies in a folder with the architecture's name
         "#]],
     );
 }

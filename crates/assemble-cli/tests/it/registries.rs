@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Command;
 
+use assemble_testkit::{ApkBuilder, RepositoryBuilder, TEST_KEY, TEST_KEY_NAME};
+
 use crate::sandbox::Sandbox;
 use crate::tools::{Registry, have, run};
 
@@ -36,6 +38,54 @@ fn a_push_sends_what_is_missing_and_nothing_twice() {
     let remote = s.json(["inspect", &name, "--json"]);
     assert_eq!(remote["digest"], document["digest"]);
     assert!(s.ok(["inspect", &name, "--cat", "/etc/passwd"]).contains("nonroot"));
+}
+
+/// What `apko publish` leaves: the image under its names, the reference on standard output and in a file.
+#[test]
+fn apko_publish_pushes_what_apko_build_builds() {
+    let test = "apko_publish_pushes_what_apko_build_builds";
+    let Some(registry) = Registry::start(test, None) else { return };
+    let s = Sandbox::new();
+    s.write(TEST_KEY_NAME, TEST_KEY);
+    for arch in ["x86_64", "aarch64"] {
+        RepositoryBuilder::new()
+            .package(ApkBuilder::new("app", "1-r0").arch(arch).dir("srv").file("srv/app", *b"app").build())
+            .write(&s.path("repo"), arch);
+    }
+    s.write(
+        "apko.yaml",
+        format!(
+            "contents:\n  repositories: [./repo]\n  keyring: [./{TEST_KEY_NAME}]\n  packages: [app]\n\
+             archs: [x86_64, aarch64]\nannotations: {{k: v}}\n"
+        ),
+    );
+    let names = [format!("{}/team/app:1.0", registry.host), format!("{}/team/app:latest", registry.host)];
+    let args =
+        ["apko", "publish", "apko.yaml", &names[0], &names[1], "--sbom=false", "--image-refs", "refs.txt"];
+    let ran = s.run(args);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let reference = ran.stdout.trim();
+    let (place, digest) = reference.split_once('@').unwrap();
+    assert!(place.starts_with(&format!("{}/team/app", registry.host)), "{reference}");
+    // The index is what is named last, behind the image of each architecture.
+    let references = String::from_utf8(s.read("refs.txt")).unwrap();
+    assert_eq!(references.lines().last(), Some(reference), "{references}");
+    assert_eq!(references.lines().count(), 3, "{references}");
+    for name in &names {
+        assert_eq!(s.json(["inspect", name, "--json"])["digest"], digest, "{name}");
+    }
+    assert_eq!(s.ok(["inspect", &names[0], "--platform", "linux/arm64", "--cat", "/srv/app"]), "app");
+    // The same as what `apko build` writes down.
+    fs::create_dir(s.path("built")).unwrap();
+    s.ok(["apko", "build", "apko.yaml", "team/app:1.0", "built", "--sbom=false"]);
+    assert_eq!(s.json(["inspect", "built", "--json"])["digest"], digest);
+    let again = s.run(args);
+    assert_eq!((again.code, again.stdout.trim()), (0, reference), "{}", again.stderr);
+    let refused = s.run(["apko", "publish", "apko.yaml", &names[0], "--local"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("assemble build --load"), "{}", refused.stderr);
+    let nowhere = s.run(["apko", "publish", "apko.yaml", "127.0.0.1:1/a:1", "--sbom=false"]);
+    assert_eq!(nowhere.code, 1, "{}", nowhere.stderr);
 }
 
 #[test]

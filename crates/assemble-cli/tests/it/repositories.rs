@@ -141,6 +141,46 @@ fn a_private_repository_is_read_with_credentials_that_show_up_nowhere() {
     }
 }
 
+/// What is written down once and committed: locks of either kind, vendored folders, and what `update` leaves.
+#[test]
+fn a_password_is_in_no_lock() {
+    let server = private();
+    let (url, host) = (format!("{}/os", server.url()), server.host());
+    for (what, http_auth) in
+        [("basic", format!("basic:{host}:ci:{PASSWORD}")), ("bearer", format!("bearer:{host}:{PASSWORD}"))]
+    {
+        let s = sandbox(&url, TEST_KEY_NAME).variable("HTTP_AUTH", http_auth);
+        let runs = [
+            &["lock", "app.yaml"][..],
+            &["update", "--spec", "app.yaml", "--json"],
+            &["lock", "app.yaml", "--deep", "--json"],
+            &["vendor", "app.yaml", "-o", "vendored"],
+            &["apko", "lock", "app.yaml", "--arch", "x86_64"],
+        ];
+        for args in runs {
+            let ran = s.run(args);
+            assert_eq!(ran.code, 0, "{what} {args:?}: {}", ran.stderr);
+            assert!(!format!("{}{}", ran.stdout, ran.stderr).contains(PASSWORD), "{what} {args:?}");
+        }
+        assert!(s.path("app.lock").is_file() && s.path("app.lock.json").is_file());
+        for secret in [PASSWORD, "Y2k6aHVudGVyMi1jb3JyZWN0"] {
+            assert_eq!(holding(s.root(), secret), Vec::<String>::new(), "{what}");
+        }
+        // A URL that has one is refused before anything is written.
+        fs::remove_file(s.path("app.lock")).unwrap();
+        s.write("app.yaml", spec(&url.replace("http://", &format!("http://ci:{PASSWORD}@")), TEST_KEY_NAME));
+        for args in [
+            &["lock", "app.yaml"][..],
+            &["apko", "lock", "app.yaml", "--output", "other.json", "--arch", "x86_64"],
+        ] {
+            let ran = s.run(args);
+            assert_ne!(ran.code, 0, "{what}");
+            assert!(!ran.stderr.contains(PASSWORD) && ran.stderr.contains("HTTP_AUTH"), "{}", ran.stderr);
+        }
+        assert!(!s.path("app.lock").exists() && !s.path("other.json").exists());
+    }
+}
+
 #[test]
 fn a_refusal_names_the_way_in() {
     let server = private();

@@ -1,5 +1,7 @@
 //! The part of the universe that a world can reach, as apk looks at it.
 
+use std::cmp::Ordering;
+
 use assemble_apk::{Constraint, Record, Version};
 use assemble_types::Arch;
 
@@ -133,6 +135,27 @@ impl<'a> Field<'_, 'a> {
 
     pub(crate) fn package(&self, package: P) -> &Package<'a> {
         &self.packages[package as usize]
+    }
+
+    /// Which of two that provide a name is the better one, whatever else is chosen: the version of the name, of one
+    /// package's versions the newer, the priority, the repository that stands first.
+    pub(crate) fn compare(&self, a: &Provider<'_>, b: &Provider<'_>) -> Ordering {
+        let (one, other) = (self.package(a.package), self.package(b.package));
+        let by_name = match (a.version, b.version) {
+            (Some(a), Some(b)) => a.compare_as_apk(b),
+            _ => Ordering::Equal,
+        };
+        let by_version = || {
+            if one.name == other.name {
+                one.record.version.compare_as_apk(&other.record.version)
+            } else {
+                Ordering::Equal
+            }
+        };
+        by_name
+            .then_with(by_version)
+            .then_with(|| one.record.provider_priority.cmp(&other.record.provider_priority))
+            .then_with(|| other.repository.cmp(&one.repository))
     }
 }
 

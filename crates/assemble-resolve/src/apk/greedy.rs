@@ -390,28 +390,12 @@ impl<'a> Greedy<'_, '_, 'a> {
     /// Whether one provider is better than another; the first difference decides.
     fn is_better(&self, a: &Provider<'a>, b: &Provider<'a>) -> bool {
         let (left, right) = (&self.packages[a.package as usize], &self.packages[b.package as usize]);
-        let (one, other) = (self.field.package(a.package), self.field.package(b.package));
-        let by_name = || match (a.version, b.version) {
-            (Some(a), Some(b)) => a.compare_as_apk(b),
-            _ => std::cmp::Ordering::Equal,
-        };
-        let by_version = || {
-            if one.name == other.name {
-                one.record.version.compare_as_apk(&other.record.version)
-            } else {
-                std::cmp::Ordering::Equal
-            }
-        };
-        let priorities = || one.record.provider_priority.cmp(&other.record.provider_priority);
         (left.selectable.cmp(&right.selectable))
             .then(left.used.cmp(&right.used))
             .then(right.conflicts.cmp(&left.conflicts))
             .then(left.tag_ok.cmp(&right.tag_ok))
             .then(left.tag_preferred.cmp(&right.tag_preferred))
-            .then_with(by_name)
-            .then_with(by_version)
-            .then_with(priorities)
-            .then_with(|| other.repository.cmp(&one.repository))
+            .then_with(|| self.field.compare(a, b))
             .is_gt()
     }
 

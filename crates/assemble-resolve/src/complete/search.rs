@@ -483,23 +483,8 @@ impl<'f, 'u, 'a> Search<'f, 'u, 'a> {
     /// Whether one candidate is to be tried before another; the first difference decides.
     fn is_better(&self, a: &Provider<'a>, b: &Provider<'a>, pin: Tags) -> bool {
         let (one, other) = (self.field.package(a.package), self.field.package(b.package));
-        let by_name = || match (a.version, b.version) {
-            (Some(a), Some(b)) => a.compare_as_apk(b),
-            _ => std::cmp::Ordering::Equal,
-        };
-        let by_version = || {
-            if one.name == other.name {
-                one.record.version.compare_as_apk(&other.record.version)
-            } else {
-                std::cmp::Ordering::Equal
-            }
-        };
-        let preferred = one.tags.has_any_of(pin).cmp(&other.tags.has_any_of(pin));
-        preferred
-            .then_with(by_name)
-            .then_with(by_version)
-            .then_with(|| one.record.provider_priority.cmp(&other.record.provider_priority))
-            .then_with(|| other.repository.cmp(&one.repository))
+        (one.tags.has_any_of(pin).cmp(&other.tags.has_any_of(pin)))
+            .then_with(|| self.field.compare(a, b))
             .is_gt()
     }
 
