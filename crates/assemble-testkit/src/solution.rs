@@ -375,6 +375,10 @@ fn unfounded(
 }
 
 /// Packages whose conditions hold, and that could be added without anything else, but are not there.
+///
+/// apk decides a name that nobody asks for against everyone, and whoever provides it without a version stays beside that
+/// decision. So for a package that nobody asked for, what it needs counts as there only if somebody has the name in a
+/// version, or somebody else needs it, too.
 fn owed(
     world: &[String],
     shelves: &[Shelf<'_>],
@@ -386,6 +390,17 @@ fn owed(
         let wish = wish(text);
         let of = by_name.get(wish.name).map_or(&[][..], Vec::as_slice);
         of.iter().any(|at| members[*at].is(&wish, rules)) != wish.not
+    };
+    let needs = members.iter().flat_map(|member| &member.listed.depends);
+    let asked: BTreeSet<&str> =
+        world.iter().chain(needs).map(|text| wish(text)).filter(|wish| !wish.not).map(|w| w.name).collect();
+    let has_version = |text: &str| {
+        let wish = wish(text);
+        let of = by_name.get(wish.name).map_or(&[][..], Vec::as_slice);
+        of.iter().any(|at| {
+            let held = members[*at].holds.iter().filter(|(name, _)| *name == wish.name);
+            held.filter_map(|(_, version)| *version).any(|version| wish.admits(version, rules))
+        })
     };
     let mut out = Vec::new();
     for shelf in shelves.iter().filter(|shelf| shelf.tag.is_none()) {
@@ -401,7 +416,8 @@ fn owed(
             let refused = world.iter().any(|text| excludes(text))
                 || members.iter().any(|m| m.listed.depends.iter().any(|text| excludes(text)));
             let own = |text: &&String| !wish(text).not && new.is(&wish(text), rules);
-            let fits = listed.depends.iter().filter(|text| !own(text)).all(|text| met(text));
+            let decided = |text: &str| wish(text).not || asked.contains(wish(text).name) || has_version(text);
+            let fits = listed.depends.iter().filter(|text| !own(text)).all(|text| met(text) && decided(text));
             if !refused && fits && members.iter().all(|member| new.clashes(member).is_none()) {
                 out.push(format!("{} should have come by itself", new.shown()));
             }
