@@ -192,8 +192,10 @@ impl<'a> Plan<'a> {
             vendored: _,
         } = self;
         let spec = lock::spec_digest(&file.spec);
-        let repositories: Vec<_> =
-            build_repositories.iter().map(|r| (&r.text, &r.pin, r.location.to_string())).collect();
+        let repositories: Vec<_> = build_repositories
+            .iter()
+            .map(|r| (&r.text, &r.line, &r.layout, &r.pin, r.location.to_string()))
+            .collect();
         let keyring: Vec<_> = keyring.iter().map(|key| (&key.name, &key.text)).collect();
         format!(
             "{mode:?} {spec} {:?} {:?} {platforms:?} {times:?} {start_check:?} {trust:?} {alpine_releases:?} {limits:?} \

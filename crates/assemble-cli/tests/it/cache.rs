@@ -13,7 +13,7 @@ fn project() -> (Sandbox, HttpServer) {
     let s = Sandbox::new().with_hello();
     repository(&s, "1.0-r0");
     let server = HttpServer::folder(s.path("repo"));
-    s.write(TEST_KEY_NAME, TEST_KEY.public_pem());
+    s.write(TEST_KEY_NAME, TEST_KEY);
     s.write("site/index.html", "<p>hello");
     s.write(
         "spec.yaml",
@@ -60,9 +60,12 @@ fn an_unchanged_build_is_a_look_up() {
     assert_eq!(document["digest"], first.as_str());
     // The indexes were asked for, with the validators of the last answer, and nothing else.
     for request in server.log() {
-        assert!(request.path.ends_with("APKINDEX.tar.gz"), "{}", request.path);
+        assert!(request.target.ends_with("APKINDEX.tar.gz"), "{}", request.target);
     }
-    assert_eq!(s.json(["inspect", "one", "--json"])["images"], s.json(["inspect", "two", "--json"])["images"]);
+    assert_eq!(
+        s.json(["inspect", "one", "--json"])["images"],
+        s.json(["inspect", "two", "--json"])["images"]
+    );
     // All layers are links to what the cache holds.
     for blob in entries(&s, "blobs") {
         assert_eq!(fs::metadata(&blob).unwrap().nlink(), 3, "{}", blob.display());

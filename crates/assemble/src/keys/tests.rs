@@ -52,6 +52,7 @@ impl World {
             trust: Trust::Required,
             threads: NonZeroUsize::MIN,
             discovery: Discovery { alpine: AlpineReleasesList::Off, time: None },
+            diff_ids: false,
         }
     }
 
