@@ -266,11 +266,11 @@ fn weight(record: &Record) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn parse_records(bytes: &[u8]) -> Result<Vec<Record>, IndexError> {
+    pub(crate) fn parse_records(bytes: &[u8]) -> Result<Vec<Record>, IndexError> {
         let mut reader = RecordReader::new(Room::beside(0));
         reader.feed(bytes);
         reader.finish()

@@ -130,7 +130,7 @@ fn expand(pieces: &[Piece], record: &Record) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index_text::parse_records;
+    use crate::index_text::tests::parse_records;
 
     fn record(text: &str) -> Record {
         parse_records(text.as_bytes()).unwrap().remove(0)

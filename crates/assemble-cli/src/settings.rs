@@ -117,6 +117,7 @@ pub(crate) fn env(
         http: Arc::clone(http),
         observer: Arc::clone(observer),
     })?
+    .with_divider(assemble::package_divider)
     .with_credentials(repository_credentials(observer.as_ref()));
     Ok(Env {
         fetcher: Arc::new(fetcher),

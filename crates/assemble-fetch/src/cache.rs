@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -12,6 +13,8 @@ use tempfile::{NamedTempFile, TempDir};
 
 use crate::escape::shown_path;
 use crate::local::{Watch, kept, open_kept, open_limited};
+use crate::parts::{Divided, join, mark, read_mark};
+use crate::store::blob_path;
 use crate::{ContentKey, FetchError};
 
 /// Part of the path, so that another layout can live beside this one.
@@ -88,8 +91,10 @@ impl Cache {
 
     fn content_in(&self, root: Root, key: &ContentKey) -> Option<Blob> {
         let path = content_path(&root.path, key);
-        match open_kept(&path, Watch::Cache, root.keep) {
-            Ok(blob) if blob.len() == key.size() => return Some(blob),
+        match open_content(&root, &path) {
+            Ok(Some(blob)) if blob.len() == key.size() => return Some(blob),
+            // The second part went, as layers may. That is no damage.
+            Ok(None) => return None,
             Ok(_) | Err(FetchError::WrongType { .. }) => {}
             Err(_) => return None,
         }
@@ -123,6 +128,11 @@ impl Cache {
             if ours && path.exists() {
                 self.found_damaged(&path, key);
             }
+            if let Some((_, digest, _)) =
+                open_kept(&path, Watch::Cache, None).ok().and_then(|file| read_mark(&file))
+            {
+                remove(&blob_path(&root.path, &digest));
+            }
             let gone = std::fs::remove_file(&path).is_ok() || !path.exists();
             if !gone {
                 self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
@@ -142,7 +152,23 @@ impl Cache {
         let path = content_path(&root.path, key);
         let file = give_name(part, &path)?;
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
-        kept(&path, file, root.keep)
+        kept(&path, file, root.keep, None)
+    }
+
+    /// Gives a finished body its names.
+    pub(crate) fn keep_divided(&self, body: Divided, key: &ContentKey) -> Result<Blob, FetchError> {
+        let (first, second, digest, size) = match body {
+            Divided::Whole(part) => return self.keep_content(part, key),
+            Divided::Parts { first, second, digest, size } => (first, second, digest, size),
+        };
+        let root = self.root()?;
+        let second = keep_blob(&root, second, &digest)?;
+        let mut part = self.part()?;
+        let written = part.write_all(mark(&digest, size).as_bytes()).and_then(|()| part.write_all(&first));
+        written.map_err(|e| FetchError::io(part.path(), "write", e))?;
+        let file = self.keep_content(part, key)?;
+        let start = file.len() - first.len() as u64;
+        Ok(join(file.slice(start..file.len()).unwrap_or(file), second))
     }
 
     /// The document last fetched from this URL, if it is there and whole.
@@ -265,6 +291,29 @@ fn sweep(tmp: &Path, now: SystemTime) {
             let _ = std::fs::remove_file(entry.path());
         }
     }
+}
+
+/// Keeps a file under the digest of its bytes. Outputs link to it, and nobody is to write into it by mistake.
+pub(crate) fn keep_blob(root: &Root, part: NamedTempFile, digest: &Digest) -> Result<Blob, FetchError> {
+    let path = blob_path(&root.path, digest);
+    let read_only = std::fs::Permissions::from_mode(0o444);
+    part.as_file().set_permissions(read_only).map_err(|e| FetchError::io(part.path(), "write", e))?;
+    let file = give_name(part, &path)?;
+    kept(&path, file, root.keep.clone(), Some(*digest))
+}
+
+/// The content in a file, with its second part if that is kept elsewhere. Nothing if that is not there.
+pub(crate) fn open_content(root: &Root, path: &Path) -> Result<Option<Blob>, FetchError> {
+    let file = open_kept(path, Watch::Cache, root.keep.clone())?;
+    let Some((start, digest, size)) = read_mark(&file) else { return Ok(Some(file)) };
+    let second = match open_kept(&blob_path(&root.path, &digest), Watch::Cache, root.keep.clone()) {
+        Ok(second) => second,
+        Err(FetchError::Missing { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let first = file.slice(start..file.len()).filter(|_| second.len() == size);
+    // Of another length than it should be, it is damaged, and whoever asks sees that by the length.
+    Ok(Some(first.map_or_else(|| Blob::from_bytes(Vec::new()), |first| join(first, second))))
 }
 
 /// Renames, so that nobody ever sees half a file under the name; who comes second replaces like with like.

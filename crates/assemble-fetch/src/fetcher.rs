@@ -11,9 +11,10 @@ use crate::cache::{Cache, Document, Validators};
 use crate::counters::{Counters, Counting};
 use crate::credentials::{Access, Credential};
 use crate::local::{open_file, open_limited};
+use crate::parts::{DividedBody, MakeDivider, Undivided};
 use crate::spool::FileSpool;
 use crate::store::Store;
-use crate::transfer::{Bound, FileBody, MemoryBody, Outcome, PartBody, Progress, Sink, Transfer};
+use crate::transfer::{Bound, MemoryBody, Outcome, PartBody, Progress, Sink, Transfer};
 use crate::{FetchError, Http, Location};
 
 /// More at once than this helps nobody.
@@ -98,6 +99,8 @@ pub struct Fetcher {
     counting: Counting,
     /// What servers said so far about documents, by address.
     said: Mutex<BTreeMap<String, Said>>,
+    /// Divides contents that come in.
+    divider: MakeDivider,
     /// Contents that were not what their key says.
     distrusted: Mutex<BTreeSet<ContentKey>>,
 }
@@ -130,7 +133,15 @@ impl Fetcher {
         let access = Access::new(Vec::new(), Arc::clone(&observer));
         let counting = Counting::default();
         let (said, distrusted) = (Mutex::default(), Mutex::default());
-        Ok(Self { cache, spool, http, observer, offline, access, counting, said, distrusted })
+        let divider: MakeDivider = || Box::new(Undivided);
+        Ok(Self { cache, spool, http, observer, offline, access, counting, said, divider, distrusted })
+    }
+
+    /// The same, keeping contents in two parts where a divider says so.
+    #[must_use]
+    pub fn with_divider(mut self, make: MakeDivider) -> Self {
+        self.divider = make;
+        self
     }
 
     /// The same with credentials, each for one host; of several for a host the first is sent.
@@ -236,12 +247,12 @@ impl Fetcher {
             return Err(FetchError::Offline { location: location.clone() });
         };
         self.counting.miss();
-        let mut body = FileBody(self.cache.part()?);
+        let mut body = DividedBody::new(&self.cache, self.divider);
         let progress = Progress::start(&self.observer, label.to_owned(), key.size());
         let past_caches = locked(&self.distrusted).contains(key);
         let transfer = Transfer { past_caches, ..self.transfer(location, url, Bound::Exactly(key.size())) };
         match transfer.run(&mut body as &mut dyn Sink, progress)? {
-            Outcome::Complete { .. } => self.cache.keep_content(body.0, key),
+            Outcome::Complete { .. } => self.cache.keep_divided(body.finish()?, key),
             Outcome::NotModified | Outcome::Front => {
                 Err(FetchError::Status { location: location.clone(), status: 304 })
             }

@@ -12,9 +12,10 @@
 //! them, never by address: two mirrors share an entry, and no mirror can put a false one there for another.
 //!
 //! ```text
-//! <cache>/v1/content/ab/cdef…     the bytes; the name is a hash of the key
+//! <cache>/v1/content/ab/cdef…     the bytes; the name is a hash of the key. If they are kept in two parts: a line with
+//!                                 digest and size of the second, which lies under `blobs`, then the first
 //! <cache>/v1/documents/ab/cdef…   validators, size and digest in a few lines, then the bytes; the name hashes the URL
-//! <cache>/v1/blobs/ab/cdef…       layers that builds made; the name is their digest
+//! <cache>/v1/blobs/ab/cdef…       layers that builds made, and second parts of contents; the name is their digest
 //! <cache>/v1/records/KIND/ab/…    what is known of contents, layers and whole builds; the name is the record's key
 //! <cache>/v1/tmp/part-XXXXXX      not finished; removed by the next run a day later if its process was killed
 //! ```
@@ -40,6 +41,7 @@ mod fetcher;
 mod http;
 mod local;
 mod location;
+mod parts;
 mod platform_dir;
 mod spool;
 mod store;
@@ -56,6 +58,7 @@ pub use http::{
 };
 pub use local::{LocalEntry, LocalKind, is_excluded, open_file, read_tree};
 pub use location::{Location, LocationError};
+pub use parts::{Divider, Division, MakeDivider};
 pub use platform_dir::platform_cache_dir;
 pub use spool::spool_in;
 pub use store::{KeptBlob, RecordKind, Store};

@@ -8,7 +8,6 @@
 //! before they get their name, and hold a digest of themselves.
 
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,8 +15,8 @@ use assemble_types::{Blob, Digest, HashingWriter, Spool, SpoolWriter};
 use tempfile::NamedTempFile;
 
 use crate::FetchError;
-use crate::cache::{Cache, give_name, hashed, remove};
-use crate::local::{Stamp, Watch, kept, open_kept, open_limited};
+use crate::cache::{Cache, give_name, hashed, keep_blob, remove};
+use crate::local::{Stamp, Watch, boot, kept, open_kept, open_limited};
 
 /// The largest record that is read.
 pub(crate) const MOST_RECORD: u64 = 256 << 20;
@@ -62,14 +61,11 @@ pub struct KeptBlob {
 #[derive(Debug, Clone)]
 pub struct Store {
     cache: Arc<Cache>,
-    /// Differs from boot to boot; empty where that cannot be told, and then every use hashes.
-    boot: Arc<str>,
 }
 
 impl Store {
     pub(crate) fn new(cache: Arc<Cache>) -> Self {
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        Self { cache, boot: boot.trim().into() }
+        Self { cache }
     }
 
     /// The folder of the cache that was asked for.
@@ -84,24 +80,21 @@ impl Store {
 
     /// What a kept blob is like now, to be given to [`Store::blob`] later. Nothing if the blob is not a file of a cache
     /// that lasts.
-    pub fn kept(&self, digest: &Digest, blob: &Blob) -> Option<KeptBlob> {
+    pub fn kept(digest: &Digest, blob: &Blob) -> Option<KeptBlob> {
         let path = blob.whole_file()?;
-        let stamp = self.stamp(path)?;
+        let stamp = Self::stamp(path)?;
         Some(KeptBlob { digest: *digest, size: blob.len(), stamp })
     }
 
     /// A text that is another one once the blob's bytes are others, as far as the file system tells. Nothing if it does
     /// not, or not for certain.
-    pub fn look(&self, blob: &Blob) -> Option<String> {
-        match blob.whole_file() {
-            Some(path) => self.stamp(path).filter(|_| !self.boot.is_empty()),
-            None => blob.identity().filter(|(_, certain)| *certain).map(|(identity, _)| identity),
-        }
+    pub fn look(blob: &Blob) -> Option<String> {
+        blob.identity().filter(|(_, certain)| *certain).map(|(identity, _)| identity)
     }
 
-    fn stamp(&self, path: &Path) -> Option<String> {
+    fn stamp(path: &Path) -> Option<String> {
         let meta = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file)?;
-        Some(format!("{}@{}", Stamp::of(&meta).kept_text(), self.boot))
+        Some(format!("{}@{}", Stamp::of(&meta).kept_text(), boot()))
     }
 
     /// A blob that was kept, if it is still there and whole; and what its file is like now, if that is something else
@@ -110,8 +103,8 @@ impl Store {
         for root in self.cache.readable() {
             let path = blob_path(&root.path, &wanted.digest);
             let Ok(blob) = open_kept(&path, Watch::Cache, root.keep) else { continue };
-            let now = self.stamp(&path)?;
-            if now == wanted.stamp && !self.boot.is_empty() && blob.len() == wanted.size {
+            let now = Self::stamp(&path)?;
+            if now == wanted.stamp && !boot().is_empty() && blob.len() == wanted.size {
                 return Some((blob, None));
             }
             if blob.len() == wanted.size && digest_of(&blob).is_ok_and(|found| found == wanted.digest) {
@@ -225,7 +218,7 @@ pub(crate) fn digest_of(blob: &Blob) -> io::Result<Digest> {
     Ok(writer.finish().1)
 }
 
-fn blob_path(root: &Path, digest: &Digest) -> PathBuf {
+pub(crate) fn blob_path(root: &Path, digest: &Digest) -> PathBuf {
     let hex = digest.hex();
     root.join("blobs").join(&hex[..2]).join(&hex[2..])
 }
@@ -276,19 +269,12 @@ impl SpoolWriter for LayerWriter {
         let (_, part) = self.part()?;
         let path = part.path().to_owned();
         // Nobody knows what it is: it lives as long as the blob does.
-        kept(&path, part.into_file(), None).map_err(io::Error::other)
+        kept(&path, part.into_file(), None, None).map_err(io::Error::other)
     }
 
     fn finish_as(self: Box<Self>, digest: &Digest) -> io::Result<Blob> {
         let (cache, part) = self.part()?;
-        // Outputs link to it, and nobody is to write into it by mistake.
-        part.as_file().set_permissions(std::fs::Permissions::from_mode(0o444))?;
-        let keep = || {
-            let root = cache.root()?;
-            let path = blob_path(&root.path, digest);
-            let file = give_name(part, &path)?;
-            kept(&path, file, root.keep)
-        };
+        let keep = || keep_blob(&cache.root()?, part, digest);
         keep().map_err(io::Error::other)
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use assemble_types::Silent;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 fn store(dir: &Path) -> Store {
     let observer = Arc::new(Silent);
@@ -12,7 +13,7 @@ fn layer(store: &Store, bytes: &[u8]) -> (KeptBlob, PathBuf) {
     writer.write_all(bytes).unwrap();
     let digest = Digest::of(bytes);
     let blob = writer.finish_as(&digest).unwrap();
-    (store.kept(&digest, &blob).unwrap(), blob.whole_file().unwrap().to_owned())
+    (Store::kept(&digest, &blob).unwrap(), blob.whole_file().unwrap().to_owned())
 }
 
 fn writable(path: &Path) {

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use assemble_types::Blob;
 
-use crate::cache::{content_name, is_whole_document, remove};
+use crate::cache::{Root, content_name, is_whole_document, open_content, remove};
 use crate::local::{Watch, open_kept, open_limited};
 use crate::store::{MOST_RECORD, Store, digest_of, whole_record};
 use crate::{ContentKey, FetchError};
@@ -19,11 +19,11 @@ use crate::{ContentKey, FetchError};
 /// A part of the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CachePart {
-    /// Packages as they were fetched.
+    /// Packages as they were fetched, but for data sections, which lie with the layers.
     Packages,
     /// Indexes and keys as they were fetched.
     Documents,
-    /// Layers that builds made.
+    /// Layers that builds made, and data sections of packages, which may be layers as they are.
     Layers,
     /// What is known of packages, local files and builds.
     Records,
@@ -149,15 +149,18 @@ impl Store {
     /// A folder cannot be read.
     pub fn check(&self, own_key: &dyn Fn(&Blob) -> OwnKey) -> Result<Checked, FetchError> {
         let mut checked = Checked::default();
+        let Some(root) = self.lasting() else { return Ok(checked) };
         for file in self.found()? {
             let name = name_of(&file.path);
             let whole = match file.part {
                 CachePart::Unfinished => continue,
                 CachePart::Packages => {
-                    open_kept(&file.path, Watch::Cache, None).is_ok_and(|blob| match own_key(&blob) {
-                        OwnKey::Is(key) => content_name(&key) == name,
-                        OwnKey::Damaged => false,
-                        OwnKey::Unknown => true,
+                    let root = Root { path: root.clone(), keep: None };
+                    open_content(&root, &file.path).is_ok_and(|found| match found.as_ref().map(own_key) {
+                        Some(OwnKey::Is(key)) => content_name(&key) == name,
+                        // A first part without its second is of no use.
+                        Some(OwnKey::Damaged) | None => false,
+                        Some(OwnKey::Unknown) => true,
                     })
                 }
                 CachePart::Layers => open_kept(&file.path, Watch::Cache, None)

@@ -6,6 +6,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::Digest;
+
 /// Something whose bytes can be read at any position, from several threads at once.
 ///
 /// Implementations that read files live at the edges of the workspace; stages only see this trait.
@@ -32,6 +34,16 @@ pub trait ReadAt: Send + Sync + fmt::Debug {
     /// A text that changes whenever the bytes do, as far as the medium tells without reading them; and whether they have
     /// been like this long enough for that to be certain.
     fn identity(&self) -> Option<(String, bool)> {
+        None
+    }
+
+    /// The blob that a range of these bytes is, where it is kept by itself.
+    fn part(&self, _offset: u64, _len: u64) -> Option<Blob> {
+        None
+    }
+
+    /// The digest of all these bytes, if whoever made them hashed them while doing so.
+    fn digest(&self) -> Option<Digest> {
         None
     }
 
@@ -93,11 +105,12 @@ impl Blob {
     /// A part of this blob, or nothing if the range does not lie inside it.
     #[must_use]
     pub fn slice(&self, range: Range<u64>) -> Option<Self> {
-        (range.start <= range.end && range.end <= self.len).then(|| Self {
-            source: Arc::clone(&self.source),
-            offset: self.offset + range.start,
-            len: range.end - range.start,
-        })
+        if range.start > range.end || range.end > self.len {
+            return None;
+        }
+        let (offset, len) = (self.offset + range.start, range.end - range.start);
+        let part = self.source.part(offset, len);
+        Some(part.unwrap_or_else(|| Self { source: Arc::clone(&self.source), offset, len }))
     }
 
     /// A reader from the start. It fails rather than end early, and asks the source at the end whether it changed.
@@ -111,9 +124,20 @@ impl Blob {
         (self.offset == 0 && self.len == size).then_some(path)
     }
 
-    /// See [`ReadAt::identity`]. Nothing for a part of a source.
+    /// See [`ReadAt::identity`]. Nothing for what does not begin where its source does.
     pub fn identity(&self) -> Option<(String, bool)> {
         if self.offset == 0 { self.source.identity() } else { None }
+    }
+
+    /// The identity of the source that this is a part of, perhaps all.
+    pub fn whole_identity(&self) -> Option<(String, bool)> {
+        self.source.identity()
+    }
+
+    /// See [`ReadAt::digest`]. Nothing for what does not begin where its source does.
+    pub fn known_digest(&self) -> Option<Digest> {
+        let (_, size) = self.source.whole_file()?;
+        if self.offset == 0 && self.len == size { self.source.digest() } else { None }
     }
 
     /// Fails if the source is known to have changed.

@@ -1,7 +1,7 @@
-//! Whether the cache holds what it says.
+//! What the cache has to know of packages: where to divide them, and whether they are whole.
 
-use assemble_apk::{is_version_3, own_checksum};
-use assemble_fetch::{Checked, ContentKey, OwnKey, Store};
+use assemble_apk::{DataFinder, DataFound, is_version_3, own_checksum};
+use assemble_fetch::{Checked, ContentKey, Divider, Division, OwnKey, Store};
 
 use crate::error::Result;
 
@@ -22,4 +22,21 @@ pub fn check_cache(store: &Store) -> Result<Checked> {
         }
     };
     Ok(store.check(&own_key)?)
+}
+
+/// Divides packages in front of their data section, which may be a layer as it is.
+pub fn package_divider() -> Box<dyn Divider> {
+    Box::new(PackageDivider(DataFinder::default()))
+}
+
+struct PackageDivider(DataFinder);
+
+impl Divider for PackageDivider {
+    fn feed(&mut self, bytes: &[u8]) -> Division {
+        match self.0.feed(bytes) {
+            DataFound::NotYet => Division::NotYet,
+            DataFound::Here(at) => Division::Here(at),
+            DataFound::Never => Division::Never,
+        }
+    }
 }

@@ -60,7 +60,7 @@ pub use assemble_spec::lock::{Change, Difference};
 
 pub use assemble_resolve::{Edge, Graph, Path as ChoicePath};
 pub use build::{Built, BuiltImage, ContentsReport, Env, PackageSummary, build};
-pub use cache_check::check_cache;
+pub use cache_check::{check_cache, package_divider};
 pub use check::{CheckReport, check};
 pub use chosen::{ChosenPackage, ChosenPackages, chosen};
 pub use error::{Cause, Error, OwnError, Result};

@@ -49,7 +49,7 @@ pub(crate) fn or_made(
     let made = make(plan, &recorded, watch)?;
     let told = std::mem::take(&mut *recorder.told.lock().unwrap_or_else(PoisonError::into_inner));
     // A cache that takes nothing makes the next build slower, and this one no worse.
-    if let Some(record) = Record::of(&made.0, told, &store)
+    if let Some(record) = Record::of(&made.0, told)
         && let Ok(bytes) = serde_json::to_vec(&record)
     {
         let _ = store.keep_record(RecordKind::Result, &key, &bytes);
@@ -115,17 +115,17 @@ struct RecordedLayer {
 
 impl Record {
     /// Nothing if something of it cannot be found again.
-    fn of(images: &[BuiltImage], told: Vec<Told>, store: &Store) -> Option<Self> {
-        let images = images.iter().map(|image| RecordedImage::of(image, store)).collect::<Option<_>>()?;
+    fn of(images: &[BuiltImage], told: Vec<Told>) -> Option<Self> {
+        let images = images.iter().map(RecordedImage::of).collect::<Option<_>>()?;
         Some(Self { images, told })
     }
 }
 
 impl RecordedImage {
-    fn of(built: &BuiltImage, store: &Store) -> Option<Self> {
+    fn of(built: &BuiltImage) -> Option<Self> {
         let layer = |built: &BuiltLayer| {
             let BuiltLayer { name, layer, of_packages } = built;
-            let kept = store.kept(&layer.digest, &layer.blob)?;
+            let kept = Store::kept(&layer.digest, &layer.blob)?;
             Some(RecordedLayer {
                 name: name.clone(),
                 digest: layer.digest.hex(),

@@ -10,7 +10,7 @@ use assemble_apk::{
     builtin_keys, is_version_3, nearest_known_repository, open_front, open_package, open_package_with,
     open_with_table, read_index, read_index_within,
 };
-use assemble_fetch::{ContentKey, FetchError, Fetched, Fetcher, Front, Location, RecordKind};
+use assemble_fetch::{ContentKey, FetchError, Fetched, Fetcher, Front, Location, RecordKind, Store};
 use assemble_resolve::Repository;
 use assemble_spec::lock::{LockedHashes, LockedRepository};
 use assemble_types::{Arch, Blob, Digest, Event, Explain, Kind, Observer, Platform, SourceSpan, Spool};
@@ -430,7 +430,7 @@ impl Sources<'_> {
         spool: &dyn Spool,
     ) -> Result<Package> {
         let store = self.fetcher.store();
-        let Some(look) = store.look(packed) else {
+        let Some(look) = Store::look(packed) else {
             return Ok(open_package_with(packed, expected, limits, spool, self.diff_ids)?);
         };
         let key = format!("{} {} {limits:?}", expected.checksum, packed.len());

@@ -99,7 +99,7 @@ fn the_front_of_a_package_is_enough_to_say_where_its_parts_are() {
         assert_eq!(front(&built.bytes[..control_end], &other).unwrap_err().code(), "apk/identity");
         let short = Blob::from_bytes(&built.bytes[..control_end]);
         let error = open_front(&short, control_end as u64, &expected, &Limits::default()).unwrap_err();
-        assert_eq!(error.code(), "apk/no-section");
+        assert!(matches!(*error.problem, PackageProblem::NoSection { .. }), "{error:?}");
     }
 }
 
@@ -419,4 +419,34 @@ fn a_key_file_is_checked_when_it_is_read() {
         builtin_keys("dl-cdn.alpinelinux.org").into_iter().find(|k| k.name().contains("6165ee59")).unwrap();
     assert_eq!(key.fingerprint(), named.fingerprint());
     assert_ne!(key, named);
+}
+
+/// Where to divide is found however the bytes come in, and what is no package is left in one piece.
+#[test]
+fn the_data_section_is_found_while_bytes_come_in() {
+    use assemble_apk::{DataFinder, DataFound};
+    let find = |bytes: &[u8], step: usize| {
+        let mut finder = DataFinder::default();
+        let mut before = 0;
+        for piece in bytes.chunks(step) {
+            match finder.feed(piece) {
+                DataFound::NotYet => before += piece.len(),
+                DataFound::Here(at) => return Some(before + at),
+                DataFound::Never => return None,
+            }
+        }
+        None
+    };
+    for apk in [sample(), ApkBuilder::new("u", "1").file("f", *b"x").signed_by(None).build()] {
+        let ends = member_ends(&apk.bytes);
+        let data = ends[ends.len() - 2];
+        for step in [1, 7, 512, 4095, 4097, apk.bytes.len()] {
+            assert_eq!(find(&apk.bytes, step), Some(data), "{step}");
+        }
+        assert_eq!(find(&apk.bytes[..data], 100), None, "there is none");
+    }
+    for other in [&b"ADBd"[..], b"", b"\x1f", b"\x1f\x8cxx", b"\x1f\x8b\x08\0\0\0\0\0\0\0\xff\xff\xff"] {
+        assert_eq!(find(other, 3), None);
+    }
+    assert_eq!(find(&gzip_member(&vec![0; 20 << 20]), 1000), None, "more than a control section may hold");
 }

@@ -4,10 +4,10 @@ use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use assemble_types::{Blob, ReadAt};
+use assemble_types::{Blob, Digest, ReadAt};
 use rustix::fs::OFlags;
 use tempfile::TempDir;
 
@@ -90,6 +90,8 @@ struct LocalFile {
     path: PathBuf,
     stamp: Stamp,
     watch: Watch,
+    /// Of all its bytes, if they were hashed as they were written.
+    digest: Option<Digest>,
     /// Keeps a throw-away cache there as long as something of it can be read.
     _keep: Option<Arc<TempDir>>,
 }
@@ -136,7 +138,14 @@ impl ReadAt for LocalFile {
     }
 
     fn identity(&self) -> Option<(String, bool)> {
-        (self.watch != Watch::Cache).then(|| (self.stamp.text(), self.stamp.is_settled()))
+        Some(match self.watch {
+            Watch::Cache => (format!("{}@{}", self.stamp.kept_text(), boot()), !boot().is_empty()),
+            _ => (self.stamp.text(), self.stamp.is_settled()),
+        })
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        self.digest
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -201,26 +210,46 @@ pub fn open_file(path: &Path) -> Result<Blob, FetchError> {
 pub(crate) fn open_kept(path: &Path, watch: Watch, keep: Option<Arc<TempDir>>) -> Result<Blob, FetchError> {
     let file = open_regular(path, watch)?;
     let meta = file.metadata().map_err(|e| FetchError::io(path, "read", e))?;
-    Ok(blob_of(path, Stamp::of(&meta), watch, keep, Some(file)))
+    Ok(blob_of(path, Stamp::of(&meta), watch, keep, (Some(file), None)))
 }
 
 /// The blob of a cache file that is open already.
-pub(crate) fn kept(path: &Path, file: File, keep: Option<Arc<TempDir>>) -> Result<Blob, FetchError> {
+pub(crate) fn kept(
+    path: &Path,
+    file: File,
+    keep: Option<Arc<TempDir>>,
+    digest: Option<Digest>,
+) -> Result<Blob, FetchError> {
     let meta = file.metadata().map_err(|e| FetchError::io(path, "read", e))?;
-    Ok(blob_of(path, Stamp::of(&meta), Watch::Cache, keep, Some(file)))
+    Ok(blob_of(path, Stamp::of(&meta), Watch::Cache, keep, (Some(file), digest)))
+}
+
+/// Differs from boot to boot of the machine; empty where that cannot be told.
+pub(crate) fn boot() -> &'static str {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    BOOT.get_or_init(|| {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        id.trim().to_owned()
+    })
 }
 
 /// The blob of a file whose state is known already and which is opened later.
 pub(super) fn open_later(path: &Path, stamp: Stamp, watch: Watch) -> Blob {
-    blob_of(path, stamp, watch, None, None)
+    blob_of(path, stamp, watch, None, (None, None))
 }
 
-fn blob_of(path: &Path, stamp: Stamp, watch: Watch, keep: Option<Arc<TempDir>>, file: Option<File>) -> Blob {
+fn blob_of(
+    path: &Path,
+    stamp: Stamp,
+    watch: Watch,
+    keep: Option<Arc<TempDir>>,
+    (file, digest): (Option<File>, Option<Digest>),
+) -> Blob {
     let id = FileId::new();
     if let Some(file) = file {
         pool::put(id, Arc::new(file));
     }
-    let source = LocalFile { id, path: path.to_owned(), stamp, watch, _keep: keep };
+    let source = LocalFile { id, path: path.to_owned(), stamp, watch, digest, _keep: keep };
     Blob::new(Arc::new(source), stamp.size)
 }
 
