@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Build(BuildArgs),
     /// Check a spec, and whether its image could start, without building
     Check(CheckArgs),
+    /// Print the digest that a build would give, from what the cache has
+    Digest(DigestArgs),
     /// Prove that an image is what its spec builds, anywhere
     Verify(VerifyArgs),
     /// Write down which packages a spec gets, so that they stay
@@ -252,6 +254,24 @@ pub(crate) struct BuildArgs {
     /// Build also what the cache knows the result of
     #[arg(long, help_heading = "Input")]
     pub(crate) rebuild: bool,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) lock: LockUseArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DigestArgs {
+    /// A spec, or a static binary [default: assemble.yaml]
+    #[arg(value_name = "SPEC|BINARY")]
+    pub(crate) spec: Option<PathBuf>,
+    /// Fetch packages that the cache does not have
+    #[arg(long, help_heading = "Network")]
+    pub(crate) fetch: bool,
     #[command(flatten)]
     pub(crate) input: InputArgs,
     #[command(flatten)]

@@ -377,6 +377,16 @@ pub(crate) fn inspect(inspection: &Inspection, files: bool) -> String {
     }
     text(document)
 }
+/// `digest --json`.
+pub(crate) fn digest(built: &Built) -> String {
+    let images: serde_json::Map<String, Value> = built
+        .images
+        .iter()
+        .map(|image| (image.platform.to_string(), json!(image.image.manifest_digest().to_string())))
+        .collect();
+    text(json!({ "digest": built.set.digest().to_string(), "images": images }))
+}
+
 /// What the cache holds.
 pub(crate) fn cache_sizes(folder: Option<&std::path::Path>, sizes: &[PartSize]) -> String {
     let parts: serde_json::Map<String, Value> = sizes
@@ -386,16 +396,16 @@ pub(crate) fn cache_sizes(folder: Option<&std::path::Path>, sizes: &[PartSize]) 
             (name, json!({ "files": part.files, "bytes": part.bytes }))
         })
         .collect();
-    json!({ "folder": folder.map(|folder| folder.display().to_string()), "parts": parts }).to_string()
+    text(json!({ "folder": folder.map(|folder| folder.display().to_string()), "parts": parts }))
 }
 
 /// What pruning removed.
 pub(crate) fn cache_pruned(files: u64, bytes: u64) -> String {
-    json!({ "removed": { "files": files, "bytes": bytes } }).to_string()
+    text(json!({ "removed": { "files": files, "bytes": bytes } }))
 }
 
 /// What checking found.
 pub(crate) fn cache_checked(checked: &Checked) -> String {
     let damaged: Vec<String> = checked.damaged.iter().map(|path| path.display().to_string()).collect();
-    json!({ "files": checked.files, "damaged": damaged }).to_string()
+    text(json!({ "files": checked.files, "damaged": damaged }))
 }

@@ -111,6 +111,17 @@ pub(crate) fn env(
     http: &Arc<Http>,
     observer: &Arc<dyn Observer>,
 ) -> Result<Env> {
+    env_fetching(true, network, threads, http, observer)
+}
+
+/// The same, where packages come from the cache only unless `fetch`.
+pub(crate) fn env_fetching(
+    fetch: bool,
+    network: &NetworkArgs,
+    threads: Option<NonZeroUsize>,
+    http: &Arc<Http>,
+    observer: &Arc<dyn Observer>,
+) -> Result<Env> {
     let fetcher = Fetcher::new(FetchOptions {
         cache_dir: cache_dir(network),
         offline: network.offline,
@@ -118,6 +129,7 @@ pub(crate) fn env(
         observer: Arc::clone(observer),
     })?
     .with_divider(assemble::package_divider)
+    .fetching_contents(fetch)
     .with_credentials(repository_credentials(observer.as_ref()));
     Ok(Env {
         fetcher: Arc::new(fetcher),

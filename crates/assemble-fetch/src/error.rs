@@ -92,6 +92,14 @@ pub enum FetchError {
         /// The place not asked.
         location: Location,
     },
+    /// Not in the cache, and only indexes and keys may be fetched.
+    #[error("{label} is not in the cache")]
+    NotCached {
+        /// What is missing, for people.
+        label: String,
+        /// The place not asked.
+        location: Location,
+    },
     /// The copy in the cache cannot be used, and the network may not be.
     #[error("{location}: the copy in the cache was damaged, and this run is offline")]
     DamagedOffline {
@@ -265,6 +273,7 @@ impl Explain for FetchError {
             Self::OtherRange { .. } => "fetch/range",
             Self::Redirect { .. } => "fetch/redirect",
             Self::Offline { .. } | Self::DamagedOffline { .. } => "fetch/offline",
+            Self::NotCached { .. } => "fetch/not-cached",
             Self::TooLarge { .. } => "fetch/too-large",
             Self::WrongSize { .. } => "fetch/size",
             Self::Missing { .. } => "fetch/missing",
@@ -290,6 +299,7 @@ impl Explain for FetchError {
             | Self::Tls { .. }
             | Self::Redirect { .. }
             | Self::Offline { .. }
+            | Self::NotCached { .. }
             | Self::DamagedOffline { .. } => Kind::Unavailable,
             Self::Denied { .. } => Kind::Denied,
             Self::TooLarge { .. } | Self::WrongSize { .. } | Self::OtherRange { .. } => Kind::Integrity,
@@ -330,6 +340,7 @@ impl Explain for FetchError {
                 "if the host has a certificate of its own authority, name that with --ca-file FILE".into(),
                 "check SSL_CERT_FILE and SSL_CERT_DIR, if they are set".into(),
             ],
+            Self::NotCached { location, .. } => vec![format!("--fetch gets it from {location}")],
             Self::Offline { .. } | Self::DamagedOffline { .. } => vec!["run once without --offline".into()],
             Self::OtherRange { .. } => {
                 vec!["the server, or a proxy before it, answers wrongly; nothing of it was used: use another mirror".into()]

@@ -101,6 +101,8 @@ pub struct Fetcher {
     said: Mutex<BTreeMap<String, Said>>,
     /// Divides contents that come in.
     divider: MakeDivider,
+    /// Whether contents may be fetched.
+    fetches_contents: bool,
     /// Contents that were not what their key says.
     distrusted: Mutex<BTreeSet<ContentKey>>,
 }
@@ -134,13 +136,32 @@ impl Fetcher {
         let counting = Counting::default();
         let (said, distrusted) = (Mutex::default(), Mutex::default());
         let divider: MakeDivider = || Box::new(Undivided);
-        Ok(Self { cache, spool, http, observer, offline, access, counting, said, divider, distrusted })
+        Ok(Self {
+            cache,
+            spool,
+            http,
+            observer,
+            offline,
+            access,
+            counting,
+            said,
+            divider,
+            fetches_contents: true,
+            distrusted,
+        })
     }
 
     /// The same, keeping contents in two parts where a divider says so.
     #[must_use]
     pub fn with_divider(mut self, make: MakeDivider) -> Self {
         self.divider = make;
+        self
+    }
+
+    /// The same, which takes contents from the cache only unless `fetch`. Documents are still asked for.
+    #[must_use]
+    pub fn fetching_contents(mut self, fetch: bool) -> Self {
+        self.fetches_contents = fetch;
         self
     }
 
@@ -246,6 +267,9 @@ impl Fetcher {
             }
             return Err(FetchError::Offline { location: location.clone() });
         };
+        if !self.fetches_contents {
+            return Err(FetchError::NotCached { label: label.to_owned(), location: location.clone() });
+        }
         self.counting.miss();
         let mut body = DividedBody::new(&self.cache, self.divider);
         let progress = Progress::start(&self.observer, label.to_owned(), key.size());

@@ -3,6 +3,7 @@
 mod build;
 pub(crate) mod cache;
 mod check;
+mod digest;
 mod export;
 mod init;
 mod inspect;
@@ -36,6 +37,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
     match command {
         Command::Build(args) => build::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Digest(args) => digest::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Lock(args) => lock::run(&args),
         Command::Update(args) => lock::update(&args),

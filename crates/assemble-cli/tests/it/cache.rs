@@ -190,3 +190,26 @@ fn the_cache_is_shown_pruned_and_checked() {
     // Offline, a look-up needs no server.
     assert_eq!(s.ok(["build", "spec.yaml", "-o", "none", "--offline"]), first);
 }
+
+#[test]
+fn a_digest_comes_from_the_cache_or_says_what_is_missing() {
+    let (s, server) = project();
+    let missing = s.run(["digest", "spec.yaml"]);
+    assert_eq!(missing.code, 6, "{}", missing.stderr);
+    assert!(missing.stderr.contains("one-1.0-r0 is not in the cache"), "{}", missing.stderr);
+    assert!(missing.stderr.contains("--fetch"), "{}", missing.stderr);
+    let fetched = s.ok(["digest", "spec.yaml", "--fetch"]);
+    server.clear_log();
+    assert_eq!(s.ok(["digest", "spec.yaml"]), fetched);
+    assert!(server.log().iter().all(|request| request.target.ends_with("APKINDEX.tar.gz")));
+    assert_eq!(s.ok(["digest", "spec.yaml", "--offline"]), fetched);
+    assert_eq!(s.ok(["build", "spec.yaml", "--rebuild"]), fetched);
+    let document = s.json(["digest", "spec.yaml", "--json"]);
+    assert_eq!(document["digest"], fetched.as_str());
+    assert_eq!(document["images"].as_object().unwrap().len(), 2);
+    // A changed local file is part of it, and needs nothing fetched.
+    s.write("site/index.html", "<p>another");
+    let other = s.ok(["digest", "spec.yaml"]);
+    assert_ne!(other, fetched);
+    assert_eq!(other, s.ok(["build", "spec.yaml", "--rebuild", "-o", "none"]));
+}

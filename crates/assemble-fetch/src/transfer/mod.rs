@@ -21,7 +21,7 @@ use crate::credentials::Access;
 use crate::error::{FetchError, RedirectFault, TransferError};
 use crate::http::{GiveUp, Http, RetryDecision, is_transient_status, jitter_seed};
 
-pub(crate) use body::{Bound, FileBody, MemoryBody, PartBody, Sink};
+pub(crate) use body::{Bound, MemoryBody, PartBody, Sink};
 pub(crate) use progress::Progress;
 pub use progress::next_transfer_id;
 pub(crate) use redirect::may_know;
