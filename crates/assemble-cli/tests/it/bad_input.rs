@@ -96,12 +96,12 @@ fn packages_altered_anywhere_are_refused() {
         };
         bad[at] ^= 0x40;
         s.write(&path, &bad);
-        refused(&s, &["build", "spec.yaml"], 5, &["musl"]);
+        refused(&s, &["build", "spec.yaml", "--rebuild"], 5, &["musl"]);
     }
     s.write(&path, &good[..good.len() / 2]);
-    refused(&s, &["build", "spec.yaml"], 5, &["musl"]);
+    refused(&s, &["build", "spec.yaml", "--rebuild"], 5, &["musl"]);
     fs::remove_file(s.path(&path)).unwrap();
-    refused(&s, &["build", "spec.yaml"], 6, &["musl"]);
+    refused(&s, &["build", "spec.yaml", "--rebuild"], 6, &["musl"]);
     assert!(!s.path("spec.oci").exists());
 }
 
