@@ -75,6 +75,17 @@ impl Index {
         let (records, description) = (Vec::new(), String::new());
         Self { records, description, signed_by: None, files: PackageSpec::version_2() }
     }
+
+    /// The database of installed packages of an image, read as an index: the same letters, and more, which are passed
+    /// over.
+    ///
+    /// # Errors
+    /// A line that cannot be read.
+    pub fn of_installed(text: &[u8]) -> Result<Self, IndexError> {
+        let mut reader = RecordReader::new(Room::beside(text.len()));
+        reader.feed(text);
+        Ok(Self { records: reader.finish()?, ..Self::empty() })
+    }
 }
 
 /// Whether an unsigned or foreign-signed index is accepted.

@@ -89,10 +89,10 @@ fn image(built: &BuiltImage) -> Value {
     let layers: Vec<Value> = built
         .layers
         .iter()
-        .map(|BuiltLayer { name, layer, .. }| {
+        .map(|BuiltLayer { name, layer, media_type, .. }| {
             json!({
                 "digest": layer.digest, "diff_id": layer.diff_id, "size": layer.size,
-                "uncompressed_size": layer.uncompressed_size, "media_type": assemble::LAYER_MEDIA_TYPE,
+                "uncompressed_size": layer.uncompressed_size, "media_type": media_type,
                 "part": name,
             })
         })

@@ -18,6 +18,7 @@ mod layout;
 pub mod media_type;
 mod read;
 mod reference;
+mod stacked;
 mod validate;
 
 pub use apko::{APKO_OCI_LAYOUT, BaseImage, apko_archive_members};

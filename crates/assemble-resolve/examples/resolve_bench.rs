@@ -105,7 +105,7 @@ fn main() {
             .map(|(name, bytes)| {
                 let index = read_index(bytes, &Keyring::default(), Trust::AllowUntrusted);
                 let index = Arc::new(index.expect("Alpine's index can be read"));
-                Repository { name: (*name).to_owned(), pin: None, index }
+                Repository { name: (*name).to_owned(), pin: None, index, installed: false }
             })
             .collect()
     };

@@ -25,7 +25,7 @@ mod universe;
 
 use std::sync::Arc;
 
-use assemble_apk::{Constraint, Index, Record};
+use assemble_apk::{Constraint, Index, Operator, Record};
 use assemble_types::Arch;
 
 pub use check::{Violation, check};
@@ -44,6 +44,9 @@ pub struct Repository {
     pub pin: Option<Box<str>>,
     /// Its records for the architecture in question.
     pub index: Arc<Index>,
+    /// Whether its records are in the image already, since they are those of the image that is built upon: then each
+    /// has to be in the set, as if the world asked for it.
+    pub installed: bool,
 }
 
 /// One chosen record.
@@ -83,6 +86,25 @@ pub struct Target<'a> {
     pub arch: Arch,
     /// All repositories, with their index for this architecture.
     pub repositories: &'a [Repository],
+}
+
+/// What has to be in a target's set: the world, and all that is there already.
+pub(crate) fn world_of(world: &[Constraint], target: &Target<'_>) -> Vec<Constraint> {
+    let installed = target.repositories.iter().filter(|repository| repository.installed);
+    let exact = |record: &Record| Constraint {
+        name: record.name.clone(),
+        operator: Operator::Equal,
+        version: Some(record.version.clone()),
+        pin: None,
+        conflict: false,
+    };
+    let there = installed.flat_map(|repository| repository.index.records.iter().map(exact));
+    let mut all: Vec<Constraint> = world.iter().cloned().chain(there).collect();
+    if all.len() > world.len() {
+        all.sort_by_cached_key(ToString::to_string);
+        all.dedup();
+    }
+    all
 }
 
 /// Whose choice is made.

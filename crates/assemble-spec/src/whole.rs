@@ -91,6 +91,8 @@ pub(crate) fn finish(draft: Draft, mistakes: &mut Vec<Diagnostic>) -> Spec {
     let ours = spec.binary.is_some() || !spec.files.is_empty() || spec.packages.is_empty();
     spec.base_files = match base_files {
         Some(base_files) => base_files,
+        // A base image brings its own.
+        None if spec.base_image.is_some() => BaseFiles::NONE,
         None if ours && spec.dialect == Dialect::Assemble => BaseFiles::default(),
         None => BaseFiles::NONE,
     };
@@ -98,7 +100,7 @@ pub(crate) fn finish(draft: Draft, mistakes: &mut Vec<Diagnostic>) -> Spec {
         service_bundle(&mut spec);
     }
     runtime_keys(mistakes, &spec);
-    base_image(mistakes, &spec);
+    base_image(mistakes, &spec, base_files.is_some_and(|base_files| base_files.enabled));
     if spec.dialect == Dialect::Apko {
         return spec;
     }
@@ -156,7 +158,7 @@ fn runtime_keys(mistakes: &mut Vec<Diagnostic>, spec: &Spec) {
 }
 
 /// A base image brings its own of nearly everything.
-fn base_image(mistakes: &mut Vec<Diagnostic>, spec: &Spec) {
+fn base_image(mistakes: &mut Vec<Diagnostic>, spec: &Spec, base_files: bool) {
     let Some(base) = &spec.base_image else { return };
     let has_accounts = spec.run_as.is_some() || !spec.users.is_empty() || !spec.groups.is_empty();
     let given = [
@@ -172,6 +174,7 @@ fn base_image(mistakes: &mut Vec<Diagnostic>, spec: &Spec) {
         ("paths", !spec.paths.is_empty()),
         ("annotations", !spec.annotations.is_empty()),
         ("layering", spec.layering.is_some_and(|layering| layering.strategy.is_some())),
+        ("contents.base-files", base_files),
     ];
     for (key, _) in given.into_iter().filter(|(_, given)| *given) {
         let mut here = base.source.span.clone();

@@ -44,7 +44,7 @@ pub struct BuiltImage {
     pub platform: Platform,
     /// Manifest and configuration.
     pub image: Image,
-    /// Layers, lowest first.
+    /// Layers, lowest first; those of a base image, too.
     pub layers: Vec<BuiltLayer>,
     /// What the image holds, where it came from, and what is worth saying of it.
     pub contents: ContentsReport,
@@ -186,8 +186,15 @@ fn image(
         watch.time("rootfs", || contents::assemble(plan, platform, selection, &packages))?;
     let start =
         watch.time("start check", || start::check(plan, &tree, platform, installed.as_ref(), observer))?;
-    let layers = watch.time("layers", || layers::pack(&tree, installed.as_ref(), env))?;
-    let image = documents::image(plan, platform, &layers, &start, installed.as_ref())?;
+    let own = watch.time("layers", || layers::pack(&tree, installed.as_ref(), env))?;
+    let ground = plan.ground(platform)?;
+    let mut layers = match &ground {
+        Some(ground) => watch.time("base image", || ground.layers())?,
+        None => Vec::new(),
+    };
+    let base = ground.as_ref().map(|ground| (ground, ground.image(&layers)));
+    let image = documents::image(plan, platform, &own, &start, installed.as_ref(), base)?;
+    layers.extend(own);
     Ok(BuiltImage { platform, image, layers, contents: report, start, hashes })
 }
 

@@ -124,11 +124,14 @@ pub(crate) fn indexes(
     watch: &mut Stopwatch,
 ) -> Result<Vec<Indexes>> {
     let read = |&platform: &Platform| {
-        watch.time("index", || {
+        let mut indexes = watch.time("index", || {
             sources
                 .indexes(&plan.repositories(platform.arch)?, &plan.keyring, platform.arch)
                 .doing(|| format!("reading the indexes for {platform}"))
-        })
+        })?;
+        // Last, so that the numbers of the others are those of the plan's repositories.
+        indexes.repositories.extend(plan.present(platform.arch)?.map(|present| present.repository.clone()));
+        Ok(indexes)
     };
     platforms.iter().map(read).collect()
 }
@@ -234,7 +237,7 @@ pub(crate) fn choose(
     Ok(Choice { selections, released: kept.released, broken })
 }
 
-/// A solution as what is to be fetched. `repositories` are those of `indexes`, or some of their records.
+/// A solution as what is to be fetched: all of it but what the base image has. `repositories` are those of `indexes`, or some of their records.
 pub(crate) fn selection(
     plan: &Plan<'_>,
     platform: Platform,
@@ -246,10 +249,17 @@ pub(crate) fn selection(
         solution.locked.iter().map(|constraint| (&constraint.name, constraint)).collect();
     let inputs = plan.repositories(platform.arch)?;
     let mut packages = Vec::with_capacity(solution.packages.len());
+    let present = plan.present(platform.arch)?;
+    let is_there = |name: &PackageName| present.is_some_and(|present| present.has(name));
     for choice in &solution.packages {
-        let input = &inputs[choice.repository];
         let Repository { index, .. } = &repositories[choice.repository];
         let record = &index.records[choice.record];
+        if is_there(&record.name) {
+            continue;
+        }
+        let input = inputs.get(choice.repository).ok_or_else(|| {
+            OwnError::Bug(format!("{} was chosen from no repository of the spec", record.name))
+        })?;
         let id = PackageId { name: record.name.clone(), version: record.version.clone() };
         if !input.layout().fits(&record.arch, platform.arch) {
             let other = OwnError::OtherArch {
@@ -277,10 +287,11 @@ pub(crate) fn selection(
             span: input.span.clone(),
         });
     }
-    let mut locked: Vec<String> = solution.locked.iter().map(ToString::to_string).collect();
+    let locked = solution.locked.iter().filter(|constraint| !is_there(&constraint.name));
+    let mut locked: Vec<String> = locked.map(ToString::to_string).collect();
     locked.extend(plan.asked_for_again());
     Ok(Selection {
-        world: plan.world_of(&locked),
+        world: plan.world_of(&locked, platform.arch)?,
         locked,
         packages,
         keys: indexes.keys.clone(),

@@ -1,8 +1,10 @@
 //! Which packages an image would have, and because of whom. Needs indexes, no packages.
 
+use assemble_apk::Constraint;
 use assemble_resolve::{Graph, Path, Policy, graph};
 use assemble_types::Platform;
 
+use crate::base_image::Packages;
 use crate::build::{Env, Stopwatch};
 use crate::choose;
 use crate::error::{OwnError, Result};
@@ -100,8 +102,15 @@ pub fn chosen(file: &SpecFile, options: &BuildOptions, env: &Env) -> Result<Vec<
         out.push(ChosenPackages {
             platform,
             packages: packages.collect(),
-            graph: graph(&plan.world, &solution, &repositories, policy),
+            graph: graph(&world(&plan, platform)?, &solution, &repositories, policy),
         });
     }
     Ok(out)
+}
+
+/// What was asked for, and what the base image has anyway.
+fn world(plan: &Plan<'_>, platform: Platform) -> Result<Vec<Constraint>> {
+    let present = plan.present(platform.arch)?.into_iter().flat_map(Packages::world);
+    let present = present.map(|text| Constraint::parse_or_unmeetable(&text));
+    Ok(plan.world.iter().cloned().chain(present).collect())
 }

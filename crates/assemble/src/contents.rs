@@ -99,7 +99,7 @@ pub(crate) fn install_packages(
         keys: selection.keys.iter().map(|key| (key.name.clone(), key.bytes.clone())).collect(),
         config,
         mutations,
-        base: None,
+        base: plan.present(platform.arch)?.map(|present| &present.db),
         source_date_epoch: plan.times.fixed,
         build_date: plan.times.no_earlier,
     };

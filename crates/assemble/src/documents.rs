@@ -1,9 +1,10 @@
 //! From layers to the documents of an image and of the whole.
 
-use assemble_image::{History, Image, ImageIndex, ImageOptions, LayerDescriptor, media_type};
+use assemble_image::{BaseImage, History, Image, ImageIndex, ImageOptions, LayerDescriptor};
 use assemble_layer::CODEC;
 use assemble_types::{Platform, Timestamp};
 
+use crate::base_image::Ground;
 use crate::build::BuiltImage;
 use crate::contents::InstalledFacts;
 use crate::error::Result;
@@ -13,6 +14,7 @@ use crate::start::StartReport;
 
 const CREATED: &str = "org.opencontainers.image.created";
 const SOURCE: &str = "org.opencontainers.image.source";
+const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 const REVISION: &str = "org.opencontainers.image.revision";
 
 /// The time of the whole: that of the youngest image. To apko it is no earlier than the build date, either.
@@ -43,26 +45,18 @@ pub(crate) fn index(plan: &Plan<'_>, images: &[BuiltImage], created: Timestamp) 
     }
 }
 
-/// The image over finished layers.
+/// The image over finished layers, which are its own: those of a base image are in `base`.
 pub(crate) fn image(
     plan: &Plan<'_>,
     platform: Platform,
     layers: &[BuiltLayer],
     start: &StartReport,
     installed: Option<&InstalledFacts>,
+    base: Option<(&Ground<'_>, BaseImage)>,
 ) -> Result<Image> {
     let spec = plan.spec();
     let created = installed.map_or_else(|| own_created(plan), |facts| facts.created);
-    let descriptors = layers
-        .iter()
-        .map(|BuiltLayer { layer, .. }| LayerDescriptor {
-            digest: layer.digest,
-            diff_id: layer.diff_id,
-            size: layer.size,
-            uncompressed_size: layer.uncompressed_size,
-            media_type: media_type::LAYER_GZIP.to_owned(),
-        })
-        .collect();
+    let descriptors = layers.iter().map(BuiltLayer::descriptor).collect();
     let history = layers
         .iter()
         .map(|BuiltLayer { name, .. }| History {
@@ -85,10 +79,40 @@ pub(crate) fn image(
         stop_signal: spec.stop_signal.clone(),
         history,
     };
-    match plan.mode {
-        Mode::Assemble => Ok(Image::new(descriptors, options)),
-        Mode::Apko => Ok(Image::apko(descriptors, options, &plan.times.written(created), None)?),
+    if let Some((ground, _)) = &base {
+        ground.bears(layers.len())?;
     }
+    match (plan.mode, base) {
+        (Mode::Assemble, None) => Ok(Image::new(descriptors, options)),
+        (Mode::Assemble, Some((ground, base))) => stacked(plan, ground, &base, descriptors, options),
+        (Mode::Apko, base) => {
+            let base = base.as_ref().map(|(_, base)| base);
+            Ok(Image::apko(descriptors, options, &plan.times.written(created), base)?)
+        }
+    }
+}
+
+/// The image upon another one: it says which one, and that it is no older.
+fn stacked(
+    plan: &Plan<'_>,
+    ground: &Ground<'_>,
+    base: &BaseImage,
+    layers: Vec<LayerDescriptor>,
+    mut options: ImageOptions,
+) -> Result<Image> {
+    let before = ground.config().created.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
+    if let Some(before) = before.filter(|_| plan.times.fixed.is_none()) {
+        options.created = options.created.max(before);
+    }
+    options.annotations.insert(BASE_DIGEST.to_owned(), ground.digest().to_string());
+    // The base's own, unless there is something to say: `start` tells what that is for people.
+    options.user = None;
+    options.env.clear();
+    if plan.spec().binary.is_none() {
+        options.entrypoint.clear();
+        options.cmd.clear();
+    }
+    Ok(Image::stacked(base, layers, options)?)
 }
 
 fn own_created(plan: &Plan<'_>) -> Timestamp {

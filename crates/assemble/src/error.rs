@@ -70,6 +70,8 @@ causes! {
     Reference(assemble_image::ReferenceError),
     /// The configuration wants something that cannot be.
     Mutation(assemble_rootfs::MutationError),
+    /// There is nothing to build upon where the spec says so.
+    BaseImage(crate::base_image::BaseImageError),
     /// The database of the base image cannot be read.
     BaseDb(assemble_rootfs::BaseDbError),
     /// Packages clash in the tree.

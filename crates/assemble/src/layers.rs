@@ -1,6 +1,7 @@
 //! From a tree to layers.
 
 use assemble_apk::Package;
+use assemble_image::{LayerDescriptor, media_type};
 use assemble_layer::{AccountNames, Layer, pack as pack_layer};
 use assemble_rootfs::layering::{Split, group};
 use assemble_rootfs::{Body, PackageIndex, Part, Tree, TreeEntry};
@@ -28,8 +29,23 @@ pub struct BuiltLayer {
     pub name: String,
     /// Its bytes and digests.
     pub layer: Layer,
+    /// What its bytes are: always the same of layers that were packed here.
+    pub media_type: String,
     /// Whether it holds packages, and depends on nothing else.
     pub of_packages: bool,
+}
+
+impl BuiltLayer {
+    /// What manifests and configurations say of it.
+    pub(crate) fn descriptor(&self) -> LayerDescriptor {
+        LayerDescriptor {
+            digest: self.layer.digest,
+            diff_id: self.layer.diff_id,
+            size: self.layer.size,
+            uncompressed_size: self.layer.uncompressed_size,
+            media_type: self.media_type.clone(),
+        }
+    }
 }
 
 /// What a part is called in the image's history and in reports.
@@ -117,5 +133,6 @@ fn pack_one(
     let names = if part == Part::Packages { AccountNames::from_tree(tree)? } else { AccountNames::none() };
     let layer = pack_layer(&entries, &names, env.threads, env.fetcher.store().layers().as_ref())
         .doing(|| format!("writing the layer with the {name}"))?;
-    Ok(BuiltLayer { name, layer, of_packages: part == Part::Packages })
+    let media_type = media_type::LAYER_GZIP.to_owned();
+    Ok(BuiltLayer { name, layer, media_type, of_packages: part == Part::Packages })
 }

@@ -10,6 +10,7 @@
 
 pub mod apko;
 mod apko_config;
+mod base_image;
 mod build;
 mod cache_check;
 mod certificates;
@@ -59,6 +60,7 @@ pub use assemble_spec::json_schema;
 pub use assemble_spec::lock::{Change, Difference};
 
 pub use assemble_resolve::{Edge, Graph, Path as ChoicePath};
+pub use base_image::BaseImageError;
 pub use build::{Built, BuiltImage, ContentsReport, Env, PackageSummary, build};
 pub use cache_check::{check_cache, package_divider};
 pub use check::{CheckReport, check};

@@ -11,9 +11,11 @@ use assemble_image::{
 };
 use assemble_types::{Blob, Digest};
 
+use crate::base_image::BaseImageError;
 use crate::build::Built;
 use crate::error::{Error, OwnError, Result};
-use crate::image_set::{ImageSet, MAX_MANIFEST, StoredManifest, checked};
+use crate::image_set::{ImageSet, MAX_MANIFEST, StoredManifest, checked, split_name};
+use crate::spec_file::SpecFile;
 use crate::temporary::{Unfinished, write_whole};
 
 /// Where an image is written.
@@ -146,6 +148,21 @@ pub(crate) fn write(output: &Output, built: &Built) -> Result<()> {
         Output::ApkoLayout(path) => apko_layout(path, built),
         Output::ApkoArchive(path) => apko_archive(path, built),
     }
+}
+
+/// An image written into its own base would make that ambiguous, and the next image another one.
+pub(crate) fn not_into_base(output: &Output, file: &SpecFile) -> Result<()> {
+    let Some(base) = &file.spec.base_image else { return Ok(()) };
+    let real = |path: &Path| path.canonicalize().ok();
+    let Some(target) = real(output.path()) else { return Ok(()) };
+    let is_base = |path: PathBuf| {
+        let (folder, _) = split_name(&path.display().to_string());
+        real(&folder).is_some_and(|folder| target == folder)
+    };
+    if file.candidates(base.source.value.as_str()).into_iter().any(is_base) {
+        return Err(Error::from(BaseImageError::OutputIsBase(output.shown())).at(&base.source.span));
+    }
+    Ok(())
 }
 
 /// Blobs and manifests; the index is the file `index.json` and nothing else. What the folder holds stays.

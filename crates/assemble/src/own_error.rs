@@ -285,9 +285,6 @@ pub enum OwnError {
     /// Options that exclude each other.
     #[error("{0}")]
     Usage(String),
-    /// An image on top of another: its packages are understood, its layers are not stacked yet.
-    #[error("contents.baseimage: images cannot be built on top of others yet")]
-    BaseImage,
     /// A broken invariant.
     #[error("{0}; this is a bug in assemble")]
     Bug(String),
@@ -345,7 +342,6 @@ impl Explain for OwnError {
             Self::Different { .. } => "verify/different",
             Self::SecondBuild { .. } => "verify/second-build",
             Self::Usage(_) => "usage/options",
-            Self::BaseImage => "spec/base-image",
             Self::Bug(_) => "bug/invariant",
         }
     }
@@ -385,7 +381,6 @@ impl Explain for OwnError {
             | Self::NoBinaryFor { .. }
             | Self::Commit { .. }
             | Self::NoSuchImage { .. }
-            | Self::BaseImage
             | Self::NotAnImage { .. } => Kind::Spec,
             Self::PackageTooLarge { .. }
             | Self::Damaged { .. }
@@ -515,9 +510,6 @@ impl OwnError {
                 vec!["build or pull the image anew; what is stored cannot be trusted".into()]
             }
             Self::OtherArch { .. } => vec!["the repository is put together wrongly; ask who runs it".into()],
-            Self::BaseImage => {
-                vec!["take `baseimage` out and name all packages in contents.packages".into()]
-            }
             Self::NoChecksum { .. } => vec!["make the index anew with `apk index`".into()],
             Self::KeyPlace { .. } => vec!["name the keys that you trust in contents.keyring".into()],
             Self::LayersWithoutStrategy => vec!["write layering: {strategy: origin, budget: 10}".into()],

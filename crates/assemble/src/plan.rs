@@ -11,6 +11,7 @@ use assemble_spec::lock::Lock;
 use assemble_spec::{Binary, BinarySources, FileMapping, Located, RepositorySource, Spec};
 use assemble_types::{Arch, ImagePath, Mode as FileMode, Owner, Platform, SourceSpan, Timestamp};
 
+use crate::base_image::{Base, Ground, Packages as Present};
 use crate::certificates;
 use crate::error::{Doing, Error, OwnError, Result};
 use crate::faults;
@@ -116,6 +117,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) runtime_repositories: Vec<String>,
     pub(crate) keyring: Vec<KeyInput>,
     pub(crate) base: Option<BaseOptions>,
+    /// What the image is stacked on.
+    pub(crate) base_image: Option<Base>,
     /// Whether the platforms were asked for, and are not the spec's.
     platforms_asked: bool,
     /// What the packages are decided by.
@@ -134,9 +137,6 @@ impl<'a> Plan<'a> {
                 Some(span) => error.at(span),
                 None => error,
             });
-        }
-        if let Some(base) = &spec.base_image {
-            return Err(Error::from(OwnError::BaseImage).at(&base.source.span));
         }
         if options.mode == Mode::Apko {
             spec.build_repositories.iter().chain(&spec.repositories).try_for_each(known_to_apko)?;
@@ -159,10 +159,15 @@ impl<'a> Plan<'a> {
             runtime_repositories: runtime_repositories.map(|r| r.value.line()).collect(),
             keyring: keys(file, vendored.as_ref())?,
             base: base_options(file)?,
+            base_image: Base::of(file, options.mode)?,
             platforms_asked: !options.platforms.is_empty(),
             basis: Basis::Indexes,
             vendored,
         };
+        for platform in &plan.platforms {
+            plan.ground(*platform)?;
+            plan.present(platform.arch)?;
+        }
         plan.basis = Basis::of(&plan, options)?;
         Ok(plan)
     }
@@ -186,12 +191,13 @@ impl<'a> Plan<'a> {
             runtime_repositories,
             keyring,
             base,
+            base_image,
             platforms_asked: _,
             // Looked at by whoever asks.
             basis: _,
             vendored: _,
         } = self;
-        let spec = lock::spec_digest(&file.spec);
+        let spec = lock::spec_digest(&file.spec, base_image.as_ref());
         let repositories: Vec<_> = build_repositories
             .iter()
             .map(|r| (&r.text, &r.line, &r.layout, &r.pin, r.location.to_string()))
@@ -251,9 +257,10 @@ impl<'a> Plan<'a> {
         &self.file.spec
     }
 
-    /// Whether there is nothing to make an image of: to apko, packages that only options name do not count.
+    /// Whether there is nothing to make an image of: to apko, packages that only options name do not count. An entry that
+    /// is empty names none.
     pub(crate) fn makes_nothing(&self) -> bool {
-        self.mode == Mode::Apko && self.spec().apko.packages.is_empty()
+        self.mode == Mode::Apko && self.spec().apko.packages.iter().all(|package| package.trim().is_empty())
     }
 
     /// Whether packages are installed.
@@ -272,13 +279,25 @@ impl<'a> Plan<'a> {
         bundle.then(|| "s6".to_owned())
     }
 
-    /// The image's world: what is locked, and in apko's mode what options asked for, as they did.
-    pub(crate) fn world_of(&self, locked: &[String]) -> Vec<String> {
+    /// What a platform's image is stacked on.
+    pub(crate) fn ground(&self, platform: Platform) -> Result<Option<Ground<'_>>> {
+        self.base_image.as_ref().map(|base| base.ground(platform)).transpose()
+    }
+
+    /// The packages that are there already, where an image is stacked on another one.
+    pub(crate) fn present(&self, arch: Arch) -> Result<Option<&Present>> {
+        self.base_image.as_ref().map(|base| base.packages(arch)).transpose()
+    }
+
+    /// The image's world: what is locked, in apko's mode what options asked for, as they did, and what is there already.
+    pub(crate) fn world_of(&self, locked: &[String], arch: Arch) -> Result<Vec<String>> {
         let appended = match self.mode {
             Mode::Apko => self.spec().packages.get(self.spec().apko.packages.len()..).unwrap_or_default(),
             Mode::Assemble => &[],
         };
-        locked.iter().cloned().chain(appended.iter().map(|package| package.value.to_string())).collect()
+        let present = self.present(arch)?.into_iter().flat_map(Present::world);
+        let appended = appended.iter().map(|package| package.value.to_string());
+        Ok(locked.iter().cloned().chain(appended).chain(present).collect())
     }
 
     /// The time of all that we add ourselves.
@@ -472,24 +491,4 @@ fn base_options(file: &SpecFile) -> Result<Option<BaseOptions>> {
         time_zones: base.time_zones,
         additional_certificates: certificates::read(file)?,
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write as _;
-
-    use super::*;
-    use crate::spec_file::SpecFile;
-
-    #[test]
-    fn a_base_image_is_refused_rather_than_left_out() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("top.yaml");
-        let text = "contents:\n  baseimage: {image: ./base, apkindex: ./base/metadata}\n  packages: [a]\n  repositories: [./r]\n";
-        std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
-        let file = SpecFile::load(Some(path.as_path())).unwrap();
-        let error = Plan::lower(&file, &BuildOptions::default()).unwrap_err();
-        assert!(error.to_string().contains("contents.baseimage"), "{error}");
-        assert_eq!(assemble_types::Explain::code(&error), "spec/base-image");
-    }
 }

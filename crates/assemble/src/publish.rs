@@ -57,6 +57,7 @@ impl PublishOptions {
         match &self.output {
             Some(output) => {
                 output.check()?;
+                output::not_into_base(output, file)?;
                 not_in_a_source(output, file)
             }
             None => Ok(()),

@@ -354,6 +354,7 @@ mod tests {
             spec,
             shown: "a.yaml".into(),
             directory: PathBuf::new(),
+            include: Vec::new(),
             name: "a".into(),
             files: Vec::new(),
         }

@@ -63,7 +63,7 @@ pub(crate) struct Sources<'a> {
 /// Checked indexes, and the keys that the image keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Indexes {
-    /// One for each repository that was asked for, in that order.
+    /// One for each repository that was asked for, in that order; behind them what the base image has.
     pub(crate) repositories: Vec<Repository>,
     /// The files of `/etc/apk/keys`, by name.
     pub(crate) keys: Vec<ImageKey>,
@@ -542,6 +542,7 @@ impl Indexes {
             name: repository.text.clone(),
             pin: repository.pin.clone(),
             index: Arc::new(index),
+            installed: false,
         });
     }
 

@@ -24,6 +24,8 @@ pub struct SpecFile {
     pub shown: String,
     /// The folder that the spec's relative paths start from; empty for the working directory.
     pub directory: PathBuf,
+    /// Further folders in which a base image is looked for.
+    pub(crate) include: Vec<PathBuf>,
     /// File name without extension, made fit for an image's name.
     pub name: String,
     /// The files that the spec was read from, in that order: the named one, then each that the one before includes. None
@@ -53,7 +55,7 @@ impl SpecFile {
             // The path is taken as typed, from the working directory.
             let spec = assemble_spec::spec_for_binary(&shown);
             let (directory, name) = (PathBuf::new(), image_name(path));
-            return Ok(Self { spec, shown, directory, name, files: Vec::new() });
+            return Ok(Self { spec, shown, directory, include: Vec::new(), name, files: Vec::new() });
         }
         let directory = path.parent().map(Path::to_owned).unwrap_or_default();
         Self::read(path, bytes, Dialect::Assemble, directory, &[])
@@ -77,7 +79,8 @@ impl SpecFile {
         let main = SpecText { identity: identity(path), shown: shown.clone(), bytes };
         let mut includes = |path: &str| include(path, &directory, more_folders);
         let read = assemble_spec::read_spec(main, dialect, &mut includes)?;
-        Ok(Self { spec: read.spec, shown, directory, name: image_name(path), files: read.files })
+        let include = more_folders.to_vec();
+        Ok(Self { spec: read.spec, shown, directory, include, name: image_name(path), files: read.files })
     }
 
     /// Where the spec's lock is: beside it, with another ending.
@@ -95,6 +98,13 @@ impl SpecFile {
     /// A path of the spec, seen from the working directory.
     pub fn path(&self, relative: &str) -> PathBuf {
         self.directory.join(relative)
+    }
+}
+
+impl SpecFile {
+    /// Where a part of a base image can lie: seen from the working directory, then from each folder of includes.
+    pub(crate) fn candidates(&self, relative: &str) -> Vec<PathBuf> {
+        std::iter::once(&self.directory).chain(&self.include).map(|folder| folder.join(relative)).collect()
     }
 }
 

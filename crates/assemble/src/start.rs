@@ -7,6 +7,7 @@ use assemble_spec::{PathKind, PathMutation, Spec};
 use assemble_types::{Event, Explain, ImagePath, Observer, Owner, Platform, SourceSpan};
 use serde::{Deserialize, Serialize};
 
+use crate::base_image::Ground;
 use crate::contents::InstalledFacts;
 use crate::error::{Error, OwnError, Result};
 use crate::plan::{DEFAULT_USER, Mode, Plan, StartCheck};
@@ -43,6 +44,11 @@ pub(crate) fn check(
 ) -> Result<StartReport> {
     let how = plan.start_check;
     let spec = plan.spec();
+    if let Some(ground) = plan.ground(platform)?
+        && plan.mode == Mode::Assemble
+    {
+        return upon(plan, &ground, platform, observer);
+    }
     let owner = match plan.mode {
         Mode::Assemble => user(plan, tree, observer)?,
         Mode::Apko => Owner::ROOT,
@@ -122,6 +128,36 @@ fn closed_by_links<'s>(spec: &'s Spec, problem: &StartProblem) -> Vec<(String, &
         (hint, span)
     };
     spec.paths.iter().filter(closes).map(said).collect()
+}
+
+/// How an image upon another one starts: as that does, but for a binary of the spec's. The start check has nothing to say
+/// here, for most of what it would look at lies in layers that are taken as they are.
+fn upon(
+    plan: &Plan<'_>,
+    ground: &Ground<'_>,
+    platform: Platform,
+    observer: &dyn Observer,
+) -> Result<StartReport> {
+    let base = ground.config();
+    let binary = plan.binary(platform)?.map(|binary| binary.path.to_string());
+    let pair = |text: &String| {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        (name.to_owned(), value.to_owned())
+    };
+    let is_root = match base.user.as_deref() {
+        None => true,
+        Some(user) => matches!(user.split(':').next(), Some("root" | "0")),
+    };
+    if is_root {
+        observer.event(Event::Warning("the image runs as root, as its base image does".into()));
+    }
+    Ok(StartReport {
+        cmd: if binary.is_some() { Vec::new() } else { base.cmd.clone() },
+        entrypoint: binary.map_or_else(|| base.entrypoint.clone(), |path| vec![path]),
+        environment: base.env.iter().map(pair).collect(),
+        user: base.user.clone(),
+        problems: Vec::new(),
+    })
 }
 
 fn environment(plan: &Plan<'_>, tree: &Tree) -> BTreeMap<String, String> {

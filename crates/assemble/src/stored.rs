@@ -30,6 +30,10 @@ impl BlobSource for Folder {
     fn blob(&self, digest: &Digest, size: u64) -> Result<Blob> {
         let path = self.0.join("blobs/sha256").join(digest.hex());
         if !path.is_file() {
+            if path.symlink_metadata().is_ok() {
+                let why = format!("blob {digest} is no file");
+                return Err(OwnError::Damaged { place: self.0.display().to_string(), why }.into());
+            }
             return Err(missing(&self.0, digest));
         }
         checked(open_file(&path)?, digest, size, &self.0.display().to_string())
@@ -61,6 +65,26 @@ fn missing(place: &Path, digest: &Digest) -> crate::error::Error {
 /// Finds an image in a layout folder.
 pub(crate) fn open_layout(path: &Path, name: Option<&str>) -> Result<StoredImage> {
     let place = path.display().to_string();
+    let (bytes, source) = layout_index(path)?;
+    Ok(StoredImage { top: pick(&bytes, name, &place)?, source })
+}
+
+/// Everything that a layout folder lists; of several names, what has the one that is asked for.
+pub(crate) fn layout_entries(
+    path: &Path,
+    name: Option<&str>,
+) -> Result<(Vec<Descriptor>, Arc<dyn BlobSource>)> {
+    let (bytes, source) = layout_index(path)?;
+    let entries = match name {
+        Some(name) => vec![pick(&bytes, Some(name), &path.display().to_string())?],
+        None => parse_index(&bytes)?.manifests,
+    };
+    Ok((entries, source))
+}
+
+/// The text of `index.json`, and where the blobs come from.
+fn layout_index(path: &Path) -> Result<(Vec<u8>, Arc<dyn BlobSource>)> {
+    let place = path.display().to_string();
     if !path.join("oci-layout").is_file() {
         return Err(not_an_image(&place, "the folder has no file `oci-layout`"));
     }
@@ -69,7 +93,7 @@ pub(crate) fn open_layout(path: &Path, name: Option<&str>) -> Result<StoredImage
         Ok(bytes) => bytes,
         Err(error) => return Err(OwnError::io(index, "cannot be read")(error)),
     };
-    Ok(StoredImage { top: pick(&bytes, name, &place)?, source: Arc::new(Folder(path.to_owned())) })
+    Ok((bytes, Arc::new(Folder(path.to_owned()))))
 }
 
 /// Finds an image in an archive.

@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod base_image;
 mod build;
 mod cache;
 mod choices;

@@ -13,7 +13,7 @@ use crate::check::check;
 use crate::error::Unsolvable;
 use crate::joint::{agreement, for_arch, missing_elsewhere};
 use crate::universe::{Id, Order, Universe};
-use crate::{Policy, Repository, Solution, Target, apko, complete, order};
+use crate::{Policy, Repository, Solution, Target, apko, complete, order, world_of};
 
 /// How often architectures that chose different versions are asked again.
 const ROUNDS: usize = 32;
@@ -25,11 +25,12 @@ pub(crate) fn solve(world: &[Constraint], targets: &[Target<'_>]) -> Result<Vec<
     for target in targets {
         tags_are_known(world, target.repositories).map_err(|e| for_arch(targets, target.arch, e))?;
     }
-    let lists = choose_all(world, targets, &universes)?;
-    let finish = |((target, universe), list): ((&Target<'_>, &Universe<'_>), Vec<Id>)| {
+    let worlds: Vec<Vec<Constraint>> = targets.iter().map(|target| world_of(world, target)).collect();
+    let lists = choose_all(world, &worlds, targets, &universes)?;
+    let finish = |(((target, universe), world), list): (((&Target<'_>, &Universe<'_>), &Vec<_>), Vec<Id>)| {
         solution(world, target.repositories, universe, &list)
     };
-    Ok(targets.iter().zip(&universes).zip(lists).map(finish).collect())
+    Ok(targets.iter().zip(&universes).zip(&worlds).zip(lists).map(finish).collect())
 }
 
 /// A tag without a repository is a mistake, though apko takes it for none.
@@ -48,12 +49,13 @@ fn tags_are_known(world: &[Constraint], repositories: &[Repository]) -> Result<(
 /// The set for each target, such that versions agree.
 fn choose_all(
     world: &[Constraint],
+    worlds: &[Vec<Constraint>],
     targets: &[Target<'_>],
     universes: &[Universe<'_>],
 ) -> Result<Vec<Vec<Id>>, Unsolvable> {
     let choose = |barred: &[Vec<Id>]| -> Result<Vec<Vec<Id>>, Unsolvable> {
-        let all = targets.iter().zip(universes).zip(barred);
-        all.map(|((target, universe), barred)| {
+        let all = targets.iter().zip(universes).zip(worlds).zip(barred);
+        all.map(|(((target, universe), world), barred)| {
             choose(world, target, universe, barred).map_err(|error| for_arch(targets, target.arch, error))
         })
         .collect()

@@ -12,20 +12,21 @@ pub(crate) use pass::{Pass, Reason};
 use crate::error::{Unsolvable, Untagged};
 use crate::joint::{agreement, for_arch, missing_elsewhere};
 use crate::universe::{Id, Order, Universe};
-use crate::{Choice, Solution, Target};
+use crate::{Choice, Solution, Target, world_of};
 
 /// What the first resolution gives for each target, in apko's order. The architectures see each other.
 fn first<'u, 'a>(
-    world: &'a [Constraint],
+    worlds: &'a [Vec<Constraint>],
     targets: &[Target<'_>],
     universes: &'u [Universe<'a>],
 ) -> Result<Vec<(Pass<'u, 'a>, Vec<Id>)>, Unsolvable> {
-    if let Some(wanted) = world.iter().find(|c| c.conflict) {
+    if let Some(wanted) = worlds.iter().flatten().find(|c| c.conflict) {
         return Err(Unsolvable::Exclusion { wanted: wanted.clone() });
     }
     let elsewhere = missing_elsewhere(universes);
     let mut all = Vec::with_capacity(targets.len());
-    for ((target, universe), elsewhere) in targets.iter().zip(universes).zip(&elsewhere) {
+    for (((target, universe), world), elsewhere) in targets.iter().zip(universes).zip(worlds).zip(&elsewhere)
+    {
         let mut pass = Pass::new(universe, elsewhere);
         let list = pass.run(world).map_err(|error| for_arch(targets, target.arch, error))?;
         all.push((pass, list));
@@ -37,10 +38,14 @@ fn universes<'a>(targets: &[Target<'a>]) -> Vec<Universe<'a>> {
     targets.iter().map(|target| Universe::new(target.repositories, Order::Sorted)).collect()
 }
 
+fn worlds(world: &[Constraint], targets: &[Target<'_>]) -> Vec<Vec<Constraint>> {
+    targets.iter().map(|target| world_of(world, target)).collect()
+}
+
 /// The choices of the first resolution, in order, for each target.
 pub(crate) fn shown(world: &[Constraint], targets: &[Target<'_>]) -> Result<Vec<Vec<Choice>>, Unsolvable> {
-    let universes = universes(targets);
-    let all = first(world, targets, &universes)?;
+    let (universes, worlds) = (universes(targets), worlds(world, targets));
+    let all = first(&worlds, targets, &universes)?;
     let choices = |(universe, (_, list)): (&Universe<'_>, (Pass<'_, '_>, Vec<Id>))| {
         list.into_iter().map(|id| universe.entry(id).choice).collect()
     };
@@ -49,12 +54,12 @@ pub(crate) fn shown(world: &[Constraint], targets: &[Target<'_>]) -> Result<Vec<
 
 /// apko's solution for each target.
 pub(crate) fn solve(world: &[Constraint], targets: &[Target<'_>]) -> Result<Vec<Solution>, Unsolvable> {
-    let universes = universes(targets);
-    let all = first(world, targets, &universes)?;
+    let (universes, worlds) = (universes(targets), worlds(world, targets));
+    let all = first(&worlds, targets, &universes)?;
     let lists: Vec<&[Id]> = all.iter().map(|(_, list)| list.as_slice()).collect();
     agreement(world, targets, &universes, &lists)?;
     let mut solutions = Vec::with_capacity(targets.len());
-    for ((target, universe), (pass, list)) in targets.iter().zip(&universes).zip(all) {
+    for (((target, universe), world), (pass, list)) in targets.iter().zip(&universes).zip(&worlds).zip(all) {
         let locked = lock(universe, world, &list);
         let order = Pass::new(universe, &[]).run(&locked).map_err(|error| {
             let error = untagged(world, universe, &pass, &list).unwrap_or(error);

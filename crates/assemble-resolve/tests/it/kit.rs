@@ -72,7 +72,7 @@ impl Indexes {
             let path = repository["path"].as_str()?;
             let file = kit.join(path).join(case["arch"].as_str()?).join("APKINDEX.tar.gz");
             let pin = repository["tag"].as_str().map(Into::into);
-            Some(Repository { name: format!("./{path}"), pin, index: self.read(&file)?.0 })
+            Some(Repository { name: format!("./{path}"), pin, index: self.read(&file)?.0, installed: false })
         })
         .collect()
     }
@@ -214,7 +214,7 @@ fn simple_case(
             };
             let path = name.strip_prefix("http://127.0.0.1:18080/kit/")?;
             let index = indexes.read(&kit.join(path).join(arch).join("APKINDEX.tar.gz"))?.0;
-            Some(Repository { name, pin, index })
+            Some(Repository { name, pin, index, installed: false })
         })
         .collect();
     Some((world?, repositories?))

@@ -13,7 +13,7 @@ pub(crate) fn repository(name: &str, text: &str) -> Repository {
     let records = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(record).collect();
     let index =
         Index { records, description: String::new(), signed_by: None, files: PackageSpec::version_2() };
-    Repository { name: name.to_owned(), pin: None, index: Arc::new(index) }
+    Repository { name: name.to_owned(), pin: None, index: Arc::new(index), installed: false }
 }
 
 pub(crate) fn tagged(name: &str, tag: &str, text: &str) -> Repository {

@@ -90,19 +90,26 @@ fn packages(plan: &Plan<'_>, platform: Platform, sources: &Sources<'_>) -> Resul
     };
     let selection = choose::selection(plan, platform, indexes, &indexes.repositories, solution)?;
     let fronts = sources.fronts(&selection.packages, platform.arch)?;
-    let chosen = selection.packages.iter().zip(&fronts).zip(urls(platform, indexes, solution));
+    let chosen = selection.packages.iter().zip(&fronts).zip(urls(plan, platform, indexes, solution)?);
     chosen.map(|((wanted, front), (url, arch))| locked(wanted, front, url, arch)).collect()
 }
 
 /// Where each package lies and what its record says of the architecture.
-fn urls(platform: Platform, indexes: &Indexes, solution: &Solution) -> Vec<(String, String)> {
+fn urls(
+    plan: &Plan<'_>,
+    platform: Platform,
+    indexes: &Indexes,
+    solution: &Solution,
+) -> Result<Vec<(String, String)>> {
+    let present = plan.present(platform.arch)?;
     let records = solution.records(&indexes.repositories);
-    records
+    let new = records.filter(|(_, record)| present.is_none_or(|present| !present.has(&record.name)));
+    Ok(new
         .map(|(repository, record)| {
             let (arch, id) = (platform.arch.apk(), format!("{}-{}", record.name, record.version));
             (format!("{}/{arch}/{id}.apk", repository.name), record.arch.clone())
         })
-        .collect()
+        .collect())
 }
 
 fn locked(

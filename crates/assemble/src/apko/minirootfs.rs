@@ -8,11 +8,14 @@ use crate::apko_config;
 use crate::build::{Env, Stopwatch};
 use crate::choose;
 use crate::contents;
-use crate::error::{Doing, OwnError, Result};
+use crate::error::{Doing, Error, OwnError, Result};
 use crate::layers;
 use crate::plan::Plan;
 use crate::sources::Sources;
 use crate::temporary::Unfinished;
+
+const NO_BASE: &str = "the tar would hold only what comes on top of the base image; `assemble export` writes the whole tree \
+                       of an image";
 
 /// Resolves once, where images resolve twice: the world is what the configuration says, and so is `/etc/apko.json`.
 pub(super) fn build(request: &ApkoRequest, out: &Path, env: &Env) -> Result<()> {
@@ -23,6 +26,10 @@ pub(super) fn build(request: &ApkoRequest, out: &Path, env: &Env) -> Result<()> 
     let written = request.read()?;
     let request = ApkoRequest { archs: vec![arch.apk().to_owned()], vcs: false, ..request.clone() };
     let (file, options) = (request.load()?, request.options(&[])?);
+    if let Some(base) = &file.spec.base_image {
+        let what = "`build-minirootfs` with contents.baseimage".to_owned();
+        return Err(Error::from(OwnError::NotSupported { what, why: NO_BASE }).at(&base.source.span));
+    }
     let plan = Plan::lower(&file, &options)?;
     let platform = plan.platforms[0];
     let sources = Sources::of(&plan, env);

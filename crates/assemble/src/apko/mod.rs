@@ -23,10 +23,12 @@ use assemble_registry::Registry;
 pub use request::ApkoRequest;
 pub use show::PackageFormat;
 
+use crate::base_image::BaseImageError;
 use crate::build::{Built, Env, build as build_image};
-use crate::error::{OwnError, Result};
+use crate::error::{Error, OwnError, Result};
 use crate::output::{self, Output};
 use crate::publish::{PublishOptions, Published, publish as publish_image};
+use crate::spec_file::SpecFile;
 
 /// `dot`: the graph of what is chosen for the first architecture.
 pub fn dot(request: &ApkoRequest, spanning_tree: bool, env: &Env) -> Result<String> {
@@ -57,10 +59,22 @@ pub fn build_minirootfs(request: &ApkoRequest, out: &Path, env: &Env) -> Result<
 pub fn build(request: &ApkoRequest, tag: &str, out: &Path, env: &Env) -> Result<Built> {
     let output =
         if out.is_dir() { Output::ApkoLayout(out.to_owned()) } else { Output::ApkoArchive(out.to_owned()) };
-    let (file, options) = (request.load()?, request.options(&[tag.to_owned()])?);
+    let (file, options) = (load(request)?, request.options(&[tag.to_owned()])?);
+    output::not_into_base(&output, &file)?;
     let built = build_image(&file, &options, env)?;
     output::write(&output, &built)?;
     Ok(built)
+}
+
+/// The configuration of an image. As with apko, one upon another is only built from a lock.
+fn load(request: &ApkoRequest) -> Result<SpecFile> {
+    let file = request.load()?;
+    match &file.spec.base_image {
+        Some(base) if request.lockfile.is_none() => {
+            Err(Error::from(BaseImageError::NeedsLockfile).at(&base.source.span))
+        }
+        _ => Ok(file),
+    }
 }
 
 /// `publish`: builds, and pushes under every tag.
@@ -70,7 +84,7 @@ pub fn publish(
     registry: Registry,
     env: &Env,
 ) -> Result<(Built, Published)> {
-    let (file, options) = (request.load()?, request.options(tags)?);
+    let (file, options) = (load(request)?, request.options(tags)?);
     let built = build_image(&file, &options, env)?;
     let publish = PublishOptions { output: None, push: Some(registry), load: crate::publish::Load::No };
     let published = publish_image(&built, &publish)?;

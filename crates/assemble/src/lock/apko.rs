@@ -5,7 +5,7 @@ use std::path::Path;
 use assemble_apk::PackageId;
 use assemble_fetch::{FetchError, Location};
 use assemble_spec::lock::apko::{ApkoLockPackage, ReadApkoLock, parse};
-use assemble_types::{Event, Platform, SourceSpan};
+use assemble_types::{Arch, Event, Platform, SourceSpan};
 
 use super::basis::read_limited;
 use crate::choose::{Selection, Wanted};
@@ -35,7 +35,7 @@ pub(crate) fn from_apko(plan: &Plan<'_>, path: &Path, sources: &Sources<'_>) -> 
         let own = sources.keyring(&plan.keyring)?;
         let found = sources.discover(&plan.repositories(platform.arch)?, platform.arch)?;
         let keys = merge(found.into_iter().flat_map(|keys| keys.files).chain(own.files));
-        selection(plan, &shown, &read, platform.arch.apk(), keys)
+        selection(plan, &shown, &read, platform.arch, keys)
     };
     plan.platforms.iter().map(one).collect()
 }
@@ -44,22 +44,26 @@ fn selection(
     plan: &Plan<'_>,
     shown: &str,
     read: &ReadApkoLock,
-    arch: &str,
+    arch: Arch,
     keys: Vec<ImageKey>,
 ) -> Result<Selection> {
+    let present = plan.present(arch)?;
     let mut selection = Selection { keys, ..Selection::default() };
     for (package, span) in read.lock.contents.packages.iter().zip(&read.places) {
-        if package.architecture == arch {
-            selection.packages.push(wanted(plan, shown, package, span)?);
+        if package.architecture == arch.apk() {
+            // What the base image has is not installed again.
+            if present.is_none_or(|present| !present.has(&package.name)) {
+                selection.packages.push(wanted(plan, shown, package, span)?);
+            }
             selection.locked.push(format!("{}={}", package.name, package.version));
         }
     }
-    if selection.packages.is_empty() {
-        let what = format!("holds no package for {arch}");
+    if selection.locked.is_empty() {
+        let what = format!("holds no package for {}", arch.apk());
         return Err(OwnError::UnfitLock { lock: shown.to_owned(), what }.into());
     }
     selection.locked.extend(plan.asked_for_again());
-    selection.world = plan.world_of(&selection.locked);
+    selection.world = plan.world_of(&selection.locked, arch)?;
     Ok(selection)
 }
 

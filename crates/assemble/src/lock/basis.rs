@@ -85,8 +85,9 @@ pub(super) fn no_lock(file: &SpecFile, path: &Path) -> Error {
 }
 
 /// The spec, as a lock names it.
-pub(super) fn locked_spec(file: &SpecFile) -> LockedSpec {
-    LockedSpec { name: file.name.clone(), digest: spec_digest(&file.spec) }
+pub(super) fn locked_spec(plan: &Plan<'_>) -> LockedSpec {
+    let digest = spec_digest(plan.spec(), plan.base_image.as_ref());
+    LockedSpec { name: plan.file.name.clone(), digest }
 }
 
 /// Versions of what the program itself would bring along.
@@ -103,8 +104,9 @@ pub(super) fn made_with(plan: &Plan<'_>) -> MadeWith {
 /// Why the lock is not one of this plan; nothing if it is.
 fn drift(plan: &Plan<'_>, lock: &Lock) -> Vec<String> {
     let mut reasons = Vec::new();
-    if lock.spec.digest != spec_digest(plan.spec()) {
-        reasons.push("the spec is another one".to_owned());
+    if lock.spec.digest != locked_spec(plan).digest {
+        let base = if plan.base_image.is_some() { ", or its base image" } else { "" };
+        reasons.push(format!("the spec is another one{base}"));
     }
     if lock.made_with != made_with(plan) {
         reasons.push("another codec, other certificates or other time zones".to_owned());

@@ -7,9 +7,16 @@ use assemble_spec::{
 use assemble_types::Digest;
 use serde_json::{Value, json};
 
+use crate::base_image::Base;
+
 /// Equal for specs that build the same from the same packages and files.
-pub(crate) fn spec_digest(spec: &Spec) -> Digest {
-    Digest::of(meaning(spec).to_string().as_bytes())
+pub(crate) fn spec_digest(spec: &Spec, base: Option<&Base>) -> Digest {
+    let mut meaning = meaning(spec);
+    // A base image is an input that decides which packages fit: another one is another spec.
+    if let Some(base) = base {
+        meaning["base_image_content"] = base.meaning();
+    }
+    Digest::of(meaning.to_string().as_bytes())
 }
 
 /// Every part of a spec that means something, by sorted keys. A part that is new does not compile until it is here.
@@ -154,7 +161,7 @@ mod tests {
     use super::*;
 
     fn digest(text: &str) -> Digest {
-        spec_digest(&assemble_spec::parse_spec("a.yaml", text.as_bytes()).unwrap())
+        spec_digest(&assemble_spec::parse_spec("a.yaml", text.as_bytes()).unwrap(), None)
     }
 
     #[test]

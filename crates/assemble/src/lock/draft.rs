@@ -142,7 +142,7 @@ impl NewDraft {
             checksum: wanted.checksum,
         };
         Outline {
-            spec: locked_spec(plan.file).digest,
+            spec: locked_spec(plan).digest,
             made_with: made_with(plan),
             keys: self
                 .selections
@@ -193,7 +193,7 @@ impl NewDraft {
             Ok(LockedKey { key, archs, from })
         };
         let keys = keys.into_iter().map(key).collect::<Result<_>>()?;
-        let (spec, made_with) = (locked_spec(plan.file), made_with(plan));
+        let (spec, made_with) = (locked_spec(plan), made_with(plan));
         let lock = Lock { spec, made_with, keys, repositories, images };
         Ok(PendingLock::new(self.path, self.old.as_ref(), lock))
     }
@@ -251,7 +251,7 @@ impl NewDraft {
     fn still_learnt(&self, plan: &Plan<'_>, image: &LockedImage) -> Option<Learnt> {
         let old = self.old.as_ref()?;
         let before = old.image(image.arch)?;
-        let same = old.spec.digest == locked_spec(plan.file).digest
+        let same = old.spec.digest == locked_spec(plan).digest
             && old.made_with == made_with(plan)
             && before.packages == image.packages;
         same.then(|| before.learnt.clone()).flatten()

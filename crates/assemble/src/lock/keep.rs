@@ -156,6 +156,10 @@ fn filter(
         return repositories.to_vec();
     }
     let without = |repository: &Repository| {
+        // What is in the image stays there, whatever a lock says.
+        if repository.installed {
+            return repository.clone();
+        }
         let mut index = (*repository.index).clone();
         index.records.retain(|record| !listed.contains(&record.name) || is_kept(record));
         Repository { index: Shared::new(index), ..repository.clone() }

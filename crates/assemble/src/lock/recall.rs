@@ -121,7 +121,7 @@ pub(super) fn selection(
     let repositories = lock.repositories_for(image.arch).cloned().collect();
     let keys = merge(keys.into_iter().map(|(key, _)| key));
     locked.extend(plan.asked_for_again());
-    let world = plan.world_of(&locked);
+    let world = plan.world_of(&locked, image.arch)?;
     Ok(Selection { world, locked, packages, keys, foreign_keys, untrusted, repositories })
 }
 
