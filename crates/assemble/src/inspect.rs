@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::build::PackageSummary;
 use crate::error::{OwnError, Result};
 use crate::image_set::{ImageSet, ImageView};
+use crate::layers;
 use crate::merged::Merged;
 
 /// Where the packages of an image are listed; the first that is there counts.
@@ -232,7 +233,7 @@ impl OpenedImage {
         for number in (0..self.view.layers.len()).rev() {
             // Our own history says which layers hold packages; layers of others have to be looked into.
             let by = &self.view.layers[number].created_by;
-            if by.starts_with("assemble: ") && !by.starts_with("assemble: packages") {
+            if by.strip_prefix("assemble: ").is_some_and(layers::is_without_packages) {
                 continue;
             }
             let blob = self.layer(number)?;

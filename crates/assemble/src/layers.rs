@@ -58,6 +58,14 @@ fn part_name(part: Part) -> &'static str {
     }
 }
 
+/// Whether the history's words for a layer of ours say that no package is in it. Those of packages have many names, and
+/// of several layers with packages the topmost has all of the database.
+pub(crate) fn is_without_packages(step: &str) -> bool {
+    [Part::Base, Part::Files, Part::Binary].into_iter().any(|part| {
+        step.strip_prefix(part_name(part)).is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))
+    })
+}
+
 /// Packages that share a layer, the largest groups lowest.
 #[derive(Debug)]
 pub(crate) struct PackageLayers {

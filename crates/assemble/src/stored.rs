@@ -50,9 +50,11 @@ struct Archive {
 impl BlobSource for Archive {
     fn blob(&self, digest: &Digest, size: u64) -> Result<Blob> {
         let hex = digest.hex();
-        let blob = self
-            .members
-            .get(&format!("blobs/sha256/{hex}"))
+        // As in a layout; else as apko names documents and layers in its archives.
+        let names = [format!("blobs/sha256/{hex}"), format!("sha256:{hex}"), format!("{hex}.tar.gz")];
+        let blob = names
+            .iter()
+            .find_map(|name| self.members.get(name))
             .ok_or_else(|| missing(Path::new(&self.place), digest))?;
         checked(blob.clone(), digest, size, &self.place)
     }
@@ -106,16 +108,50 @@ pub(crate) fn open_archive(path: &Path, blob: &Blob, name: Option<&str>) -> Resu
         return Err(not_an_image(&place, "the file is no tar archive"));
     }
     let members = members(blob).map_err(|error| not_an_image(&place, &error.to_string()))?;
+    let manifest = members.get("manifest.json");
+    if let Some(index) = members.get("index.json").filter(|_| manifest.is_some() && is_apkos(&members)) {
+        return apko_archive(path, place, index.clone(), members, name);
+    }
     if let Some(index) = members.get("index.json") {
         let bytes = index.read_to_vec(MAX_MANIFEST).map_err(OwnError::io(path, "cannot be read"))?;
         let top = pick(&bytes, name, &place)?;
         return Ok(StoredImage { top, source: Arc::new(Archive { place, members }) });
     }
-    if let Some(manifest) = members.get("manifest.json") {
+    if let Some(manifest) = manifest {
         let bytes = manifest.read_to_vec(MAX_MANIFEST).map_err(OwnError::io(path, "cannot be read"))?;
         return crate::docker_archive::open(&place, &bytes, &members, name);
     }
     Err(not_an_image(&place, "the archive has neither `index.json` nor `manifest.json`"))
+}
+
+/// Whether an archive is like those of apko: docker's, with an index and manifests beside that docker passes over.
+fn is_apkos(members: &BTreeMap<String, Blob>) -> bool {
+    !members.contains_key("oci-layout") && !members.keys().any(|name| name.starts_with("blobs/"))
+}
+
+/// apko's archive: `index.json` is the image's index itself, byte for byte as it would be pushed. A tag of
+/// `manifest.json` picks the image of one platform.
+fn apko_archive(
+    path: &Path,
+    place: String,
+    index: Blob,
+    mut members: BTreeMap<String, Blob>,
+    name: Option<&str>,
+) -> Result<StoredImage> {
+    let bytes = index.read_to_vec(MAX_MANIFEST).map_err(OwnError::io(path, "cannot be read"))?;
+    let parsed = parse_index(&bytes)?;
+    let whole = Descriptor::of(parsed.media_type, &bytes);
+    let Some(name) = name.filter(|name| *name != whole.digest.to_string()) else {
+        // The index is looked up like any other document.
+        members.insert(whole.digest.to_string(), index);
+        return Ok(StoredImage { top: whole, source: Arc::new(Archive { place, members }) });
+    };
+    if let Some(top) = parsed.manifests.into_iter().find(|entry| entry.digest.to_string() == name) {
+        return Ok(StoredImage { top, source: Arc::new(Archive { place, members }) });
+    }
+    let manifest = members.get("manifest.json").map(|blob| blob.read_to_vec(MAX_MANIFEST));
+    let manifest = manifest.transpose().map_err(OwnError::io(path, "cannot be read"))?.unwrap_or_default();
+    crate::docker_archive::open(&place, &manifest, &members, Some(name))
 }
 
 /// The image of that name in an `index.json`, or the only one there.

@@ -98,7 +98,6 @@ fn an_image_upon_another_is_whole() {
         assert_eq!(inspected["user"], "1234:1234");
         assert!(inspected["environment"].as_array().unwrap().contains(&json!("FROM=base")));
         assert_eq!(inspected["annotations"]["org.example.of"], "base", "annotations are inherited");
-        assert!(inspected["config"]["config"]["Labels"].is_null(), "labels are not: {inspected}");
         assert!(inspected["annotations"]["org.opencontainers.image.base.digest"].is_string());
         for (path, text) in [("/etc/hello", "hello"), ("/usr/share/app", "app 1-r0")] {
             let found = s.ok(["inspect", "top", "--platform", platform, "--cat", path]);
@@ -127,6 +126,7 @@ fn others_read_an_image_upon_another() {
     let top = format!("oci:{}:1", s.path("top").display());
     let inspected: Value =
         serde_json::from_str(&run(Command::new("skopeo").args(["inspect", "--config", &top]))).unwrap();
+    assert!(inspected["config"]["Labels"].is_null(), "labels are not inherited: {inspected}");
     assert_eq!(inspected["history"].as_array().unwrap().len(), 3);
     assert_eq!(inspected["rootfs"]["diff_ids"].as_array().unwrap().len(), 3);
     run(Command::new("skopeo").args(["copy", &top]).arg(format!("dir:{}", s.path("copied").display())));
@@ -229,7 +229,7 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 fn one(s: &Sandbox) -> Value {
     let index = document(s, "base.oci/index.json");
     let entry = index["manifests"][0].clone();
-    list(s, &[entry.clone()]);
+    list(s, std::slice::from_ref(&entry));
     read(&blob(s, &entry["digest"]))
 }
 
