@@ -378,7 +378,8 @@ fn unfounded(
 ///
 /// apk decides a name that nobody asks for against everyone, and whoever provides it without a version stays beside that
 /// decision. So for a package that nobody asked for, what it needs counts as there only if somebody has the name in a
-/// version, or somebody else needs it, too.
+/// version, or somebody else needs it, too. And apk decides the name of what wants to come by itself once: if another
+/// package of the name wants to come and cannot, the name may be lost by the time that this one's conditions hold.
 fn owed(
     world: &[String],
     shelves: &[Shelf<'_>],
@@ -402,28 +403,32 @@ fn owed(
             held.filter_map(|(_, version)| *version).any(|version| wish.admits(version, rules))
         })
     };
-    let mut out = Vec::new();
-    for shelf in shelves.iter().filter(|shelf| shelf.tag.is_none()) {
-        for listed in shelf.packages.iter().filter(|listed| !listed.install_if.is_empty()) {
-            if !listed.install_if.iter().all(|text| met(text)) {
-                continue;
-            }
-            let new = Member::new(shelf, listed);
-            let excludes = |text: &str| {
-                let wish = wish(text);
-                wish.not && new.is(&wish, rules)
-            };
-            let refused = world.iter().any(|text| excludes(text))
-                || members.iter().any(|m| m.listed.depends.iter().any(|text| excludes(text)));
-            let own = |text: &&String| !wish(text).not && new.is(&wish(text), rules);
-            let decided = |text: &str| wish(text).not || asked.contains(wish(text).name) || has_version(text);
-            let fits = listed.depends.iter().filter(|text| !own(text)).all(|text| met(text) && decided(text));
-            if !refused && fits && members.iter().all(|member| new.clashes(member).is_none()) {
-                out.push(format!("{} should have come by itself", new.shown()));
-            }
-        }
-    }
-    out
+    let fits = |new: &Member<'_>| {
+        let excludes = |text: &String| wish(text).not && new.is(&Wish { not: false, ..wish(text) }, rules);
+        let refused =
+            world.iter().any(excludes) || members.iter().any(|m| m.listed.depends.iter().any(excludes));
+        let own = |text: &&String| !wish(text).not && new.is(&wish(text), rules);
+        let decided = |text: &str| wish(text).not || asked.contains(wish(text).name) || has_version(text);
+        let mut needs = new.listed.depends.iter().filter(|text| !own(text));
+        !refused
+            && needs.all(|text| met(text) && decided(text))
+            && members.iter().all(|member| new.clashes(member).is_none())
+    };
+    // Those whose conditions hold, and whether each could be there.
+    let waiting = shelves.iter().flat_map(|shelf| shelf.packages.iter().map(move |listed| (shelf, listed)));
+    let waiting =
+        waiting.filter(|(_, l)| !l.install_if.is_empty() && l.install_if.iter().all(|text| met(text)));
+    let waiting: Vec<(Member<'_>, bool)> = waiting
+        .map(|(shelf, listed)| Member::new(shelf, listed))
+        .map(|new| (fits(&new), new))
+        .map(|(fits, new)| (new, fits))
+        .collect();
+    let lost = |name: &str| {
+        let mut others = waiting.iter().filter(|(_, fits)| !fits);
+        others.any(|(other, _)| other.holds.iter().any(|(held, _)| *held == name))
+    };
+    let owed = waiting.iter().filter(|(new, fits)| *fits && new.tag.is_none() && !lost(&new.listed.name));
+    owed.map(|(new, _)| format!("{} should have come by itself", new.shown())).collect()
 }
 
 #[cfg(test)]

@@ -482,10 +482,8 @@ impl<'f, 'u, 'a> Search<'f, 'u, 'a> {
 
     /// Whether one candidate is to be tried before another; the first difference decides.
     fn is_better(&self, a: &Provider<'a>, b: &Provider<'a>, pin: Tags) -> bool {
-        let (one, other) = (self.field.package(a.package), self.field.package(b.package));
-        (one.tags.has_any_of(pin).cmp(&other.tags.has_any_of(pin)))
-            .then_with(|| self.field.compare(a, b))
-            .is_gt()
+        let preferred = |p: &Provider<'a>| self.field.package(p.package).tags.has_any_of(pin);
+        preferred(a).cmp(&preferred(b)).then_with(|| self.field.compare(a, b)).is_gt()
     }
 
     /// A condition of a package that wants to come by itself.
