@@ -50,6 +50,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "package_data", run: package::data },
     Target { name: "pkginfo", run: words::pkginfo },
     Target { name: "spec", run: documents::spec },
+    Target { name: "spec_apko", run: documents::spec_apko },
+    Target { name: "spec_includes", run: documents::spec_includes },
     Target { name: "version", run: words::version },
     Target { name: "way", run: way::to_layer },
 ];
