@@ -84,6 +84,8 @@ impl<'a> Source<'a> {
 
 /// Bytes that begin a character of UTF-8.
 fn characters(bytes: &[u8]) -> usize {
+    #[cfg(test)]
+    tests::WORK.set(tests::WORK.get() + bytes.len());
     bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
@@ -148,6 +150,46 @@ fn shown_secretless(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lock::parse_lock;
+    use crate::parse_spec;
+
+    thread_local! {
+        /// How many bytes were counted for places on this thread.
+        pub(super) static WORK: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    }
+
+    /// A place costs some steps, however long the line is that it stands in: counted, since time depends on the machine.
+    #[test]
+    fn places_in_a_long_line_cost_no_more_than_others() {
+        let of = |packages: usize| {
+            let names: Vec<String> = (0..packages).map(|n| format!("\"package-{n}\"")).collect();
+            let names = names.join(",");
+            let text = format!("{{\"contents\": {{\"repositories\": [\"./r\"], \"packages\": [{names}]}}}}");
+            WORK.set(0);
+            assert_eq!(parse_spec("a.yaml", text.as_bytes()).unwrap().packages.len(), packages);
+            (WORK.get(), text.len())
+        };
+        for packages in [1, 1000, 20_000] {
+            let (work, size) = of(packages);
+            assert!(work <= 4 * size + (packages + 20) * 8 * STEP, "{work} for {packages} packages");
+        }
+    }
+
+    /// Of many mistakes few are shown, and only those cost a place.
+    #[test]
+    fn many_mistakes_of_a_lock_cost_few_places() {
+        let of = |keys: usize| {
+            let text: String = (0..keys).map(|n| format!("\"k{n}\":1,")).collect();
+            let text = format!("{{{text}\"assemble-lock\":1}}");
+            WORK.set(0);
+            assert!(parse_lock("demo.lock", text.as_bytes()).unwrap_err().len() <= 21);
+            (WORK.get(), text.len())
+        };
+        for keys in [10, 100, 50_000] {
+            let (work, size) = of(keys);
+            assert!(work <= 4 * size + 100 * STEP, "{work} for {keys} keys");
+        }
+    }
 
     #[test]
     fn places_count_characters_and_stay_on_a_line() {

@@ -275,12 +275,10 @@ fn sizes_are_bounded() {
             demo.lock:14:5 lock/value the sizes of the sections do not add up to the size of the file
             demo.lock:15:5 lock/value the sizes of the sections do not add up to the size of the file"#]],
     );
-    // Many keys in one map, many mistakes: still soon.
-    let start = std::time::Instant::now();
+    // Many keys in one map, many mistakes: few are told. What that costs is counted where places are.
     let keys: String = (0..200_000).map(|n| format!("\"k{n}\":1,")).collect();
     let wrong = parse_lock("demo.lock", format!("{{{keys}\"assemble-lock\":1}}").as_bytes()).unwrap_err();
     assert!(wrong.len() <= 21, "{}", wrong.len());
-    assert!(start.elapsed() < std::time::Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
 #[test]
