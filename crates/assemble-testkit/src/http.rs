@@ -156,7 +156,7 @@ pub struct Logged {
     pub body_len: usize,
     /// The status sent; 0 where a fault closed the connection first.
     pub status: u16,
-    /// Length of the body of the answer, or of what a fault lets through of it.
+    /// Length of the answer's body, as far as a fault lets it through.
     pub sent: usize,
 }
 
@@ -371,8 +371,7 @@ impl Shared {
             self.wait(time);
         }
         let mut response = self.handler.handle(request);
-        let mut limit = usize::MAX;
-        let mut pause = None;
+        let (mut limit, mut pause) = (usize::MAX, None);
         match action {
             Some(Action::CloseAfterDoing) => {
                 self.note(request, 0, 0);

@@ -2,12 +2,14 @@
 
 use assemble_apk::Constraint;
 use assemble_resolve::{Graph, Path, Policy, graph};
-use assemble_types::Platform;
+use assemble_types::{Event, Explain as _, Kind, Platform};
 
 use crate::base_image::Packages;
 use crate::build::{Env, Stopwatch};
 use crate::choose;
+use crate::chosen_locked;
 use crate::error::{OwnError, Result};
+use crate::lock::Basis;
 use crate::plan::{BuildOptions, Mode, Plan};
 use crate::sources::Sources;
 use crate::spec_file::SpecFile;
@@ -68,7 +70,8 @@ impl ChosenPackages {
     }
 }
 
-/// Chooses the packages of a spec. Reads indexes, and downloads nothing else.
+/// Chooses the packages of a spec. Reads indexes, and downloads nothing else. Where no index can be had, a lock that fits
+/// is enough, with as much as the packages at hand tell.
 ///
 /// # Errors
 /// As [`crate::build`] until packages are chosen; a spec that names no packages.
@@ -82,7 +85,14 @@ pub fn chosen(file: &SpecFile, options: &BuildOptions, env: &Env) -> Result<Vec<
         Mode::Assemble => Policy::Apk,
         Mode::Apko => Policy::Apko,
     };
-    let all = choose::solutions(&plan, &sources, &mut Stopwatch::default())?;
+    let all = match (choose::solutions(&plan, &sources, &mut Stopwatch::default()), &plan.basis) {
+        (Err(error), Basis::Lock(beside)) if error.kind() == Kind::Unavailable && beside.drift.is_empty() => {
+            let lock = beside.path.display();
+            env.observer.event(Event::Note(format!("{error}; what {lock} holds is shown")));
+            chosen_locked::solutions(&plan, beside, &sources)?
+        }
+        (found, _) => found?,
+    };
     let mut out = Vec::with_capacity(all.len());
     for (&platform, (repositories, solution)) in plan.platforms.iter().zip(all) {
         let packages = solution.records(&repositories).map(|(repository, record)| ChosenPackage {

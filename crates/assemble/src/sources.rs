@@ -6,11 +6,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use assemble_apk::{
-    Expected, Format, Index, KNOWN_REPOSITORIES, Keyring, Limits, Package, PublicKey, SectionRanges, Trust,
-    builtin_keys, is_version_3, nearest_known_repository, open_front, open_package, open_package_with,
-    open_with_table, read_index, read_index_within,
+    Expected, Format, Index, KNOWN_REPOSITORIES, Keyring, Limits, Package, PublicKey, Trust, builtin_keys,
+    nearest_known_repository, open_package_with, open_with_table, read_index, read_index_within,
 };
-use assemble_fetch::{ContentKey, FetchError, Fetched, Fetcher, Front, Location, RecordKind, Store};
+use assemble_fetch::{ContentKey, FetchError, Fetched, Fetcher, Location, RecordKind, Store};
 use assemble_resolve::Repository;
 use assemble_spec::lock::{LockedHashes, LockedRepository};
 use assemble_types::{Arch, Blob, Digest, Event, Explain, Kind, Observer, Platform, SourceSpan, Spool};
@@ -27,11 +26,6 @@ use crate::repository_layout::Layout;
 const MAX_INDEX: u64 = 128 * 1024 * 1024;
 /// Fewest packages that are fetched at once, however few cores there are: fetching is mostly waiting.
 const MIN_FETCHES: usize = 4;
-/// How many fronts of packages are asked for at once: each is a round trip and next to no bytes.
-const FRONTS_AT_ONCE: usize = 16;
-/// How much of a package is asked for to see what stands before its data; all of it where that is too little. The first
-/// fits what a server sends before it waits for an answer, and nearly all packages.
-const FRONT_STEPS: [u64; 2] = [12 << 10, 256 << 10];
 
 /// A repository of the spec.
 #[derive(Debug, Clone)]
@@ -77,15 +71,6 @@ pub(crate) struct Indexes {
 
 /// A checked package, and what a lock says of it.
 pub(crate) type Opened = (Package, LockedHashes);
-
-/// What stands before the data of a package, checked.
-#[derive(Debug)]
-pub(crate) struct OpenedFront {
-    /// The file from its start, at least as far as the data section.
-    pub(crate) packed: Blob,
-    /// Where sections lie; nothing for version 3, which has none.
-    pub(crate) sections: Option<SectionRanges>,
-}
 
 /// An index as it was found.
 #[derive(Debug)]
@@ -338,19 +323,8 @@ impl Sources<'_> {
         self.each(wanted, arch, most, &|wanted| self.opened(wanted, arch, spool.as_ref()))
     }
 
-    /// Fetches and checks what stands before the data of packages, in the order given, and no more where servers allow
-    /// that.
-    pub(crate) fn fronts(&self, wanted: &[Wanted], arch: Arch) -> Result<Vec<OpenedFront>> {
-        self.observer.event(Event::Stage(format!(
-            "reading the fronts of {} packages for linux/{}",
-            wanted.len(),
-            arch.oci_with_variant()
-        )));
-        self.each(wanted, arch, FRONTS_AT_ONCE, &|wanted| self.front(wanted, arch))
-    }
-
     /// Does this for each, several at once, and asks the repository itself once more for what turned out damaged.
-    fn each<T: Send>(
+    pub(crate) fn each<T: Send>(
         &self,
         wanted: &[Wanted],
         arch: Arch,
@@ -393,7 +367,7 @@ impl Sources<'_> {
         }
     }
 
-    fn twice<T>(&self, wanted: &Wanted, open: &dyn Fn(&Wanted) -> Result<T>) -> Result<T> {
+    pub(crate) fn twice<T>(&self, wanted: &Wanted, open: &dyn Fn(&Wanted) -> Result<T>) -> Result<T> {
         let result = match open(wanted) {
             // What the cache, or one on the way, has may be damaged or old: the repository itself is asked once. What it
             // gives is final. Answers that may be others the next time were asked for again already.
@@ -451,39 +425,7 @@ impl Sources<'_> {
         Ok(package)
     }
 
-    fn front(&self, wanted: &Wanted, arch: Arch) -> Result<OpenedFront> {
-        self.check_response(wanted)?;
-        // A version 3 package has one hash for all, so there is no front that would say enough.
-        let steps = if wanted.checksum.is_short() { &FRONT_STEPS[..] } else { &[] };
-        for len in steps.iter().copied().chain([u64::MAX]) {
-            let label = wanted.id.to_string();
-            let (packed, all) = match self.fetcher.front(&wanted.location, &wanted.key(), &label, len)? {
-                Front::Part(packed) => (packed, false),
-                Front::Whole(packed) => (packed, true),
-            };
-            if is_version_3(&packed) {
-                if !all {
-                    continue;
-                }
-                let package = open_package(
-                    &packed,
-                    &wanted.expected(),
-                    &self.section_limits(),
-                    &*self.fetcher.spool(),
-                )?;
-                check_arch(&package.info.arch, wanted, arch)?;
-                return Ok(OpenedFront { packed, sections: package.format.sections() });
-            }
-            let opened = open_front(&packed, wanted.size, &wanted.expected(), &self.section_limits())?;
-            if let Some(front) = opened {
-                check_arch(&front.info.arch, wanted, arch)?;
-                return Ok(OpenedFront { packed, sections: Some(front.sections) });
-            }
-        }
-        Err(OwnError::Bug(format!("{}: a whole package has no front", wanted.id)).into())
-    }
-
-    fn section_limits(&self) -> Limits {
+    pub(crate) fn section_limits(&self) -> Limits {
         let usual = Limits::default();
         Limits {
             control: self.limits.control.unwrap_or(usual.control),
@@ -492,7 +434,7 @@ impl Sources<'_> {
         }
     }
 
-    fn check_response(&self, wanted: &Wanted) -> Result<()> {
+    pub(crate) fn check_response(&self, wanted: &Wanted) -> Result<()> {
         match self.limits.response.filter(|limit| wanted.size > *limit) {
             Some(limit) => {
                 let package = wanted.id.to_string();
@@ -526,12 +468,12 @@ impl Sources<'_> {
 
 impl Wanted {
     /// What vouches for it.
-    fn expected(&self) -> Expected {
+    pub(crate) fn expected(&self) -> Expected {
         Expected { id: self.id.clone(), checksum: self.checksum }
     }
 
     /// What it is known by in the cache.
-    fn key(&self) -> ContentKey {
+    pub(crate) fn key(&self) -> ContentKey {
         ContentKey::new(self.checksum.to_string(), self.size)
     }
 }
@@ -571,7 +513,7 @@ pub(crate) fn foreign_text(repository: &str, key: &ImageKey, parsed: &PublicKey)
 }
 
 /// An index may say less than the package, as those of Alpine do of what fits everywhere; but not another thing.
-fn check_arch(said: &str, wanted: &Wanted, arch: Arch) -> Result<()> {
+pub(crate) fn check_arch(said: &str, wanted: &Wanted, arch: Arch) -> Result<()> {
     match said.parse::<Platform>() {
         Ok(other) if other.arch != arch => Err(OwnError::OtherArch {
             package: wanted.id.to_string(),

@@ -437,3 +437,47 @@ fn a_vendored_build_outlives_its_mirror() {
     fs::write(&package, bytes).unwrap();
     assert_eq!(p.s.run(&inside).code, 5);
 }
+
+/// What is in an image and why can be told from the lock, without an index; what packages say of themselves, from those
+/// that are at hand.
+#[test]
+fn a_lock_is_looked_at_without_an_index() {
+    let p = Place::new();
+    p.s.ok(["lock", "app.yaml"]);
+    let commands = [
+        &["packages", "app.yaml"][..],
+        &["tree", "app.yaml"],
+        &["why", "app.yaml", "lib"],
+        &["tree", "app.yaml", "--dot"],
+    ];
+    let told = |args: &[&str]| p.s.run(args).stdout;
+    let with: Vec<String> = commands.iter().map(|args| told(args)).collect();
+    assert!(with[2].contains("app"), "{}", with[2]);
+    // Documents are gone from the cache, packages are not.
+    p.digest(&[]);
+    fs::remove_dir_all(p.s.path("cache/v1/documents")).unwrap();
+    for (args, with) in commands.iter().zip(&with) {
+        let ran = p.s.run([args, &["--offline"][..]].concat());
+        assert_eq!((ran.code, &ran.stdout), (0, with), "{args:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("what app.lock holds is shown"), "{}", ran.stderr);
+    }
+    // Without packages there are still names, versions and sizes.
+    fs::remove_dir_all(p.s.path("cache")).unwrap();
+    let document = p.s.json(["packages", "app.yaml", "--json", "--offline"]);
+    let names: Vec<String> = document["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| format!("{} {}", p["name"], p["version"]))
+        .collect();
+    assert_eq!(names.len(), 4, "{document}");
+    assert!(names.contains(&"\"lib\" \"1-r0\"".to_owned()), "{names:?}");
+    let ran = p.s.run(["tree", "app.yaml", "--offline"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("2 of 2 packages for linux/amd64 are not at hand"), "{}", ran.stderr);
+    // A lock that does not fit, or none, is no answer.
+    p.spec("[app, other]", "");
+    assert_eq!(p.s.run(["packages", "app.yaml", "--offline"]).code, 6);
+    fs::remove_file(p.s.path("app.lock")).unwrap();
+    assert_eq!(p.s.run(["packages", "app.yaml", "--offline"]).code, 6);
+}

@@ -16,8 +16,9 @@ use super::request::ApkoRequest;
 use crate::build::{Env, Stopwatch};
 use crate::choose::{self, Wanted};
 use crate::error::{Doing, OwnError, Result};
+use crate::fronts::OpenedFront;
 use crate::plan::{BuildOptions, Plan, repository_input};
-use crate::sources::{Indexes, OpenedFront, Sources};
+use crate::sources::{Indexes, Sources};
 use crate::spec_file::SpecFile;
 
 /// Longest signature section that is measured, in bytes.

@@ -22,7 +22,7 @@ pub use relock::{Held, LockReport, Moves, Relock, lock};
 pub use vendor::{VendorReport, vendor};
 
 pub(crate) use apko::from_apko;
-pub(crate) use basis::Basis;
+pub(crate) use basis::{Basis, Beside};
 pub(crate) use digest::spec_digest;
 pub(crate) use draft::{Draft, hashes_of};
 pub(crate) use keep::{Keep, solve_keeping};
