@@ -28,7 +28,8 @@ fn project() -> (Sandbox, HttpServer) {
 
 fn repository(s: &Sandbox, version: &str) {
     for arch in ["x86_64", "aarch64"] {
-        let content: Vec<u8> = (0..300_000_u32).flat_map(|n| (n.wrapping_mul(n) / 77).to_le_bytes()).collect();
+        let content: Vec<u8> =
+            (0..300_000_u32).flat_map(|n| (n.wrapping_mul(n) / 77).to_le_bytes()).collect();
         let one = ApkBuilder::new("one", "1.0-r0").arch(arch).dir("usr").file("usr/one", content);
         let two = ApkBuilder::new("two", version).arch(arch).dir("etc").file("etc/two", version.as_bytes());
         RepositoryBuilder::new().package(one.build()).package(two.build()).write(&s.path("repo"), arch);
