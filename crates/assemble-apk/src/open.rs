@@ -192,8 +192,8 @@ fn open(
     let ((entries, oddity), plain_size, diff_id) =
         sections.data(limits, diff_id, |plain| read_entries(plain, &contents, limits))?;
     let format = Format::V2 { signature, control, data, data_hash, plain_size, diff_id, oddity };
-    let (checksum, size) = (expected.checksum, packed.len());
-    Ok(Package { info, checksum, size, format, entries, control_entries })
+    let (checksum, size, packed) = (expected.checksum, packed.len(), packed.clone());
+    Ok(Package { info, checksum, size, packed, format, entries, control_entries })
 }
 
 /// The checksum that an index would have to promise for this package of version 2, if its control section can be read and

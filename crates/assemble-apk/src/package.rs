@@ -77,6 +77,8 @@ pub struct Package {
     pub checksum: Checksum,
     /// Size of the whole file in bytes.
     pub size: u64,
+    /// The whole file, as it was checked.
+    pub packed: Blob,
     /// How the file is built.
     pub format: Format,
     /// Its entries in the order of the file. Each path comes once.

@@ -58,7 +58,7 @@ impl<'a> Group<'a> {
 
 /// Sets of packages that have an origin or a replacement in common.
 fn joined(packages: &[Package]) -> Vec<Vec<PackageIndex>> {
-    let mut sets = Sets((0..packages.len()).collect());
+    let mut sets = Sets::new(packages.len());
     let mut of_origin: BTreeMap<&str, usize> = BTreeMap::new();
     let mut of_name: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, package) in packages.iter().enumerate() {
@@ -84,10 +84,16 @@ fn joined(packages: &[Package]) -> Vec<Vec<PackageIndex>> {
 }
 
 /// Disjoint sets of numbers: each number has another of its set above it, or itself.
-struct Sets(Vec<usize>);
+pub(crate) struct Sets(Vec<usize>);
 
 impl Sets {
-    fn top(&mut self, mut index: usize) -> usize {
+    /// The numbers below `count`, each in a set of its own.
+    pub(crate) fn new(count: usize) -> Self {
+        Self((0..count).collect())
+    }
+
+    /// The number that stands for the set that `index` is in.
+    pub(crate) fn top(&mut self, mut index: usize) -> usize {
         while self.0[index] != index {
             self.0[index] = self.0[self.0[index]];
             index = self.0[index];
@@ -95,7 +101,8 @@ impl Sets {
         index
     }
 
-    fn join(&mut self, a: usize, b: usize) {
+    /// Makes the sets of two numbers one.
+    pub(crate) fn join(&mut self, a: usize, b: usize) {
         let (a, b) = (self.top(a), self.top(b));
         self.0[b] = a;
     }
@@ -246,7 +253,7 @@ mod tests {
 
     #[test]
     fn sets_are_joined_for_good() {
-        let mut sets = Sets((0..6).collect());
+        let mut sets = Sets::new(6);
         for (a, b) in [(0, 1), (2, 3), (4, 5), (3, 1), (5, 5)] {
             sets.join(a, b);
         }

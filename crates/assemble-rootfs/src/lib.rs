@@ -20,6 +20,7 @@ mod pem;
 mod shown;
 mod start;
 mod tree;
+pub mod verbatim;
 
 pub use apko_config::{
     ApkoAccounts, ApkoBaseImage, ApkoCertificates, ApkoConfig, ApkoContents, ApkoEntrypoint, ApkoGroup,

@@ -140,6 +140,12 @@ impl Blob {
         if self.offset == 0 && self.len == size { self.source.digest() } else { None }
     }
 
+    /// Whether both are the same bytes of the same source; of equal bytes elsewhere this says nothing.
+    pub fn is_same_range(&self, other: &Self) -> bool {
+        Arc::as_ptr(&self.source).addr() == Arc::as_ptr(&other.source).addr()
+            && (self.offset, self.len) == (other.offset, other.len)
+    }
+
     /// Fails if the source is known to have changed.
     ///
     /// # Errors

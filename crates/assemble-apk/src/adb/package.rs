@@ -86,7 +86,7 @@ fn open_by(
 ) -> Result<(Package, Option<String>), PackageProblem> {
     let input = BufReader::with_capacity(CHUNK, Source::new(packed));
     let mut stream = Stream::open(input, Schema::Package).map_err(PackageProblem::Adb)?;
-    let opened = read(&mut stream, packed.len(), authority, limits, spool);
+    let opened = read(&mut stream, packed, authority, limits, spool);
     opened.map_err(|problem| match problem {
         // A medium that fails looks like damage to what unpacks.
         PackageProblem::Adb(AdbError::Damaged(source)) if stream.source().get_ref().failed() => {
@@ -100,7 +100,7 @@ type Input = Stream<BufReader<Source>>;
 
 fn read(
     stream: &mut Input,
-    size: u64,
+    packed: &Blob,
     authority: Authority<'_>,
     limits: &Limits,
     spool: &dyn Spool,
@@ -136,7 +136,9 @@ fn read(
     match block {
         Some(block) => Err(PackageProblem::Adb(block.error("belongs to no file"))),
         None => {
-            Ok((Package { info, checksum, size, format: Format::V3, entries, control_entries }, signed_by))
+            let (size, packed) = (packed.len(), packed.clone());
+            let format = Format::V3;
+            Ok((Package { info, checksum, size, packed, format, entries, control_entries }, signed_by))
         }
     }
 }

@@ -39,7 +39,8 @@ pub(crate) fn package(name: &str, version: &str, entries: Vec<Entry>) -> Package
             tags: Vec::new(),
         },
         checksum: Checksum::of(name.as_bytes()),
-        size: 0,
+        size: 2,
+        packed: Blob::from_bytes(*b"cd"),
         format: Format::V2 {
             signature: None,
             control: 0..1,
