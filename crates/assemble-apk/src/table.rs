@@ -79,6 +79,7 @@ fn read(
         info: start.info,
         checksum: expected.checksum,
         size: packed.len(),
+        packed: packed.clone(),
         format,
         entries,
         control_entries: start.control_entries,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use assemble::{
     Built, BuiltImage, BuiltLayer, CODEC, Cause, Change, Checked, ChosenPackages, Edge, Error, Inspection,
-    LockReport, PartSize, Published, VendorReport, VerifyReport,
+    LockReport, PartSize, Published, VendorReport, VerbatimReport, VerifyReport,
 };
 use assemble_types::{Explain as _, SourceSpan};
 use serde_json::{Map, Value, json};
@@ -89,11 +89,11 @@ fn image(built: &BuiltImage) -> Value {
     let layers: Vec<Value> = built
         .layers
         .iter()
-        .map(|BuiltLayer { name, layer, media_type, .. }| {
+        .map(|BuiltLayer { name, layer, media_type, verbatim, .. }| {
             json!({
                 "digest": layer.digest, "diff_id": layer.diff_id, "size": layer.size,
                 "uncompressed_size": layer.uncompressed_size, "media_type": media_type,
-                "part": name,
+                "part": name, "verbatim": verbatim,
             })
         })
         .collect();
@@ -120,11 +120,21 @@ fn image(built: &BuiltImage) -> Value {
         "packages": packages,
         "certificates": built.contents.certificates,
         "time_zones": built.contents.time_zones,
+        "verbatim": built.contents.verbatim.as_ref().map(verbatim),
         "replaced": built.contents.replaced,
         "scripts_not_run": built.contents.scripts_not_run,
         "foreign_keys": built.contents.foreign_keys,
         "untrusted": built.contents.untrusted,
         "start_problems": built.start.problems,
+    })
+}
+
+fn verbatim(report: &VerbatimReport) -> Value {
+    let rewritten: Vec<Value> =
+        report.rewritten.iter().map(|one| json!({ "package": one.package, "reason": one.reason })).collect();
+    json!({
+        "packages": report.packages, "verbatim": report.verbatim, "empty": report.empty,
+        "bytes": report.bytes, "verbatim_bytes": report.verbatim_bytes, "rewritten": rewritten,
     })
 }
 

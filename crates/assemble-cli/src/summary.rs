@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use assemble::{Built, BuiltImage, BuiltLayer, Published};
+use assemble::{Built, BuiltImage, BuiltLayer, Published, RewrittenPackage, VerbatimReport};
 
 /// Bytes for people.
 pub(crate) fn size(bytes: u64) -> String {
@@ -81,6 +81,9 @@ fn platform(out: &mut String, built: &BuiltImage) {
     if !built.contents.packages.is_empty() {
         row(out, "packages", &built.contents.packages.len().to_string());
     }
+    if let Some(report) = &built.contents.verbatim {
+        verbatim(out, report);
+    }
     row(out, "user", built.start.user.as_deref().unwrap_or("root (none is set)"));
     if !built.start.entrypoint.is_empty() {
         row(out, "entrypoint", &built.start.entrypoint.join(" "));
@@ -111,6 +114,21 @@ fn platform(out: &mut String, built: &BuiltImage) {
     }
     for text in &built.start.problems {
         row(out, "WILL NOT RUN", text);
+    }
+}
+
+/// How many packages are layers as their distribution signed them, and why the others are not.
+fn verbatim(out: &mut String, report: &VerbatimReport) {
+    let text = format!(
+        "{} of {} packages, {} of {}, are layers as they were signed",
+        report.verbatim,
+        report.packages,
+        size(report.verbatim_bytes),
+        size(report.bytes)
+    );
+    row(out, "verbatim", &text);
+    for RewrittenPackage { package, reason } in &report.rewritten {
+        row(out, "rewritten", &format!("{package}: {reason}"));
     }
 }
 

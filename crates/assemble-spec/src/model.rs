@@ -299,6 +299,8 @@ pub struct Layering {
 pub enum LayerStrategy {
     /// Those built from the same source.
     Origin,
+    /// None: each is a layer of its own, just as its distribution packed it. apko has no such rule.
+    Package,
 }
 
 impl LayerStrategy {
@@ -306,6 +308,15 @@ impl LayerStrategy {
     pub fn name(self) -> &'static str {
         match self {
             Self::Origin => "origin",
+            Self::Package => "package",
+        }
+    }
+
+    /// Most layers of packages where the spec does not say: runtimes take 127 layers in all, and some fewer.
+    pub fn usual_budget(self) -> Option<i64> {
+        match self {
+            Self::Origin => None,
+            Self::Package => Some(100),
         }
     }
 }

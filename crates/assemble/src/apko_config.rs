@@ -5,8 +5,8 @@ use assemble_rootfs::{
     ApkoLayering, ApkoNamed, ApkoPath, ApkoUser,
 };
 use assemble_spec::{
-    AdditionalCertificate, CertificateSource, Certificates, Group, Located, PathMutation, RepositorySource,
-    RuntimeKey, Spec, User,
+    AdditionalCertificate, CertificateSource, Certificates, Group, LayerStrategy, Located, PathMutation,
+    RepositorySource, RuntimeKey, Spec, User,
 };
 use assemble_types::Platform;
 
@@ -51,9 +51,12 @@ pub(crate) fn of(spec: &Spec) -> ApkoConfig {
         annotations: spec.annotations.clone(),
         include: spec.include.as_ref().map(|include| include.value.clone()).unwrap_or_default(),
         volumes: spec.volumes.clone(),
-        layering: spec.layering.map(|layering| ApkoLayering {
-            strategy: layering.strategy.map(|s| s.name().to_owned()).unwrap_or_default(),
-            budget: layering.budget,
+        // What apko does not know says nothing to it, and the tree is the same with and without.
+        layering: spec.layering.filter(|l| l.strategy != Some(LayerStrategy::Package)).map(|layering| {
+            ApkoLayering {
+                strategy: layering.strategy.map(|s| s.name().to_owned()).unwrap_or_default(),
+                budget: layering.budget,
+            }
         }),
         format: text(&spec.apko.format),
         certificates: spec.certificates.as_ref().map(certificates),

@@ -22,6 +22,7 @@ use crate::results;
 use crate::sources::Sources;
 use crate::spec_file::SpecFile;
 use crate::start::{self, StartReport};
+use crate::verbatim::VerbatimReport;
 
 /// What a build needs of the outside world.
 #[derive(Debug, Clone)]
@@ -63,6 +64,8 @@ pub struct ContentsReport {
     pub certificates: Option<String>,
     /// Version of the time zone data, if it is in.
     pub time_zones: Option<String>,
+    /// Which packages are layers as they are, where the spec asks for that.
+    pub verbatim: Option<VerbatimReport>,
     /// Packaged files that the spec's own took the place of.
     pub replaced: Vec<String>,
     /// Package scripts that were not run and whose effect is not reproduced.

@@ -12,8 +12,9 @@ use crate::build::{ContentsReport, PackageSummary};
 use crate::certificates;
 use crate::choose::Selection;
 use crate::error::{Doing, Result};
-use crate::layers::PackageLayers;
+use crate::layers::{OriginLayers, PackageLayers};
 use crate::plan::Plan;
+use crate::verbatim::VerbatimLayers;
 
 /// A finished tree.
 #[derive(Debug)]
@@ -58,7 +59,10 @@ pub(crate) fn assemble(
                 .scripts_not_run
                 .extend(missing.map(|missing| format!("{} was not run: {missing}", script.package)));
         }
-        let layers = package_layers(plan, packages, done.records);
+        let layers = package_layers(plan, packages, &done.tree, done.records)?;
+        if let Some(PackageLayers::Verbatim(cut)) = &layers {
+            report.verbatim = Some(cut.report.clone());
+        }
         installed = Some(InstalledFacts { created: done.build_date_epoch, run_as: done.run_as, layers });
         tree = done.tree;
     }
@@ -107,10 +111,22 @@ pub(crate) fn install_packages(
 }
 
 /// As `layering` of the spec has it.
-fn package_layers(plan: &Plan<'_>, packages: &[Package], records: Vec<Vec<u8>>) -> Option<PackageLayers> {
-    let layering = plan.spec().layering?;
-    let LayerStrategy::Origin = layering.strategy?;
-    Some(PackageLayers::of(packages, layering.budget, records))
+fn package_layers(
+    plan: &Plan<'_>,
+    packages: &[Package],
+    tree: &Tree,
+    records: Vec<Vec<u8>>,
+) -> Result<Option<PackageLayers>> {
+    let layering = plan.spec().layering.unwrap_or_default();
+    Ok(match layering.strategy {
+        None => None,
+        Some(LayerStrategy::Origin) => {
+            Some(PackageLayers::Origin(OriginLayers::of(packages, layering.budget, records)))
+        }
+        Some(LayerStrategy::Package) => {
+            Some(PackageLayers::Verbatim(VerbatimLayers::of(tree, packages, layering.budget)?))
+        }
+    })
 }
 
 fn summary(package: &Package) -> PackageSummary {

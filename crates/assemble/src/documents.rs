@@ -1,7 +1,6 @@
 //! From layers to the documents of an image and of the whole.
 
 use assemble_image::{BaseImage, History, Image, ImageIndex, ImageOptions, LayerDescriptor};
-use assemble_layer::CODEC;
 use assemble_types::{Platform, Timestamp};
 
 use crate::base_image::Ground;
@@ -57,13 +56,8 @@ pub(crate) fn image(
     let spec = plan.spec();
     let created = installed.map_or_else(|| own_created(plan), |facts| facts.created);
     let descriptors = layers.iter().map(BuiltLayer::descriptor).collect();
-    let history = layers
-        .iter()
-        .map(|BuiltLayer { name, .. }| History {
-            created_by: format!("assemble: {name} ({CODEC})"),
-            comment: None,
-        })
-        .collect();
+    let history =
+        layers.iter().map(|layer| History { created_by: layer.created_by(), comment: None }).collect();
     let options = ImageOptions {
         platform,
         created,

@@ -2,7 +2,7 @@
 
 use assemble_apk::Package;
 use assemble_image::{LayerDescriptor, media_type};
-use assemble_layer::{AccountNames, Layer, pack as pack_layer};
+use assemble_layer::{AccountNames, CODEC, Layer, pack as pack_layer};
 use assemble_rootfs::layering::{Split, group};
 use assemble_rootfs::{Body, PackageIndex, Part, Tree, TreeEntry};
 use assemble_types::Event;
@@ -11,6 +11,10 @@ use crate::build::Env;
 use crate::contents::InstalledFacts;
 use crate::error::{Doing, Result};
 use crate::faults;
+use crate::verbatim::VerbatimLayers;
+
+/// What stands in the history in place of the codec, of a layer that was not compressed here.
+pub(crate) const AS_PACKED: &str = "as packed";
 
 /// Bytes of content from which packing takes long enough to be announced.
 const WORTH_SAYING: u64 = 64 * 1024 * 1024;
@@ -23,7 +27,7 @@ fn content_size(entry: &TreeEntry<'_>) -> u64 {
 }
 
 /// A layer, and what it holds.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct BuiltLayer {
     /// What the image's history and reports call it.
     pub name: String,
@@ -33,6 +37,16 @@ pub struct BuiltLayer {
     pub media_type: String,
     /// Whether it holds packages, and depends on nothing else.
     pub of_packages: bool,
+    /// Whether it is a package's data section, byte for byte: its digest is the one that the distribution signed.
+    pub verbatim: bool,
+}
+
+impl BuiltLayer {
+    /// How it was made, as the image's history has it.
+    pub fn created_by(&self) -> String {
+        let how = if self.verbatim { AS_PACKED } else { CODEC };
+        format!("assemble: {} ({how})", self.name)
+    }
 }
 
 impl BuiltLayer {
@@ -58,17 +72,28 @@ fn part_name(part: Part) -> &'static str {
     }
 }
 
-/// Whether the history's words for a layer of ours say that no package is in it. Those of packages have many names, and
+/// Whether the history's words for a layer of ours say that no database of packages is in it. Those of packages have many names, and
 /// of several layers with packages the topmost has all of the database.
 pub(crate) fn is_without_packages(step: &str) -> bool {
-    [Part::Base, Part::Files, Part::Binary].into_iter().any(|part| {
-        step.strip_prefix(part_name(part)).is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))
-    })
+    // A package that is a layer as it is has no database.
+    step.starts_with("package ")
+        || [Part::Base, Part::Files, Part::Binary].into_iter().any(|part| {
+            step.strip_prefix(part_name(part)).is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))
+        })
+}
+
+/// How the packages are cut into layers.
+#[derive(Debug)]
+pub(crate) enum PackageLayers {
+    /// Packages of one origin share a layer.
+    Origin(OriginLayers),
+    /// Each package is a layer, as it is.
+    Verbatim(VerbatimLayers),
 }
 
 /// Packages that share a layer, the largest groups lowest.
 #[derive(Debug)]
-pub(crate) struct PackageLayers {
+pub(crate) struct OriginLayers {
     groups: Vec<Vec<PackageIndex>>,
     /// What each group is called.
     names: Vec<String>,
@@ -76,7 +101,7 @@ pub(crate) struct PackageLayers {
     records: Vec<Vec<u8>>,
 }
 
-impl PackageLayers {
+impl OriginLayers {
     /// At most `budget` groups of packages with one origin.
     pub(crate) fn of(packages: &[Package], budget: i64, records: Vec<Vec<u8>>) -> Self {
         let groups = group(packages, budget);
@@ -104,11 +129,17 @@ pub(crate) fn pack(tree: &Tree, installed: Option<&InstalledFacts>, env: &Env) -
     let mut layers = Vec::new();
     for part in Part::ALL {
         match installed.and_then(|facts| facts.layers.as_ref()) {
-            Some(cut) if part == Part::Packages => pack_packages(tree, cut, env, &mut layers)?,
+            Some(PackageLayers::Origin(cut)) if part == Part::Packages => {
+                pack_packages(tree, cut, env, &mut layers)?;
+            }
+            Some(PackageLayers::Verbatim(cut)) if part == Part::Packages => {
+                layers.extend(cut.pack(tree, env)?);
+            }
             _ => {
                 let entries = tree.layer(part);
                 if !entries.is_empty() {
-                    layers.push(pack_one(tree, part, part_name(part).to_owned(), entries, env)?);
+                    let name = part_name(part).to_owned();
+                    layers.push(pack_one(part, name, entries, &account_names(tree, part)?, env)?);
                 }
             }
         }
@@ -116,20 +147,27 @@ pub(crate) fn pack(tree: &Tree, installed: Option<&InstalledFacts>, env: &Env) -
     Ok(layers)
 }
 
-fn pack_packages(tree: &Tree, cut: &PackageLayers, env: &Env, layers: &mut Vec<BuiltLayer>) -> Result<()> {
+/// Names in headers are apko's way; our own layers must not change with the packages' accounts.
+fn account_names(tree: &Tree, part: Part) -> Result<AccountNames> {
+    Ok(if part == Part::Packages { AccountNames::from_tree(tree)? } else { AccountNames::none() })
+}
+
+fn pack_packages(tree: &Tree, cut: &OriginLayers, env: &Env, layers: &mut Vec<BuiltLayer>) -> Result<()> {
     let split = Split::of(tree, &cut.groups, &cut.records);
+    let names = account_names(tree, Part::Packages)?;
     for index in 0..split.len() {
         let name = cut.names.get(index).map_or("system files", String::as_str);
-        layers.push(pack_one(tree, Part::Packages, name.to_owned(), split.layer(index), env)?);
+        layers.push(pack_one(Part::Packages, name.to_owned(), split.layer(index), &names, env)?);
     }
     Ok(())
 }
 
-fn pack_one(
-    tree: &Tree,
+/// Packs entries as a layer of that name.
+pub(crate) fn pack_one(
     part: Part,
     name: String,
     mut entries: Vec<TreeEntry<'_>>,
+    names: &AccountNames,
     env: &Env,
 ) -> Result<BuiltLayer> {
     let content: u64 = entries.iter().map(content_size).sum();
@@ -137,10 +175,8 @@ fn pack_one(
         env.observer.event(Event::Stage(format!("packing the {name} ({} MB)", content / 1_000_000)));
     }
     faults::reorder(&mut entries, env.threads.get());
-    // Names in headers are apko's way; our own layers must not change with the packages' accounts.
-    let names = if part == Part::Packages { AccountNames::from_tree(tree)? } else { AccountNames::none() };
-    let layer = pack_layer(&entries, &names, env.threads, env.fetcher.store().layers().as_ref())
+    let layer = pack_layer(&entries, names, env.threads, env.fetcher.store().layers().as_ref())
         .doing(|| format!("writing the layer with the {name}"))?;
     let media_type = media_type::LAYER_GZIP.to_owned();
-    Ok(BuiltLayer { name, layer, media_type, of_packages: part == Part::Packages })
+    Ok(BuiltLayer { name, layer, media_type, of_packages: part == Part::Packages, verbatim: false })
 }

@@ -47,6 +47,7 @@ mod start;
 mod stored;
 mod temporary;
 mod time;
+mod verbatim;
 mod verify;
 mod yaml;
 
@@ -88,6 +89,7 @@ pub use spec_file::{ApkoPaths, DEFAULT_SPEC, SpecFile};
 pub use start::StartReport;
 pub use temporary::remove_unfinished;
 pub use time::Created;
+pub use verbatim::{RewrittenPackage, VerbatimReport};
 pub use verify::{
     Outcome, VerifyOptions, VerifyReport, is_image, verify_image, verify_spec, verify_without_spec,
 };

@@ -512,7 +512,9 @@ impl OwnError {
             Self::OtherArch { .. } => vec!["the repository is put together wrongly; ask who runs it".into()],
             Self::NoChecksum { .. } => vec!["make the index anew with `apk index`".into()],
             Self::KeyPlace { .. } => vec!["name the keys that you trust in contents.keyring".into()],
-            Self::LayersWithoutStrategy => vec!["write layering: {strategy: origin, budget: 10}".into()],
+            Self::LayersWithoutStrategy => vec![
+                "write layering: {strategy: origin, budget: 10}, or layering: {strategy: package}".into(),
+            ],
             Self::OtherConfig { .. } => vec!["make the lock anew: assemble apko lock CONFIG".into()],
             Self::UnfitLock { .. } => {
                 vec!["make the lock anew with apko 0.13 or later, or with this program".into()]

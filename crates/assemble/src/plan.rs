@@ -8,7 +8,7 @@ use assemble_fetch::{FetchError, LocalKind, Location, open_file, read_tree};
 use assemble_image::Reference;
 use assemble_rootfs::{BaseOptions, ElfIdentity, Placement, PlacementKind, elf_platform};
 use assemble_spec::lock::Lock;
-use assemble_spec::{Binary, BinarySources, FileMapping, Located, RepositorySource, Spec};
+use assemble_spec::{Binary, BinarySources, FileMapping, LayerStrategy, Located, RepositorySource, Spec};
 use assemble_types::{Arch, ImagePath, Mode as FileMode, Owner, Platform, SourceSpan, Timestamp};
 
 use crate::base_image::{Base, Ground, Packages as Present};
@@ -266,6 +266,11 @@ impl<'a> Plan<'a> {
     /// Whether packages are installed.
     pub(crate) fn installs(&self) -> bool {
         !self.world.is_empty()
+    }
+
+    /// Whether packages become layers as they are.
+    pub(crate) fn has_package_layers(&self) -> bool {
+        self.spec().layering.is_some_and(|layering| layering.strategy == Some(LayerStrategy::Package))
     }
 
     /// Whether the image holds packages and nothing else: then it is apko's tree and no more.

@@ -125,7 +125,7 @@ impl<'a> Sources<'a> {
             limits: plan.limits,
             threads: env.threads,
             discovery: Discovery { alpine: plan.alpine_releases.clone(), time: plan.times.fixed },
-            diff_ids: false,
+            diff_ids: plan.has_package_layers(),
         }
     }
 }

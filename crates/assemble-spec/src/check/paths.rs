@@ -135,18 +135,11 @@ fn permissions(name: &str, scalar: &Scalar) -> Result<u32, Wrong> {
 fn layering(cx: &mut Cx<'_, '_>, entry: &Entry, fields: Fields<'_>) -> Option<Layering> {
     let strategy = match cx.text_of("layering.strategy", fields, "strategy") {
         None => None,
-        Some(text) if text.value == LayerStrategy::Origin.name() => Some(LayerStrategy::Origin),
-        Some(text) => {
-            let message = format!("`{}` is no strategy of layering", plain(&text.value));
-            let diagnostic = Diagnostic::new("spec/value", message).at(text.span).help(
-                "write `strategy: origin`: packages built from the same source share a layer; there is no other yet",
-            );
-            cx.report(diagnostic);
-            return None;
-        }
+        Some(text) => Some(strategy(cx, text)?),
     };
+    let usual = strategy.and_then(LayerStrategy::usual_budget).unwrap_or_default();
     let budget = match fields.get("budget") {
-        None => 0,
+        None => usual,
         Some(budget) => {
             let lenient = cx.lenient();
             let check = |name: &str, scalar: &Scalar| {
@@ -181,4 +174,26 @@ fn layering(cx: &mut Cx<'_, '_>, entry: &Entry, fields: Fields<'_>) -> Option<La
         return None;
     }
     Some(Layering { strategy, budget })
+}
+
+fn strategy(cx: &mut Cx<'_, '_>, text: Located<String>) -> Option<LayerStrategy> {
+    const ORIGIN: &str = "write `strategy: origin`: packages built from the same source share a layer";
+    let name = text.value.as_str();
+    let (message, help) = if name == LayerStrategy::Origin.name() {
+        return Some(LayerStrategy::Origin);
+    } else if name != LayerStrategy::Package.name() {
+        let or = if cx.lenient() {
+            "; there is no other"
+        } else {
+            "; or `strategy: package`: each is a layer of its own, as it was packed"
+        };
+        (format!("`{}` is no strategy of layering", plain(name)), format!("{ORIGIN}{or}"))
+    } else if cx.lenient() {
+        let message = "`package` is no strategy of apko's, whose images have to be the same here";
+        (message.to_owned(), format!("{ORIGIN}; `assemble build` knows `package`, too"))
+    } else {
+        return Some(LayerStrategy::Package);
+    };
+    cx.report(Diagnostic::new("spec/value", message).at(text.span).help(help));
+    None
 }

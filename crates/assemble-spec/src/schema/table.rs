@@ -375,10 +375,16 @@ pub(crate) static LAYERING: Place = Place {
     keys: &[
         apkos(
             "strategy",
-            "`origin`: packages built from the same source share a layer.",
-            Shape::Choice(&["origin", ""]),
+            "`origin`: packages built from the same source share a layer. `package`: each is a layer of its own, just as \
+             its distribution packed and signed it.",
+            Shape::Choice(&["origin", "package", ""]),
         ),
-        apkos("budget", "Most layers of packages; one more holds what belongs to none.", Shape::Number),
+        apkos(
+            "budget",
+            "Most layers of packages; one more holds what belongs to none. With `strategy: package` 100 if it is not \
+             said.",
+            Shape::Number,
+        ),
     ],
     words: &[
         (&["type", "mode", "by"], "write `strategy: origin`"),

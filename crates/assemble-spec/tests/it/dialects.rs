@@ -53,7 +53,9 @@ const APKO_ALONE: [&str; 16] = [
 ];
 
 /// Taken by ours alone.
-const OURS_ALONE: [&str; 9] = [
+const OURS_ALONE: [&str; 11] = [
+    "layering: {strategy: package}",
+    "layering: {strategy: package, budget: 3}",
     "ports: [8080]",
     "entrypoint: [/a, b]",
     "entrypoint: /a b",
@@ -191,7 +193,7 @@ fn messages_about_apkos_keys() {
     let wrong = "contents: {binary: ./x, runtime_keyring: [{name: k, content: '-----BEGIN PRIVATE KEY-----'}], baseimage: {image: 'https://example.org/x', apkindex: ./i}}\n\
         accounts: {users: [{name: a, uid: 0}, {username: 'a b', uid: 1}]}\n\
         paths: [/srv, {path: /a, type: dir}, {path: /a, type: symlink}, {path: /a/../b, type: directory, permissions: 755}]\n\
-        layering: {strategy: package, budget: 3}\n\
+        layering: {strategy: size, budget: 3}\n\
         vcs-url: https://user:secret@example.org/x\n";
     expect![[r#"
         error[spec/value]: this is a private key, not a public one
@@ -251,11 +253,11 @@ fn messages_about_apkos_keys() {
           |                                                                                                               ^^^
           help: write `0755`
 
-        error[spec/value]: `package` is no strategy of layering
+        error[spec/value]: `size` is no strategy of layering
          --> a.yaml:4:22
-        4 | layering: {strategy: package, budget: 3}
-          |                      ^^^^^^^
-          help: write `strategy: origin`: packages built from the same source share a layer; there is no other yet
+        4 | layering: {strategy: size, budget: 3}
+          |                      ^^^^
+          help: write `strategy: origin`: packages built from the same source share a layer; or `strategy: package`: each is a layer of its own, as it was packed
 
         error[spec/secret]: `vcs-url` holds credentials, and it goes into the image's annotations
          --> a.yaml:5:10
@@ -264,4 +266,19 @@ fn messages_about_apkos_keys() {
           help: remove them and make a new password: whoever reads the spec or its history has this one
     "#]]
     .assert_eq(&read(wrong, Dialect::Assemble).unwrap_err());
+}
+
+#[test]
+fn layers_of_packages_are_ours() {
+    let yaml = format!("{PACKAGES}layering: {{strategy: package}}\n");
+    let layering = read(&yaml, Dialect::Assemble).unwrap().layering.unwrap();
+    assert_eq!((layering.strategy.map(|s| s.name()), layering.budget), (Some("package"), 100));
+    expect![[r#"
+        error[spec/value]: `package` is no strategy of apko's, whose images have to be the same here
+         --> a.yaml:4:22
+        4 | layering: {strategy: package}
+          |                      ^^^^^^^
+          help: write `strategy: origin`: packages built from the same source share a layer; `assemble build` knows `package`, too
+    "#]]
+    .assert_eq(&read(&yaml, Dialect::Apko).unwrap_err());
 }

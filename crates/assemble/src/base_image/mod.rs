@@ -238,6 +238,7 @@ impl Ground<'_> {
                 },
                 media_type: layer.media_type,
                 of_packages: false,
+                verbatim: false,
             })
         };
         let all = manifest.layer_descriptors(config).into_iter().enumerate().map(one);
