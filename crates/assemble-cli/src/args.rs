@@ -521,6 +521,12 @@ pub(crate) struct InspectArgs {
     /// Print a file's content
     #[arg(long, value_name = "PATH", conflicts_with = "files")]
     pub(crate) cat: Option<String>,
+    /// For each layer, what vouches for it: key, index, control section, data section
+    #[arg(long, conflicts_with_all = ["files", "cat"])]
+    pub(crate) chain: bool,
+    /// The spec whose keys and repositories count for --chain
+    #[arg(long, value_name = "SPEC", requires = "chain")]
+    pub(crate) spec: Option<PathBuf>,
     /// Of an index, the platform to look at
     #[arg(long, visible_alias = "arch", value_name = "PLATFORM")]
     pub(crate) platform: Option<Platform>,

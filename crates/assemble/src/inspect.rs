@@ -9,6 +9,7 @@ use assemble_types::{Blob, Digest, ImagePath, Platform};
 use serde_json::Value;
 
 use crate::build::PackageSummary;
+use crate::chain::claim;
 use crate::error::{OwnError, Result};
 use crate::image_set::{ImageSet, ImageView};
 use crate::layers;
@@ -152,7 +153,29 @@ impl OpenedImage {
         (0..self.view.layers.len()).map(|number| self.layer(number)).collect()
     }
 
-    fn layer(&self, number: usize) -> Result<Blob> {
+    /// What it was opened by.
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// The platform's name.
+    pub(crate) fn platform(&self) -> &str {
+        &self.view.platform
+    }
+
+    /// For each layer, lowest first, the package that its history says it is.
+    pub(crate) fn claims(&self) -> Vec<Option<String>> {
+        self.view.layers.iter().map(|layer| claim(&layer.created_by)).collect()
+    }
+
+    /// The digest of a layer, and what its history says of it.
+    pub(crate) fn layer_name(&self, number: usize) -> (Digest, &str) {
+        let layer = &self.view.layers[number];
+        (layer.digest, &layer.created_by)
+    }
+
+    /// A layer, checked.
+    pub(crate) fn layer(&self, number: usize) -> Result<Blob> {
         let layer = &self.view.layers[number];
         self.set.blob(&layer.digest, layer.size)
     }
@@ -229,7 +252,7 @@ impl OpenedImage {
     }
 
     /// The packages of the topmost layer that has a database.
-    fn packages(&self) -> Result<Vec<PackageSummary>> {
+    pub(crate) fn packages(&self) -> Result<Vec<PackageSummary>> {
         for number in (0..self.view.layers.len()).rev() {
             // Our own history says which layers hold packages; layers of others have to be looked into.
             let by = &self.view.layers[number].created_by;

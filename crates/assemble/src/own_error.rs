@@ -266,6 +266,20 @@ pub enum OwnError {
         /// The path in the image.
         path: String,
     },
+    /// A layer is another than the package that it is said to be.
+    #[error(
+        "{image}: the layer that is said to be {package} is {found}, and its signed data section is {expected}"
+    )]
+    BrokenChain {
+        /// What was looked at.
+        image: String,
+        /// Name and version.
+        package: String,
+        /// Digest of the package's data section.
+        expected: String,
+        /// Digest of the layer.
+        found: String,
+    },
     /// `verify` found something.
     #[error("{target} is not what {spec} builds")]
     Different {
@@ -339,6 +353,7 @@ impl Explain for OwnError {
             Self::IsFolder { .. } => "inspect/is-folder",
             Self::NoSuchPlatform { .. } => "image/no-such-platform",
             Self::OtherDigest { .. } => "verify/other-digest",
+            Self::BrokenChain { .. } => "inspect/broken-chain",
             Self::Different { .. } => "verify/different",
             Self::SecondBuild { .. } => "verify/second-build",
             Self::Usage(_) => "usage/options",
@@ -384,6 +399,7 @@ impl Explain for OwnError {
             | Self::NotAnImage { .. } => Kind::Spec,
             Self::PackageTooLarge { .. }
             | Self::Damaged { .. }
+            | Self::BrokenChain { .. }
             | Self::NoChecksum { .. }
             | Self::OtherArch { .. }
             | Self::KeyPlace { .. } => Kind::Integrity,
@@ -485,6 +501,9 @@ impl OwnError {
             }
             Self::Load { said, .. } | Self::SecondBuild { said, .. } => {
                 said.lines().map(str::to_owned).take(20).collect()
+            }
+            Self::BrokenChain { .. } => {
+                vec!["whoever made the image put other bytes into it than the package has".into()]
             }
             Self::NothingToPush => {
                 vec!["name the image: assemble build --push -t registry.example.org/team/app:1.0".into()]

@@ -114,3 +114,6 @@ fn as_packed(packages: &[Package], index: PackageIndex) -> Result<BuiltLayer> {
     };
     Ok(BuiltLayer { name: format!("package {}", package.id()), layer, of_packages: true, verbatim: true })
 }
+
+#[cfg(test)]
+mod tests;

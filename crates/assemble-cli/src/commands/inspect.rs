@@ -13,6 +13,9 @@ use crate::{json, settings};
 
 pub(crate) fn run(args: &InspectArgs) -> ExitCode {
     let session = Session::new(&args.report);
+    if args.chain {
+        return super::chain::run(args, &session);
+    }
     let result = inspect(args, &session);
     session.end(result)
 }

@@ -2,6 +2,7 @@
 
 mod build;
 pub(crate) mod cache;
+mod chain;
 mod check;
 mod digest;
 mod export;

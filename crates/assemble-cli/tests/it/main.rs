@@ -33,5 +33,6 @@ mod runtimes;
 mod sandbox;
 mod surprises;
 mod tools;
+mod verbatim;
 mod verify;
 mod version3;

@@ -1,0 +1,220 @@
+//! Packages as layers just as they were signed: real sets, real runtimes, and the chain from key to layer.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use assemble_types::Digest;
+use serde_json::Value;
+
+use crate::sandbox::{Sandbox, workspace};
+use crate::tools::{have, run, skipped, try_run};
+
+const KEY: &str = "alpine-devel@lists.alpinelinux.org-6165ee59.rsa.pub";
+
+/// A folder of the test kit, or nothing, said aloud.
+fn kit(path: &str, test: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("ASSEMBLE_TESTKIT")
+        .map_or_else(|| workspace().join("../shared/testkit"), PathBuf::from);
+    let full = root.join(path);
+    if !full.exists() {
+        skipped(test, "the test kit is not here (ASSEMBLE_TESTKIT)");
+        return None;
+    }
+    Some(full)
+}
+
+fn example() -> PathBuf {
+    workspace().join("configs/signed-layers.yaml")
+}
+
+/// Name and version of each package of a folder.
+fn packages_of(folder: &Path) -> Vec<String> {
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = files
+        .filter_map(|file| Some(file.strip_suffix(".apk")?.rsplitn(3, '-').nth(2)?.to_owned()))
+        .collect();
+    names.sort();
+    names
+}
+
+/// Writes `one.yaml` and `many.yaml`, which differ in their layers only.
+fn specs(s: &Sandbox, repositories: &[&Path], keys: &Path, packages: &[String]) {
+    let keys: Vec<String> =
+        fs::read_dir(keys).unwrap().map(|key| key.unwrap().path().display().to_string()).collect();
+    let repositories: Vec<String> = repositories.iter().map(|folder| folder.display().to_string()).collect();
+    let text = format!(
+        "contents:\n  repositories: [{}]\n  keyring: [{}]\n  packages: [{}]\narchs: [x86_64]\n",
+        repositories.join(", "),
+        keys.join(", "),
+        packages.join(", ")
+    );
+    s.write("one.yaml", &text);
+    s.write("many.yaml", format!("{text}layering: {{strategy: package}}\n"));
+}
+
+/// Type, mode, owner, time, size, link, and the digest of every file below a folder, sorted.
+fn listing(root: &Path) -> String {
+    let find = "find . -printf '%P %y %m %U:%G %T@ %l %n\\n' | LC_ALL=C sort; \
+                find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum";
+    run(Command::new("sh").args(["-c", find]).current_dir(root))
+}
+
+/// Both images, unpacked by a real runtime, are one tree. Without root it makes files in place of devices.
+fn same_tree(s: &Sandbox, test: &str) {
+    if !have("umoci", test) {
+        return;
+    }
+    for name in ["one", "many"] {
+        let image = format!("{}:{name}", s.path(&format!("{name}.oci")).display());
+        run(Command::new("umoci").args(["unpack", "--rootless", "--image", &image]).arg(s.path(name)));
+    }
+    let (one, many) = (listing(&s.path("one/rootfs")), listing(&s.path("many/rootfs")));
+    let differ = one.lines().zip(many.lines()).find(|(a, b)| a != b);
+    assert!(one == many, "{differ:?}");
+}
+
+/// Builds both, and gives what the second said.
+fn build(s: &Sandbox) -> Value {
+    let common = ["--start-check", "off"];
+    s.ok(["build", "one.yaml", "-t", "x:one"].into_iter().chain(common));
+    let document = s.json(["build", "many.yaml", "-t", "x:many", "--json"].into_iter().chain(common));
+    let digest = document["digest"].as_str().unwrap();
+    for threads in ["1", "2", "3", "8"] {
+        let again = ["build", "many.yaml", "-t", "x:many", "-o", "none", "--threads", threads].into_iter();
+        assert_eq!(s.ok(again.chain(common)), digest, "{threads} threads");
+    }
+    document
+}
+
+#[test]
+fn the_installer_set_is_mostly_verbatim() {
+    let test = "the_installer_set_is_mostly_verbatim";
+    let Some(iso) = kit("real/alpine-3.19-iso", test) else { return };
+    let s = Sandbox::new();
+    let mut packages = packages_of(&iso.join("x86_64"));
+    assert_eq!(packages.len(), 100);
+    // They cannot be installed beside ifupdown-ng, which alpine-base needs.
+    packages.retain(|name| name != "vlan" && name != "network-extras");
+    specs(&s, &[&iso], &iso.join("../keys/alpine"), &packages);
+    let document = build(&s);
+    let report = &document["images"][0]["verbatim"];
+    let number = |name: &str| report[name].as_u64().unwrap();
+    assert_eq!(number("packages") + number("empty"), 98);
+    assert!(number("verbatim") * 100 >= number("packages") * 90, "{report}");
+    assert!(number("verbatim_bytes") * 100 >= number("bytes") * 90, "{report}");
+    for one in report["rewritten"].as_array().unwrap() {
+        let reason = one["reason"].as_str().unwrap();
+        let known = ["sticky bits", "belongs to", "is a folder in one"];
+        assert!(known.iter().any(|words| reason.contains(words)), "{one}");
+    }
+    same_tree(&s, test);
+    s.ok(["verify", "many.oci", "--spec", "many.yaml", "--start-check", "off", "--offline"]);
+}
+
+#[test]
+fn other_packages_of_alpine_are_the_same_tree() {
+    let test = "other_packages_of_alpine_are_the_same_tree";
+    let Some(main) = kit("real/alpine-3.19/main", test) else { return };
+    let Some(iso) = kit("real/alpine-3.19-iso", test) else { return };
+    let s = Sandbox::new();
+    let packages = ["coreutils", "grep", "jq", "doas", "libedit", "gdbm", "alpine-base"].map(str::to_owned);
+    specs(&s, &[&main, &iso], &iso.join("../keys/alpine"), &packages);
+    let tried = s.run(["build", "one.yaml", "-o", "none", "--start-check", "off"]);
+    if tried.code != 0 {
+        skipped(test, &tried.stderr);
+        return;
+    }
+    let document = build(&s);
+    let report = &document["images"][0]["verbatim"];
+    assert!(report["verbatim"].as_u64().unwrap() >= 10, "{report}");
+    same_tree(&s, test);
+}
+
+/// The states of the layers, as `inspect --chain` has them.
+fn states(document: &Value) -> Vec<String> {
+    let layers = document["layers"].as_array().unwrap();
+    layers.iter().map(|layer| layer["state"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_chain_of_the_example_holds_and_a_broken_one_is_found() {
+    let s = Sandbox::new();
+    let (spec, image) = (example(), "image");
+    let spec = spec.to_str().unwrap();
+    s.ok(["build", spec, "-o", "oci:image", "-t", "x:1"]);
+    let bare = s.json(["inspect", image, "--chain", "--json"]);
+    assert_eq!(states(&bare), ["claimed", "claimed", "made", "made"]);
+    let checked = s.json(["inspect", image, "--chain", "--spec", spec, "--json"]);
+    assert_eq!(states(&checked), ["whole", "whole", "made", "made"]);
+    for layer in &checked["layers"].as_array().unwrap()[..2] {
+        assert_eq!(layer["links"]["data"], layer["digest"]);
+        assert_eq!(layer["links"]["key"], KEY);
+    }
+    let text = s.ok(["inspect", image, "--chain", "--spec", spec]);
+    assert!(
+        text.ends_with("4 layers: 2 are what was signed, 0 are said to be, 2 were made by the build"),
+        "{text}"
+    );
+
+    // Another history: each of the two packages is said to be the other.
+    let layout = s.path(image);
+    let blob = |digest: &str| layout.join("blobs/sha256").join(digest.trim_start_matches("sha256:"));
+    let read = |path: &Path| fs::read_to_string(path).unwrap();
+    let index = read(&layout.join("index.json"));
+    let top: Value = serde_json::from_str(&index).unwrap();
+    let top = top["manifests"][0]["digest"].as_str().unwrap().to_owned();
+    let manifest = read(&blob(&top));
+    let config_digest =
+        serde_json::from_str::<Value>(&manifest).unwrap()["config"]["digest"].as_str().unwrap().to_owned();
+    let config = read(&blob(&config_digest));
+    let packages = ["package musl-1.2.4_git20230717-r4 ", "package ca-certificates-bundle-20230506-r0 "];
+    assert!(packages.iter().all(|name| config.contains(name)), "{config}");
+    let config =
+        config.replace(packages[0], "\u{0}").replace(packages[1], packages[0]).replace('\u{0}', packages[1]);
+    let put = |text: &str| {
+        let digest = Digest::of(text.as_bytes()).to_string();
+        fs::write(blob(&digest), text).unwrap();
+        digest
+    };
+    let manifest = manifest.replace(&config_digest, &put(&config));
+    fs::write(layout.join("index.json"), index.replace(&top, &put(&manifest))).unwrap();
+    let ran = s.run(["inspect", image, "--chain", "--spec", spec]);
+    assert_eq!(ran.code, 5, "{}", ran.stderr);
+    assert!(ran.stderr.contains("BROKEN") && ran.stderr.contains("inspect/broken-chain"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_chain_is_checked_without_us() {
+    let test = "the_chain_is_checked_without_us";
+    if !(have("openssl", test) && have("sha256sum", test)) {
+        return;
+    }
+    let s = Sandbox::new();
+    s.ok(["build", example().to_str().unwrap(), "-o", "oci:image", "-t", "x:1"]);
+    let alpine = workspace().join("testdata/alpine");
+    let key = alpine.join("keys").join(KEY);
+    let script = |key: &Path, index: &Path, package: &str| {
+        let mut command = Command::new("sh");
+        command.arg(workspace().join("docs/chain.sh")).arg(key).arg(index);
+        try_run(command.arg(alpine.join("x86_64").join(package)).arg(s.path("image")))
+    };
+    let index = alpine.join("x86_64/APKINDEX.tar.gz");
+    let said = script(&key, &index, "musl-1.2.4_git20230717-r4.apk");
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.status.success() && text.lines().count() == 4, "{text}");
+    let last = text.lines().last().unwrap().rsplit(':').next().unwrap().to_owned();
+    assert!(s.path(&format!("image/blobs/sha256/{last}")).is_file(), "{text}");
+    // One that was packed anew, and an index that was changed after it was signed.
+    let anew = script(&key, &index, "busybox-1.36.1-r15.apk");
+    assert!(!anew.status.success());
+    assert!(String::from_utf8_lossy(&anew.stdout).contains("BROKEN: the image has no such layer"));
+    let mut bytes = fs::read(&index).unwrap();
+    let at = bytes.len() - 20;
+    bytes[at] ^= 1;
+    let changed = s.write("APKINDEX.tar.gz", bytes);
+    let refused = script(&key, &changed, "musl-1.2.4_git20230717-r4.apk");
+    assert!(String::from_utf8_lossy(&refused.stdout).contains("BROKEN: the key did not sign the index"));
+    let lines = fs::read_to_string(workspace().join("docs/chain.sh")).unwrap();
+    assert_eq!(lines.lines().filter(|line| !line.starts_with('#')).count(), 10);
+}
