@@ -25,7 +25,7 @@ use crate::sources::{RepositoryInput, Sources};
 use crate::start::StartReport;
 
 /// Counts up with each change of what a record holds.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 type Images = (Vec<BuiltImage>, Option<PendingLock>);
 
@@ -110,6 +110,7 @@ struct RecordedLayer {
     size: u64,
     uncompressed_size: u64,
     of_packages: bool,
+    verbatim: bool,
     stamp: String,
 }
 
@@ -124,7 +125,7 @@ impl Record {
 impl RecordedImage {
     fn of(built: &BuiltImage) -> Option<Self> {
         let layer = |built: &BuiltLayer| {
-            let BuiltLayer { name, layer, of_packages, .. } = built;
+            let BuiltLayer { name, layer, of_packages, verbatim, media_type: _ } = built;
             let kept = Store::kept(&layer.digest, &layer.blob)?;
             Some(RecordedLayer {
                 name: name.clone(),
@@ -133,6 +134,7 @@ impl RecordedImage {
                 size: layer.size,
                 uncompressed_size: layer.uncompressed_size,
                 of_packages: *of_packages,
+                verbatim: *verbatim,
                 stamp: kept.stamp,
             })
         };
@@ -182,8 +184,9 @@ impl RecordedLayer {
             uncompressed_size: self.uncompressed_size,
             blob,
         };
+        let (of_packages, verbatim) = (self.of_packages, self.verbatim);
         let media_type = media_type::LAYER_GZIP.to_owned();
-        Some(BuiltLayer { name: self.name.clone(), layer, media_type, of_packages: self.of_packages })
+        Some(BuiltLayer { name: self.name.clone(), layer, media_type, of_packages, verbatim })
     }
 }
 

@@ -4,13 +4,14 @@ use assemble_apk::{Format, Package};
 use assemble_layer::{AccountNames, Layer};
 use assemble_rootfs::verbatim::{VerbatimPlan, Verdict};
 use assemble_rootfs::{PackageIndex, Part, Tree};
+use serde::{Deserialize, Serialize};
 
 use crate::build::Env;
 use crate::error::{OwnError, Result};
 use crate::layers::{BuiltLayer, pack_one};
 
 /// How many of an image's packages are layers as they are.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerbatimReport {
     /// Packages that have any entries.
     pub packages: usize,
@@ -27,7 +28,7 @@ pub struct VerbatimReport {
 }
 
 /// A package whose entries were packed anew.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RewrittenPackage {
     /// Name and version.
     pub package: String,

@@ -81,7 +81,10 @@ fn build(s: &Sandbox) -> Value {
     let document = s.json(["build", "many.yaml", "-t", "x:many", "--json"].into_iter().chain(common));
     let digest = document["digest"].as_str().unwrap();
     for threads in ["1", "2", "3", "8"] {
-        let again = ["build", "many.yaml", "-t", "x:many", "-o", "none", "--threads", threads].into_iter();
+        // Each has a cache of its own, so that none takes what another made.
+        let cache = format!("cache-{threads}");
+        let again = ["build", "many.yaml", "-t", "x:many", "-o", "none", "--threads", threads];
+        let again = again.into_iter().chain(["--cache-dir", &cache]);
         assert_eq!(s.ok(again.chain(common)), digest, "{threads} threads");
     }
     document
