@@ -78,8 +78,11 @@ fn apko_publish_pushes_what_apko_build_builds() {
     // The same as what `apko build` writes down.
     fs::create_dir(s.path("built")).unwrap();
     s.ok(["apko", "build", "apko.yaml", "team/app:1.0", "built", "--sbom=false"]);
-    let hex = digest.strip_prefix("sha256:").unwrap();
-    assert!(s.path("built/blobs/sha256").join(hex).is_file() || holds(&s.read("built/index.json"), hex));
+    let index = String::from_utf8(s.read("built/index.json")).unwrap();
+    for image in references.lines().take(2) {
+        let (_, digest) = image.split_once('@').unwrap();
+        assert!(index.contains(digest), "{image} is not in {index}");
+    }
     let again = s.run(args);
     assert_eq!((again.code, again.stdout.trim()), (0, reference), "{}", again.stderr);
     let refused = s.run(["apko", "publish", "apko.yaml", &names[0], "--local"]);
@@ -119,10 +122,6 @@ fn skopeo_reads_layouts_archives_and_registries() {
     }
     skopeo(&["copy", "--src-tls-verify=false", "--preserve-digests", &remote, "oci:pulled:x"]);
     assert_eq!(s.json(["inspect", "pulled", "--json"])["digest"], digest.as_str());
-}
-
-fn holds(text: &[u8], part: &str) -> bool {
-    String::from_utf8_lossy(text).contains(part)
 }
 
 /// bcrypt of `secret`, made once with `htpasswd -nbB ci secret`; worth nothing.
