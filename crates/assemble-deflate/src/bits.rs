@@ -5,13 +5,13 @@ use std::io::{self, Read};
 use crate::DeflateError;
 
 /// Bytes asked of the source at a time.
-const CHUNK: usize = 64 << 10;
+const CHUNK: usize = 32 << 10;
 
 /// Takes bits from a byte source.
 #[derive(Debug)]
 pub(crate) struct BitReader<R> {
     source: R,
-    buffer: Box<[u8]>,
+    buffer: Vec<u8>,
     /// The unread part of the buffer.
     start: usize,
     end: usize,
@@ -21,17 +21,93 @@ pub(crate) struct BitReader<R> {
     /// Bytes of the source in front of `buffer[0]`.
     before: u64,
     ended: bool,
+    /// What is in the buffer from this bit of the source on is kept.
+    mark: Option<u64>,
+}
+
+/// What the loop that reads symbols holds in registers.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    pub(crate) bits: u64,
+    pub(crate) count: u32,
+    pub(crate) start: usize,
+}
+
+impl Cursor {
+    /// Makes at least 56 bits ready; false if there are not eight bytes to take them from.
+    #[inline]
+    pub(crate) fn refill(&mut self, input: &[u8]) -> bool {
+        let Some(next) = input.get(self.start..).and_then(|rest| rest.first_chunk::<8>()) else {
+            return false;
+        };
+        self.bits |= u64::from_le_bytes(*next) << self.count;
+        self.start += ((63 - self.count) >> 3) as usize;
+        self.count |= 0x38;
+        true
+    }
+
+    /// Steps over bits that are ready.
+    #[inline]
+    pub(crate) fn step(&mut self, count: u32) {
+        self.bits >>= count & 63;
+        self.count = self.count.wrapping_sub(count);
+    }
 }
 
 impl<R: Read> BitReader<R> {
     pub(crate) fn new(source: R) -> Self {
-        let buffer = vec![0; CHUNK].into_boxed_slice();
-        Self { source, buffer, start: 0, end: 0, bits: 0, count: 0, before: 0, ended: false }
+        Self {
+            source,
+            buffer: vec![0; CHUNK],
+            start: 0,
+            end: 0,
+            bits: 0,
+            count: 0,
+            before: 0,
+            ended: false,
+            mark: None,
+        }
+    }
+
+    /// A reader that stands at this bit; the source gives the bytes from the one on in which it lies.
+    pub(crate) fn at(source: R, position: u64) -> Result<Self, DeflateError> {
+        let mut reader = Self::new(source);
+        reader.before = position / 8;
+        #[allow(clippy::cast_possible_truncation, reason = "less than eight")]
+        reader.take((position % 8) as u32)?;
+        Ok(reader)
     }
 
     /// The place of the next bit, counted from the source's first.
     pub(crate) fn position(&self) -> u64 {
         (self.before + self.start as u64) * 8 - u64::from(self.count)
+    }
+
+    /// Keeps everything from the next bit on, until told otherwise.
+    pub(crate) fn mark(&mut self) {
+        self.mark = Some(self.position());
+    }
+
+    /// What was marked is no longer needed.
+    pub(crate) fn unmark(&mut self) {
+        self.mark = None;
+    }
+
+    /// The bytes in which the bits from a place behind the mark lie, and the first one's number in them.
+    pub(crate) fn since(&self, position: u64) -> Option<(&[u8], u32)> {
+        let from = usize::try_from((position / 8).checked_sub(self.before)?).ok()?;
+        #[allow(clippy::cast_possible_truncation, reason = "less than eight")]
+        Some((self.buffer.get(from..self.end)?, (position % 8) as u32))
+    }
+
+    /// The buffer, and where reading stands in it.
+    pub(crate) fn cursor(&self) -> (&[u8], Cursor) {
+        (&self.buffer[..self.end], Cursor { bits: self.bits, count: self.count, start: self.start })
+    }
+
+    /// Goes on where a cursor stands.
+    pub(crate) fn go_on(&mut self, cursor: &Cursor) {
+        (self.bits, self.count, self.start) = (cursor.bits, cursor.count, cursor.start);
     }
 
     /// Makes at least 56 bits ready, or all that are left.
@@ -64,11 +140,18 @@ impl<R: Read> BitReader<R> {
         if self.end - self.start >= wanted || self.ended {
             return Ok(());
         }
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.before += self.start as u64;
-        self.end -= self.start;
-        self.start = 0;
-        while self.end < wanted {
+        let kept = self.mark.map_or(self.start, |mark| {
+            usize::try_from((mark / 8).saturating_sub(self.before)).unwrap_or(0).min(self.start)
+        });
+        self.buffer.copy_within(kept..self.end, 0);
+        self.before += kept as u64;
+        self.end -= kept;
+        self.start -= kept;
+        // Only what is marked makes the buffer grow, and blocks that are marked have a largest size.
+        if self.buffer.len() < self.end + CHUNK / 2 {
+            self.buffer.resize(self.end + CHUNK, 0);
+        }
+        while self.end - self.start < wanted {
             match self.source.read(&mut self.buffer[self.end..]) {
                 Ok(0) => {
                     self.ended = true;
@@ -146,22 +229,53 @@ impl<R: Read> BitReader<R> {
 /// Collects bits into bytes.
 #[derive(Debug, Default)]
 pub(crate) struct BitWriter {
+    /// What is behind `at` means nothing.
     bytes: Vec<u8>,
+    at: usize,
     bits: u64,
+    /// Less than eight, but between [`BitWriter::add`] and [`BitWriter::flush`].
     count: u32,
 }
 
 impl BitWriter {
-    /// Appends the lowest bits of a number: at most 32, and the others have to be zero.
+    /// Begins again, with the room there is.
+    pub(crate) fn clear(&mut self) {
+        (self.at, self.bits, self.count) = (0, 0, 0);
+    }
+
+    /// Appends the lowest bits of a number: at most 56, and the others have to be zero.
     #[inline]
     pub(crate) fn put(&mut self, value: u64, count: u32) {
-        self.bits |= value << self.count;
+        self.add(value, count);
+        self.flush();
+    }
+
+    /// Like [`BitWriter::put`], but up to 56 bits may come before they are flushed together.
+    #[inline]
+    pub(crate) fn add(&mut self, value: u64, count: u32) {
+        self.bits |= value << (self.count & 63);
         self.count += count;
-        if self.count >= 32 {
-            self.bytes.extend_from_slice(&self.bits.to_le_bytes()[..4]);
-            self.bits >>= 32;
-            self.count -= 32;
+    }
+
+    /// Moves whole bytes out of the way of the next bits.
+    #[inline]
+    pub(crate) fn flush(&mut self) {
+        loop {
+            if let Some(place) = self.bytes.get_mut(self.at..).and_then(|rest| rest.first_chunk_mut::<8>()) {
+                *place = self.bits.to_le_bytes();
+                self.at += (self.count >> 3) as usize;
+                self.bits = self.bits.checked_shr(self.count & !7).unwrap_or(0);
+                self.count &= 7;
+                return;
+            }
+            self.grow(8);
         }
+    }
+
+    #[cold]
+    fn grow(&mut self, by: usize) {
+        let size = (self.bytes.len() + by).max(self.bytes.len() * 2).max(4096);
+        self.bytes.resize(size, 0);
     }
 
     /// Fills up with zero bits to a byte border.
@@ -172,40 +286,57 @@ impl BitWriter {
 
     /// Appends whole bytes. Only at a byte border.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
-        while self.count > 0 {
-            self.bytes.push(self.bits.to_le_bytes()[0]);
-            self.bits >>= 8;
-            self.count = self.count.saturating_sub(8);
+        self.flush();
+        if self.bytes.len() - self.at < bytes.len() + 8 {
+            self.grow(bytes.len() + 8);
         }
-        self.bytes.extend_from_slice(bytes);
+        self.bytes[self.at..self.at + bytes.len()].copy_from_slice(bytes);
+        self.at += bytes.len();
     }
 
     /// Appends bits of a byte string from bit `start` up to bit `end`, which has to lie within it.
     pub(crate) fn copy(&mut self, from: &[u8], start: u64, end: u64) {
         let byte = |bit: u64| usize::try_from(bit / 8).unwrap_or(usize::MAX);
-        let mut at = start;
-        let shift = start % 8;
-        // Whole words first: 32 bits of 8 bytes, whatever the offset in the first.
-        while end - at >= 32
-            && let Some(word) = from.get(byte(at)..).and_then(|rest| rest.first_chunk::<8>())
-        {
-            self.put((u64::from_le_bytes(*word) >> shift) & 0xffff_ffff, 32);
-            at += 32;
-        }
+        let bits_of = |at: u64, count: u64| {
+            let mut word = [0; 8];
+            let rest = from.get(byte(at)..).unwrap_or_default();
+            let size = rest.len().min(8);
+            word[..size].copy_from_slice(&rest[..size]);
+            (u64::from_le_bytes(word) >> (at % 8)) & ((1 << count) - 1)
+        };
+        // Up to a byte border of the source, word by word, and what is left.
+        let border = start.next_multiple_of(8).min(end);
+        self.put(bits_of(start, border - start), u32::try_from(border - start).unwrap_or(0));
+        let whole = from.get(byte(border)..byte(end)).unwrap_or_default();
+        let (words, _) = whole.as_chunks::<8>();
+        self.words(words);
+        let mut at = border + words.len() as u64 * 64;
         while at < end {
-            let bit = from.get(byte(at)).map_or(0, |b| u64::from(b >> (at % 8)) & 1);
-            self.put(bit, 1);
-            at += 1;
+            let count = (end - at).min(32);
+            self.put(bits_of(at, count), u32::try_from(count).unwrap_or(0));
+            at += count;
         }
     }
 
-    /// The whole bytes so far; the bits of an unfinished byte stay.
-    pub(crate) fn take_bytes(&mut self) -> Vec<u8> {
-        while self.count >= 8 {
-            self.bytes.push(self.bits.to_le_bytes()[0]);
-            self.bits >>= 8;
-            self.count -= 8;
+    fn words(&mut self, words: &[[u8; 8]]) {
+        let size = words.len() * 8;
+        if self.bytes.len() - self.at < size + 8 {
+            self.grow(size + 8);
         }
-        std::mem::take(&mut self.bytes)
+        let shift = self.count;
+        let (out, _) = self.bytes[self.at..self.at + size].as_chunks_mut::<8>();
+        let mut carried = self.bits;
+        for (place, word) in out.iter_mut().zip(words) {
+            let word = u64::from_le_bytes(*word);
+            *place = (carried | (word << shift)).to_le_bytes();
+            carried = word.checked_shr(64 - shift).unwrap_or(0);
+        }
+        self.bits = carried;
+        self.at += size;
+    }
+
+    /// All that was written. Only at a byte border.
+    pub(crate) fn written(&self) -> &[u8] {
+        &self.bytes[..self.at]
     }
 }

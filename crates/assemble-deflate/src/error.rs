@@ -23,9 +23,12 @@ pub enum DeflateError {
     /// A match begins before the first byte.
     #[error("a match reaches back beyond the beginning")]
     Distance,
-    /// A block that is to be copied does not lie in the bytes that were given.
-    #[error("a block does not lie in the bytes it is said to lie in")]
+    /// Bytes are asked for that the reader is past, or that it does not hold.
+    #[error("bytes are asked for where the reader does not stand")]
     Place,
+    /// The plain bytes do not have the checksum that they had.
+    #[error("other bytes come out than before")]
+    Sum,
     /// The source cannot be read.
     #[error("the compressed bytes cannot be read")]
     Read(#[source] io::Error),

@@ -1,268 +1,519 @@
-//! Reads a deflate stream, and tells of each block where it lies and how far back it reaches.
+//! Reads a deflate stream, stops where it is told to, and can be laid aside meanwhile.
 
 use std::io::{Read, Write};
-use std::ops::Range;
 
-use crate::DeflateError;
-use crate::bits::BitReader;
-use crate::huffman::{DEEPER, END, LITERAL, SPECIAL, code_bits, extra_bits, value};
-use crate::symbols::{LENGTH_ORDER, MOST_DISTANCES, MOST_LITERALS, Tables};
+use crc32fast::Hasher;
+
+use crate::bits::{BitReader, Cursor};
+use crate::huffman::{DEEPER, END, LITERAL, SPECIAL, all_bits, code_bits, extended, value};
+use crate::symbols::{LENGTH_ORDER, Lengths, MOST_DISTANCES, MOST_LITERALS, Tables};
+use crate::{DeflateError, Symbol};
 
 /// How far back a match may reach.
 pub(crate) const WINDOW: usize = 32 << 10;
-/// Plain bytes that are given on at a time.
+/// Plain bytes that are collected behind the window before it is moved.
 const CHUNK: usize = 64 << 10;
 /// The longest match, and what copying in whole pieces may write behind it.
 const SLACK: usize = 258 + 2 * PIECE;
 /// Bytes that a match is copied by, where it does not overlap itself.
 const PIECE: usize = 16;
+/// Symbols that are recorded at a time.
+const BATCH: usize = 256;
 
 /// How a block's contents are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BlockKind {
-    /// As they are.
+pub(crate) enum BlockKind {
     Stored,
-    /// With the codes that the format fixes.
-    Fixed,
-    /// With codes of its own.
-    Dynamic,
+    Coded,
 }
 
-/// One block of a stream.
+/// Where in the stream its reader stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Block {
-    /// How its contents are written.
-    pub kind: BlockKind,
-    /// Its bits, counted from the stream's first; it begins with the three bits of its header.
-    pub bits: Range<u64>,
-    /// The plain bytes that it stands for, counted from the stream's first.
-    pub plain: Range<u64>,
-    /// The lowest plain byte that it repeats; where it repeats nothing, its own first byte.
-    pub reach: u64,
+pub(crate) enum State {
+    /// A block is to begin.
+    Border,
+    /// Among the symbols of a block.
+    Coded(Lengths),
+    /// So many bytes before the end of a stored block.
+    Stored(usize),
+    /// Behind the last block.
+    End,
 }
 
-impl Block {
-    /// Whether the block means the same in any stream in which `within` stands as a whole: all that it stands for and
-    /// all that it repeats lies in that range of plain bytes.
-    pub fn stays_within(&self, within: &Range<u64>) -> bool {
-        within.start <= self.reach.min(self.plain.start) && self.plain.end <= within.end
-    }
+/// Why reading paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The block is at its end.
+    Block,
+    /// The limit is reached. The last symbol may go beyond it.
+    Limit,
+    /// What was read must be taken out.
+    Full,
 }
 
-/// What is told of a stream while it is read.
-pub trait Visitor {
-    /// Plain bytes, in order. Their end need not be a block's.
-    fn plain(&mut self, bytes: &[u8]) -> Result<(), DeflateError>;
-    /// A block has ended. Its last plain bytes may come later.
-    fn block(&mut self, block: Block) -> Result<(), DeflateError>;
-}
-
-/// Writes the plain bytes, and collects the blocks.
+/// Reads one stream. It stands behind some symbol of it.
 #[derive(Debug)]
-pub struct Collect<W> {
-    /// Takes the plain bytes.
-    pub out: W,
-    /// The blocks so far.
-    pub blocks: Vec<Block>,
-}
-
-impl<W: Write> Visitor for Collect<W> {
-    fn plain(&mut self, bytes: &[u8]) -> Result<(), DeflateError> {
-        self.out.write_all(bytes).map_err(DeflateError::Write)
-    }
-
-    fn block(&mut self, block: Block) -> Result<(), DeflateError> {
-        self.blocks.push(block);
-        Ok(())
-    }
-}
-
-/// Reads one stream up to its last block. Returns how many bytes of the source it takes up, counting the one that it
-/// ends within; bytes behind it may have been read from the source, too.
-///
-/// # Errors
-/// Bytes that are no such stream; a source that ends before it; errors of the source and the visitor.
-pub fn inflate(source: impl Read, visitor: &mut impl Visitor) -> Result<u64, DeflateError> {
-    let mut inflater = Inflater::new(source);
-    while inflater.block(visitor)? {}
-    inflater.give(visitor, true)?;
-    Ok(inflater.input.position().div_ceil(8))
-}
-
-struct Inflater<R> {
-    input: BitReader<R>,
-    tables: Tables,
-    /// The last plain bytes: up to [`WINDOW`] that were given on, then those that were not.
+pub struct Inflater<R> {
+    pub(crate) input: BitReader<R>,
+    pub(crate) tables: Box<Tables>,
+    pub(crate) state: State,
+    /// The block being read, or the one read last, is the stream's last.
+    last: bool,
+    /// The last plain bytes: up to [`WINDOW`] that are needed for matches, and those that were not taken out.
     window: Box<[u8]>,
     /// Where the next plain byte goes.
     at: usize,
-    /// What was given on.
-    given: usize,
     /// Plain bytes in front of `window[0]`.
     before: u64,
-    /// The lowest place that a match of the block began at, as a place in the window plus `before`.
-    reach: u64,
+    /// What was taken out or skipped.
+    pub(crate) given: u64,
+    /// The lowest plain byte that a match began at since this was set.
+    pub(crate) reach: u64,
+    /// The checksum of the plain bytes before this one.
+    sum: (u64, Hasher),
+}
+
+/// An [`Inflater`] that was laid aside, without its buffers.
+#[derive(Debug)]
+pub struct Parked {
+    window: Box<[u8]>,
+    before: u64,
+    given: u64,
+    state: State,
+    last: bool,
+    position: u64,
+    sum: (u64, Hasher),
+}
+
+impl Parked {
+    /// At which byte of the stream the source has to begin with which it is to go on.
+    pub fn source_offset(&self) -> u64 {
+        self.position / 8
+    }
+
+    /// The next plain byte that can be asked for, counted from the stream's first.
+    pub fn position(&self) -> u64 {
+        self.given
+    }
 }
 
 impl<R: Read> Inflater<R> {
-    fn new(source: R) -> Self {
-        let window = vec![0; WINDOW + CHUNK + SLACK].into_boxed_slice();
+    /// Begins at the start of a stream.
+    pub fn new(source: R) -> Self {
+        Self::with(BitReader::new(source))
+    }
+
+    fn with(input: BitReader<R>) -> Self {
         Self {
-            input: BitReader::new(source),
-            tables: Tables::new(),
-            window,
+            input,
+            tables: Box::new(Tables::new()),
+            state: State::Border,
+            last: false,
+            window: vec![0; WINDOW + CHUNK + SLACK].into_boxed_slice(),
             at: 0,
-            given: 0,
             before: 0,
+            given: 0,
             reach: 0,
+            sum: (0, Hasher::new()),
         }
     }
 
-    fn plain(&self) -> u64 {
+    /// Lays the reader aside. What is kept is little more than 32 KiB.
+    pub fn park(mut self) -> Parked {
+        self.sum_up();
+        let from = self.at.saturating_sub(WINDOW);
+        let given = usize::try_from(self.given.saturating_sub(self.before)).unwrap_or(from);
+        let from = from.min(given);
+        Parked {
+            window: self.window[from..self.at].into(),
+            before: self.before + from as u64,
+            given: self.given,
+            state: self.state,
+            last: self.last,
+            position: self.input.position(),
+            sum: self.sum,
+        }
+    }
+
+    /// Goes on with a source that begins at [`Parked::source_offset`].
+    ///
+    /// # Errors
+    /// The source cannot be read.
+    pub fn resume(parked: &Parked, source: R) -> Result<Self, DeflateError> {
+        let mut inflater = Self::with(BitReader::at(source, parked.position)?);
+        inflater.state = parked.state.clone();
+        if let State::Coded(lengths) = &inflater.state {
+            inflater.tables.set(lengths)?;
+        }
+        inflater.last = parked.last;
+        inflater.at = parked.window.len();
+        inflater.window[..inflater.at].copy_from_slice(&parked.window);
+        inflater.before = parked.before;
+        inflater.given = parked.given;
+        inflater.sum = parked.sum.clone();
+        Ok(inflater)
+    }
+
+    /// The next plain byte that can be asked for, counted from the stream's first.
+    pub fn position(&self) -> u64 {
+        self.given
+    }
+
+    /// The plain bytes that were read, whether they were asked for or not.
+    pub(crate) fn plain(&self) -> u64 {
         self.before + self.at as u64
     }
 
-    /// Gives on what is full, or all.
-    fn give(&mut self, visitor: &mut impl Visitor, all: bool) -> Result<(), DeflateError> {
-        if !all && self.at < WINDOW + CHUNK {
-            return Ok(());
+    /// Takes plain bytes out, up to the given one or the last there is.
+    pub(crate) fn give(&mut self, to: u64, out: &mut Vec<u8>) {
+        let to = to.min(self.plain());
+        let place = |at: u64| usize::try_from(at.saturating_sub(self.before)).unwrap_or(self.at).min(self.at);
+        if let Some(bytes) = self.window.get(place(self.given)..place(to)) {
+            out.extend_from_slice(bytes);
         }
-        if self.given < self.at {
-            visitor.plain(&self.window[self.given..self.at])?;
+        self.given = self.given.max(to);
+    }
+
+    /// Adds what was read to the checksum.
+    fn sum_up(&mut self) {
+        let (summed, hasher) = &mut self.sum;
+        let from = usize::try_from(summed.saturating_sub(self.before)).unwrap_or(self.at);
+        hasher.update(&self.window[from.min(self.at)..self.at]);
+        *summed = self.before + self.at as u64;
+    }
+
+    /// Reads what is left of the stream. Returns how many plain bytes the whole stream has, and their CRC-32: whoever
+    /// knew it can be sure that what was taken out is what it should be.
+    ///
+    /// # Errors
+    /// Bytes that are no stream.
+    pub fn finish(mut self) -> Result<(u64, u32), DeflateError> {
+        while self.state != State::End {
+            self.begin_block()?;
+            if self.advance(u64::MAX, None)? == Stop::Full {
+                self.slide();
+            }
         }
-        self.given = self.at;
+        self.sum_up();
+        Ok((self.plain(), self.sum.1.finalize()))
+    }
+
+    /// Makes room in the window. What was not taken out may get lost.
+    pub(crate) fn slide(&mut self) {
+        self.sum_up();
         if self.at > WINDOW {
             let cut = self.at - WINDOW;
             self.window.copy_within(cut..self.at, 0);
             self.before += cut as u64;
             self.at = WINDOW;
-            self.given = WINDOW;
         }
+    }
+
+    /// Steps over plain bytes, so that the next one is this. Going back is not possible.
+    ///
+    /// # Errors
+    /// Bytes that are no stream, or one that is shorter.
+    pub fn skip_to(&mut self, to: u64) -> Result<(), DeflateError> {
+        if to < self.given {
+            return Err(DeflateError::Place);
+        }
+        while self.plain() < to {
+            self.begin_block()?;
+            if self.advance(to, None)? == Stop::Full {
+                self.slide();
+            }
+        }
+        self.given = to;
         Ok(())
     }
 
-    /// Reads a block; false after the last.
-    fn block(&mut self, visitor: &mut impl Visitor) -> Result<bool, DeflateError> {
-        let (bits, plain) = (self.input.position(), self.plain());
-        self.reach = plain;
+    /// Appends some of the next plain bytes, but none from `end` on.
+    ///
+    /// # Errors
+    /// Bytes that are no stream, or one that is shorter.
+    pub fn read(&mut self, end: u64, out: &mut Vec<u8>) -> Result<(), DeflateError> {
+        while self.given < end && self.given == self.plain() {
+            self.slide();
+            self.begin_block()?;
+            self.advance(end, None)?;
+        }
+        self.give(end, out);
+        Ok(())
+    }
+
+    /// Reads the header of a block, if one is to begin.
+    pub(crate) fn begin_block(&mut self) -> Result<(), DeflateError> {
+        match self.state {
+            State::Border => {}
+            State::End => return Err(DeflateError::Cut),
+            _ => return Ok(()),
+        }
         let header = self.input.take(3)?;
-        let kind = match header >> 1 {
-            0 => BlockKind::Stored,
-            1 => BlockKind::Fixed,
-            2 => BlockKind::Dynamic,
+        self.last = header & 1 == 1;
+        self.state = match header >> 1 {
+            0 => State::Stored(stored_length(&mut self.input)?),
+            1 => State::Coded(Lengths::Fixed),
+            2 => State::Coded(read_codes(&mut self.input, &mut self.tables)?),
             _ => return Err(DeflateError::Kind),
         };
-        match kind {
-            BlockKind::Stored => self.stored(visitor)?,
-            BlockKind::Fixed => {
-                self.tables.set_fixed()?;
-                self.coded(visitor)?;
-            }
-            BlockKind::Dynamic => {
-                read_codes(&mut self.input, &mut self.tables)?;
-                self.coded(visitor)?;
-            }
-        }
-        let block =
-            Block { kind, bits: bits..self.input.position(), plain: plain..self.plain(), reach: self.reach };
-        visitor.block(block)?;
-        Ok(header & 1 == 0)
-    }
-
-    fn stored(&mut self, visitor: &mut impl Visitor) -> Result<(), DeflateError> {
-        let mut left = stored_length(&mut self.input)?;
-        while left > 0 {
-            self.give(visitor, false)?;
-            let size = left.min(WINDOW + CHUNK - self.at);
-            self.input.bytes(&mut self.window[self.at..self.at + size])?;
-            self.at += size;
-            left -= size;
+        if let State::Coded(lengths) = &self.state {
+            self.tables.set(lengths)?;
         }
         Ok(())
     }
 
-    /// Reads symbols up to the end of the block.
-    fn coded(&mut self, visitor: &mut impl Visitor) -> Result<(), DeflateError> {
-        loop {
-            self.give(visitor, false)?;
-            if self.symbols()? {
-                return Ok(());
-            }
-        }
+    fn block_ended(&mut self) -> Stop {
+        self.state = if self.last { State::End } else { State::Border };
+        Stop::Block
     }
 
-    /// Reads symbols until the window is full (false) or the block is at its end (true).
-    fn symbols(&mut self) -> Result<bool, DeflateError> {
-        let Self { input, tables, window, at: place, before, reach, .. } = self;
-        let mut at = *place;
-        let done = loop {
-            if at >= WINDOW + CHUNK {
+    /// Reads on in a block that has begun: to its end, or to the first symbol's end that is at the limit or beyond it.
+    /// A block that ends right at the limit is at its end.
+    pub(crate) fn advance(
+        &mut self,
+        limit: u64,
+        symbols: Option<&mut Vec<Symbol>>,
+    ) -> Result<Stop, DeflateError> {
+        let within = usize::try_from(limit.saturating_sub(self.before)).unwrap_or(usize::MAX);
+        let full = WINDOW + CHUNK;
+        let ended = match self.state {
+            State::Stored(left) => self.stored(left, within.min(full))?,
+            State::Coded(_) => match symbols {
+                None => self.symbols::<false>(within.min(full), &mut Vec::new())?,
+                Some(symbols) => self.symbols::<true>(within.min(full), symbols)?,
+            },
+            State::Border | State::End => return Ok(Stop::Block),
+        };
+        if ended {
+            return Ok(self.block_ended());
+        }
+        Ok(if self.at >= within { Stop::Limit } else { Stop::Full })
+    }
+
+    fn stored(&mut self, left: usize, within: usize) -> Result<bool, DeflateError> {
+        let size = left.min(within.saturating_sub(self.at));
+        self.input.bytes(&mut self.window[self.at..self.at + size])?;
+        self.at += size;
+        self.state = State::Stored(left - size);
+        Ok(left == size)
+    }
+
+    /// Reads symbols until one reaches the limit (false) or the block is at its end (true).
+    fn symbols<const RECORD: bool>(
+        &mut self,
+        limit: usize,
+        out: &mut Vec<Symbol>,
+    ) -> Result<bool, DeflateError> {
+        let mut low = usize::MAX;
+        let ended = loop {
+            let (input, mut cursor) = self.input.cursor();
+            let mut loops = Loop { tables: &self.tables, window: &mut self.window, at: self.at, low, limit };
+            let ended = loops.run::<RECORD>(input, &mut cursor, out)?;
+            (self.at, low) = (loops.at, loops.low);
+            self.input.go_on(&cursor);
+            if ended {
+                break true;
+            }
+            if self.at >= limit {
+                break self.ends_here()?;
+            }
+            if self.slow_symbol::<RECORD>(&mut low, out)? {
+                break true;
+            }
+        };
+        if low < usize::MAX {
+            self.reach = self.reach.min(self.before + low as u64);
+        }
+        Ok(ended)
+    }
+
+    /// Steps over the end of the block, if that comes next.
+    fn ends_here(&mut self) -> Result<bool, DeflateError> {
+        self.input.refill()?;
+        let found = self.literal_entry();
+        let ends = found & (SPECIAL | END) == SPECIAL | END && all_bits(found) <= self.input.ready();
+        if ends {
+            self.input.consume(all_bits(found))?;
+        }
+        Ok(ends)
+    }
+
+    fn literal_entry(&self) -> u32 {
+        let found = self.tables.literals.look_up(self.input.peek());
+        if found & LITERAL == 0 && found & (SPECIAL | DEEPER) == SPECIAL | DEEPER {
+            return self.tables.literals.follow(found, self.input.peek());
+        }
+        found
+    }
+
+    /// Reads one symbol with all checks; true at the end of the block.
+    fn slow_symbol<const RECORD: bool>(
+        &mut self,
+        low: &mut usize,
+        out: &mut Vec<Symbol>,
+    ) -> Result<bool, DeflateError> {
+        self.input.refill()?;
+        let found = self.literal_entry();
+        if found & LITERAL == 0 && found & (SPECIAL | END) == SPECIAL {
+            return Err(no_code(self.input.ready()));
+        }
+        let bits = self.input.peek();
+        self.input.consume(all_bits(found))?;
+        if found & LITERAL != 0 {
+            self.window[self.at] = value(found).to_le_bytes()[0];
+            self.at += 1;
+            if RECORD {
+                out.push(Symbol::literal(value(found).to_le_bytes()[0]));
+            }
+            return Ok(false);
+        }
+        if found & SPECIAL != 0 {
+            return Ok(true);
+        }
+        let length = extended(found, bits);
+        let mut found = self.tables.distances.look_up(self.input.peek());
+        if found & DEEPER != 0 && found & SPECIAL != 0 {
+            found = self.tables.distances.follow(found, self.input.peek());
+        }
+        if found & SPECIAL != 0 {
+            return Err(no_code(self.input.ready()));
+        }
+        let distance = extended(found, self.input.peek());
+        self.input.consume(all_bits(found))?;
+        let from = self.at.checked_sub(distance).ok_or(DeflateError::Distance)?;
+        *low = (*low).min(from);
+        repeat(&mut self.window, from, self.at, length);
+        self.at += length;
+        if RECORD {
+            out.push(Symbol::repeat(length, distance));
+        }
+        Ok(false)
+    }
+}
+
+/// The loop that takes the time, with what it works on.
+struct Loop<'a> {
+    tables: &'a Tables,
+    window: &'a mut [u8],
+    at: usize,
+    low: usize,
+    limit: usize,
+}
+
+impl Loop<'_> {
+    /// Reads symbols as long as there is plenty of input; true at the end of the block.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "called once for each way of recording")]
+    fn run<const RECORD: bool>(
+        &mut self,
+        input: &[u8],
+        cursor: &mut Cursor,
+        out: &mut Vec<Symbol>,
+    ) -> Result<bool, DeflateError> {
+        let Self { tables, window, .. } = self;
+        let (literals, distances) = (&tables.literals, &tables.distances);
+        let window: &mut [u8] = window;
+        let mut c = Cursor { ..*cursor };
+        let (mut at, mut low) = (self.at, self.low);
+        let mut batch = [Symbol::default(); BATCH + 4];
+        let mut recorded = 0;
+        let mut record = |symbol: Symbol, recorded: &mut usize| {
+            batch[*recorded] = symbol;
+            *recorded += 1;
+            if *recorded == BATCH {
+                out.extend_from_slice(&batch[..BATCH]);
+                *recorded = 0;
+            }
+        };
+        let ended = loop {
+            // Two literals and whatever follows do not begin at the limit or behind it.
+            if at + 3 > self.limit || !c.refill(input) {
                 break false;
             }
-            input.refill()?;
-            let mut found = tables.literals.look_up(input.peek());
-            // Up to three short literals for one refill, and 56 - 3 * 11 bits are enough to look up the next symbol.
-            let mut more = 3;
-            while found & LITERAL != 0 && more > 0 {
-                input.consume(code_bits(found))?;
-                window[at] = value(found).to_le_bytes()[0];
-                at += 1;
-                more -= 1;
-                found = tables.literals.look_up(input.peek());
-            }
-            if more < 3 && (found & LITERAL != 0 || input.ready() < 48) {
-                continue;
+            let mut found = literals.look_up(c.bits);
+            if found & LITERAL != 0 {
+                let mut more = 2;
+                let full = loop {
+                    c.step(all_bits(found));
+                    let byte = value(found).to_le_bytes()[0];
+                    window[at] = byte;
+                    at += 1;
+                    if RECORD {
+                        record(Symbol::literal(byte), &mut recorded);
+                    }
+                    found = literals.look_up(c.bits);
+                    if more == 0 {
+                        break true;
+                    }
+                    if found & LITERAL == 0 {
+                        break false;
+                    }
+                    more -= 1;
+                };
+                if full {
+                    continue;
+                }
+                if !c.refill(input) {
+                    break false;
+                }
             }
             if found & SPECIAL != 0 {
                 if found & DEEPER != 0 {
-                    found = tables.literals.follow(found, input.peek());
+                    found = literals.follow(found, c.bits);
                 }
                 if found & LITERAL != 0 {
-                    input.consume(code_bits(found))?;
-                    window[at] = value(found).to_le_bytes()[0];
+                    c.step(all_bits(found));
+                    let byte = value(found).to_le_bytes()[0];
+                    window[at] = byte;
                     at += 1;
+                    if RECORD {
+                        record(Symbol::literal(byte), &mut recorded);
+                    }
                     continue;
                 }
-                if found & END != 0 {
-                    input.consume(code_bits(found))?;
+                if found & SPECIAL != 0 {
+                    if found & END == 0 {
+                        return Err(DeflateError::Symbol);
+                    }
+                    c.step(all_bits(found));
                     break true;
                 }
+            }
+            let length = extended(found, c.bits);
+            c.step(all_bits(found));
+            let mut found = distances.look_up(c.bits);
+            if found & SPECIAL != 0 {
+                if found & DEEPER != 0 {
+                    found = distances.follow(found, c.bits);
+                }
                 if found & SPECIAL != 0 {
-                    return Err(no_code(input.ready()));
+                    return Err(DeflateError::Symbol);
                 }
             }
-            let length = extended(input, found)?;
-            let mut distance = tables.distances.look_up(input.peek());
-            if distance & DEEPER != 0 {
-                distance = tables.distances.follow(distance, input.peek());
-            }
-            if distance & SPECIAL != 0 {
-                return Err(no_code(input.ready()));
-            }
-            let distance = extended(input, distance)?;
-            let from = at.checked_sub(distance).ok_or(DeflateError::Distance)?;
-            *reach = (*reach).min(*before + from as u64);
+            let distance = extended(found, c.bits);
+            c.step(all_bits(found));
+            let Some(from) = at.checked_sub(distance) else {
+                return Err(DeflateError::Distance);
+            };
+            low = low.min(from);
             repeat(window, from, at, length);
             at += length;
+            if RECORD {
+                record(Symbol::repeat(length, distance), &mut recorded);
+            }
         };
-        *place = at;
-        Ok(done)
+        if RECORD {
+            out.extend_from_slice(&batch[..recorded]);
+        }
+        (self.at, self.low) = (at, low);
+        *cursor = c;
+        Ok(ended)
     }
 }
 
 /// There is no such code, or there are no more bits.
 fn no_code(ready: u32) -> DeflateError {
     if ready < 15 { DeflateError::Cut } else { DeflateError::Symbol }
-}
-
-/// Steps over a code and the extra bits behind it; gives the base value with them added.
-#[inline]
-fn extended<R: Read>(input: &mut BitReader<R>, found: u32) -> Result<usize, DeflateError> {
-    let (code, extra) = (code_bits(found), extra_bits(found));
-    #[allow(clippy::cast_possible_truncation, reason = "the mask leaves few bits")]
-    let added = ((input.peek() >> code) & ((1_u64 << extra) - 1)) as usize;
-    input.consume(code + extra)?;
-    Ok(value(found) as usize + added)
 }
 
 /// Writes `length` bytes at `at` that repeat those from `from` on.
@@ -293,7 +544,7 @@ fn repeat(window: &mut [u8], from: usize, at: usize, length: usize) {
 }
 
 /// Reads the length of a stored block; the next bits are its bytes.
-pub(crate) fn stored_length<R: Read>(input: &mut BitReader<R>) -> Result<usize, DeflateError> {
+fn stored_length<R: Read>(input: &mut BitReader<R>) -> Result<usize, DeflateError> {
     input.align()?;
     let mut head = [0; 4];
     input.bytes(&mut head)?;
@@ -305,7 +556,7 @@ pub(crate) fn stored_length<R: Read>(input: &mut BitReader<R>) -> Result<usize, 
 }
 
 /// Reads the codes of a block that has its own.
-pub(crate) fn read_codes<R: Read>(input: &mut BitReader<R>, tables: &mut Tables) -> Result<(), DeflateError> {
+fn read_codes<R: Read>(input: &mut BitReader<R>, tables: &mut Tables) -> Result<Lengths, DeflateError> {
     let literals = input.take(5)? as usize + 257;
     let distances = input.take(5)? as usize + 1;
     let given = input.take(4)? as usize + 4;
@@ -317,10 +568,9 @@ pub(crate) fn read_codes<R: Read>(input: &mut BitReader<R>, tables: &mut Tables)
         of_lengths[*place] = input.take(3)?.to_le_bytes()[0];
     }
     tables.set_lengths(&of_lengths)?;
-    let mut lengths = [0_u8; MOST_LITERALS + MOST_DISTANCES];
-    let all = &mut lengths[..literals + distances];
+    let mut lengths = vec![0_u8; literals + distances].into_boxed_slice();
     let mut at = 0;
-    while at < all.len() {
+    while at < lengths.len() {
         input.refill()?;
         let found = tables.lengths.look_up(input.peek());
         if found & SPECIAL != 0 {
@@ -329,19 +579,39 @@ pub(crate) fn read_codes<R: Read>(input: &mut BitReader<R>, tables: &mut Tables)
         input.consume(code_bits(found))?;
         let (length, times) = match value(found) {
             16 => {
-                let last = at.checked_sub(1).and_then(|before| all.get(before)).copied();
+                let last = at.checked_sub(1).and_then(|before| lengths.get(before)).copied();
                 (last.ok_or(DeflateError::Code)?, 3 + input.take(2)? as usize)
             }
             17 => (0, 3 + input.take(3)? as usize),
             18 => (0, 11 + input.take(7)? as usize),
             length => (length.to_le_bytes()[0], 1),
         };
-        all.get_mut(at..at + times).ok_or(DeflateError::Code)?.fill(length);
+        lengths.get_mut(at..at + times).ok_or(DeflateError::Code)?.fill(length);
         at += times;
     }
     if lengths[256] == 0 {
         return Err(DeflateError::Code);
     }
-    let (of_literals, of_distances) = lengths[..literals + distances].split_at(literals);
-    tables.set(of_literals, of_distances)
+    Ok(Lengths::Own(lengths, literals))
+}
+
+/// Reads one stream up to its last block, and writes its plain bytes. Returns how many bytes of the source it takes up,
+/// counting the one that it ends within; bytes behind it may have been read from the source, too.
+///
+/// # Errors
+/// Bytes that are no such stream; a source that ends before it; errors of the source and of `out`.
+pub fn inflate(source: impl Read, out: &mut impl Write) -> Result<u64, DeflateError> {
+    let mut inflater = Inflater::new(source);
+    let mut plain = Vec::new();
+    while inflater.state != State::End {
+        inflater.begin_block()?;
+        let stop = inflater.advance(u64::MAX, None)?;
+        if stop == Stop::Full || inflater.state == State::End {
+            inflater.give(u64::MAX, &mut plain);
+            inflater.slide();
+            out.write_all(&plain).map_err(DeflateError::Write)?;
+            plain.clear();
+        }
+    }
+    Ok(inflater.input.position().div_ceil(8))
 }

@@ -1,5 +1,6 @@
 //! Lengths, distances and the order of code lengths (RFC 1951, 3.2.5 to 3.2.7).
 
+use crate::DeflateError;
 use crate::huffman::{Alphabet, END, LITERAL, SPECIAL, Table, entry};
 
 /// Bits of the first table for literals and lengths.
@@ -86,84 +87,131 @@ pub(crate) const END_OF_BLOCK: usize = 256;
 pub(crate) const LENGTH_ORDER: [usize; 19] =
     [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
-/// A symbol and the extra bits behind it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A length or distance, as it is written.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Coded {
-    pub(crate) symbol: usize,
-    pub(crate) extra: u32,
-    pub(crate) extra_bits: u32,
+    pub(crate) symbol: u16,
+    pub(crate) base: u16,
+    pub(crate) extra_bits: u8,
 }
 
-fn coded(table: &[(u16, u8)], value: u16) -> Coded {
-    let symbol = table.partition_point(|(base, _)| *base <= value).saturating_sub(1);
-    let (base, extra_bits) = table[symbol];
-    Coded { symbol, extra: u32::from(value - base), extra_bits: u32::from(extra_bits) }
-}
-
-/// The symbol of a match's length, 3 to 258.
-pub(crate) fn length_symbol(length: u16) -> Coded {
-    let coded = coded(&LENGTHS, length);
-    Coded { symbol: coded.symbol + 257, ..coded }
-}
-
-/// The symbol of a match's distance, 1 to 32768.
-pub(crate) fn distance_symbol(distance: u16) -> Coded {
-    coded(&DISTANCES, distance)
-}
-
-fn meaning_of_literal(symbol: usize) -> u32 {
-    let number = |n: usize| u32::try_from(n).unwrap_or(0);
-    match symbol {
-        0..=255 => LITERAL | entry(number(symbol), 0),
-        END_OF_BLOCK => SPECIAL | END,
-        _ => {
-            LENGTHS.get(symbol - 257).map_or(SPECIAL, |(base, extra)| entry((*base).into(), (*extra).into()))
-        }
+const fn coded(table: &[(u16, u8)], value: u16, first: u16) -> Coded {
+    let mut symbol = 0;
+    while symbol + 1 < table.len() && table[symbol + 1].0 <= value {
+        symbol += 1;
     }
+    let (base, extra_bits) = table[symbol];
+    #[allow(clippy::cast_possible_truncation, reason = "there are thirty at most")]
+    Coded { symbol: first + symbol as u16, base, extra_bits }
+}
+
+/// The symbols of lengths from 3 on.
+static LENGTH_SYMBOLS: [Coded; 256] = {
+    let mut all = [Coded { symbol: 0, base: 0, extra_bits: 0 }; 256];
+    let mut at = 0;
+    while at < 256 {
+        all[at as usize] = coded(&LENGTHS, at + 3, 257);
+        at += 1;
+    }
+    all
+};
+
+/// The symbols of distances from 1 to 256, and then of every 128th from 1 on.
+static DISTANCE_SYMBOLS: [Coded; 512] = {
+    let mut all = [Coded { symbol: 0, base: 0, extra_bits: 0 }; 512];
+    let mut at = 0;
+    while at < 256 {
+        all[at as usize] = coded(&DISTANCES, at + 1, 0);
+        all[at as usize + 256] = coded(&DISTANCES, at * 128 + 1, 0);
+        at += 1;
+    }
+    all
+};
+
+/// The symbol of a match's length, which is this and three.
+#[inline]
+pub(crate) fn length_symbol(less_three: u8) -> Coded {
+    LENGTH_SYMBOLS[usize::from(less_three)]
+}
+
+/// The symbol of a match's distance, which is this and one; at most 32767.
+#[inline]
+pub(crate) fn distance_symbol(less_one: u16) -> Coded {
+    let place = if less_one < 256 { less_one } else { 256 + (less_one >> 7) };
+    DISTANCE_SYMBOLS[usize::from(place) & 511]
 }
 
 fn meaning_of_distance(symbol: usize) -> u32 {
     DISTANCES.get(symbol).map_or(SPECIAL, |(base, extra)| entry((*base).into(), (*extra).into()))
 }
 
+/// How long the codes of a block are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Lengths {
+    /// As the format fixes them.
+    Fixed,
+    /// As the block says: first literals and lengths, so many, then distances.
+    Own(Box<[u8]>, usize),
+}
+
 /// The tables of one block.
 #[derive(Debug)]
 pub(crate) struct Tables {
-    pub(crate) literals: Table,
-    pub(crate) distances: Table,
-    pub(crate) lengths: Table,
+    pub(crate) literals: Table<LITERAL_BITS, 4096>,
+    pub(crate) distances: Table<DISTANCE_BITS, 1024>,
+    pub(crate) lengths: Table<LENGTH_BITS, 128>,
 }
 
 impl Tables {
     pub(crate) fn new() -> Self {
-        Self {
-            literals: Table::new(LITERAL_BITS),
-            distances: Table::new(DISTANCE_BITS),
-            lengths: Table::new(LENGTH_BITS),
-        }
+        Self { literals: Table::new(), distances: Table::new(), lengths: Table::new() }
     }
 
     /// The table for the lengths of codes.
-    pub(crate) fn set_lengths(&mut self, lengths: &[u8; 19]) -> Result<(), crate::DeflateError> {
+    pub(crate) fn set_lengths(&mut self, lengths: &[u8; 19]) -> Result<(), DeflateError> {
         self.lengths.build(Alphabet::Lengths, lengths, |symbol| entry(u32::try_from(symbol).unwrap_or(0), 0))
     }
 
     /// The tables for the block's contents.
-    pub(crate) fn set(&mut self, literals: &[u8], distances: &[u8]) -> Result<(), crate::DeflateError> {
-        self.literals.build(Alphabet::Literals, literals, meaning_of_literal)?;
-        self.distances.build(Alphabet::Distances, distances, meaning_of_distance)
+    pub(crate) fn set(&mut self, lengths: &Lengths) -> Result<(), DeflateError> {
+        match lengths {
+            Lengths::Fixed => self.set_own(&FIXED_LITERALS, &[5; 32]),
+            Lengths::Own(all, literals) => {
+                let (literals, distances) = all.split_at(*literals);
+                self.set_own(literals, distances)
+            }
+        }
     }
 
-    /// The tables of blocks with fixed codes.
-    pub(crate) fn set_fixed(&mut self) -> Result<(), crate::DeflateError> {
-        self.set(&fixed_literals(), &[5; 32])
+    fn set_own(&mut self, literals: &[u8], distances: &[u8]) -> Result<(), DeflateError> {
+        self.literals.build(Alphabet::Literals, literals, |symbol| LITERAL_MEANINGS[symbol])?;
+        self.distances.build(Alphabet::Distances, distances, meaning_of_distance)
     }
 }
 
 /// Lengths of the fixed codes for literals and lengths.
-pub(crate) fn fixed_literals() -> [u8; 288] {
+pub(crate) const FIXED_LITERALS: [u8; 288] = {
     let mut lengths = [8; 288];
-    lengths[144..256].fill(9);
-    lengths[256..280].fill(7);
+    let mut at = 144;
+    while at < 280 {
+        lengths[at] = if at < 256 { 9 } else { 7 };
+        at += 1;
+    }
     lengths
-}
+};
+
+static LITERAL_MEANINGS: [u32; 288] = {
+    let mut all = [SPECIAL; 288];
+    let mut at = 0;
+    while at < 256 {
+        all[at as usize] = LITERAL | (at << 16);
+        at += 1;
+    }
+    all[END_OF_BLOCK] = SPECIAL | END;
+    let mut at = 0;
+    while at < LENGTHS.len() {
+        all[257 + at] = ((LENGTHS[at].0 as u32) << 16) | LENGTHS[at].1 as u32;
+        at += 1;
+    }
+    all
+};

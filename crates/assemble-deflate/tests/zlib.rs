@@ -1,10 +1,10 @@
-//! Against zlib's reader and writer: same bytes, same acceptance, and spliced streams that others can read.
+//! Against zlib's reader and writer: same bytes, same acceptance, and pieces that others can read.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails shows where")]
 
-use std::io::Write as _;
+use std::ops::Range;
 
-use assemble_deflate::{Block, Collect, Splicer, Token, inflate, tokens};
+use assemble_deflate::{DeflateError, Encoder, Inflater, LARGEST_BLOCK, Piece, inflate};
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use proptest::prelude::*;
 
@@ -34,21 +34,25 @@ fn zlib(packed: &[u8], most: usize) -> Option<(Vec<u8>, u64)> {
     }
 }
 
-fn ours(packed: &[u8]) -> Option<(Vec<u8>, Vec<Block>, u64)> {
-    let mut collect = Collect { out: Vec::new(), blocks: Vec::new() };
-    let used = inflate(packed, &mut collect).ok()?;
-    Some((collect.out, collect.blocks, used))
+fn ours(packed: &[u8]) -> Option<(Vec<u8>, u64)> {
+    let mut out = Vec::new();
+    let used = inflate(packed, &mut out).ok()?;
+    Some((out, used))
 }
 
-/// Text with repetitions near and far, noise, and runs.
-fn sample(seed: u64, len: usize) -> Vec<u8> {
+fn generator(seed: u64) -> impl FnMut() -> u64 {
     let mut state = seed | 1;
-    let mut next = move || {
+    move || {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         state
-    };
+    }
+}
+
+/// Text with repetitions near and far, noise, and runs.
+fn sample(seed: u64, len: usize) -> Vec<u8> {
+    let mut next = generator(seed);
     let mut out: Vec<u8> = Vec::with_capacity(len);
     while out.len() < len {
         let n = usize::try_from(next() % 200).unwrap() + 1;
@@ -67,59 +71,97 @@ fn sample(seed: u64, len: usize) -> Vec<u8> {
     out
 }
 
-fn check_blocks(plain: &[u8], blocks: &[Block], packed: &[u8]) {
-    let mut at = 0;
-    let mut bit = 0;
-    for block in blocks {
-        assert_eq!((block.plain.start, block.bits.start), (at, bit));
-        (at, bit) = (block.plain.end, block.bits.end);
-        let mut reach = block.plain.start;
-        let mut place = block.plain.start;
-        for token in tokens(packed, 0, block).unwrap() {
-            if let Token::Match { distance, .. } = token {
-                reach = reach.min(place - u64::from(distance));
+/// Files of a stream as pieces, put together: plain and packed, with the reader laid aside now and then.
+fn splice(
+    packed: &[u8],
+    files: &[Range<u64>],
+    enough: usize,
+    park: bool,
+) -> Result<(Vec<u8>, Vec<u8>), DeflateError> {
+    let mut inflater = Inflater::new(packed);
+    let (mut plain, mut out) = (Vec::new(), Vec::new());
+    let (mut piece, mut encoder) = (Piece::default(), Encoder::new());
+    let mut flush = |piece: &mut Piece| {
+        plain.extend_from_slice(&piece.plain);
+        out.extend_from_slice(encoder.encode(piece));
+        piece.clear();
+    };
+    for file in files {
+        piece.fresh(b"a header, and a header, and a header");
+        inflater.skip_to(file.start)?;
+        while inflater.position() < file.end {
+            if park {
+                let parked = inflater.park();
+                let at = usize::try_from(parked.source_offset()).unwrap();
+                inflater = Inflater::resume(&parked, &packed[at..])?;
             }
-            place += token.plain_size();
+            piece.file(&mut inflater, 0, file, enough)?;
+            assert!(piece.plain.len() <= enough.saturating_add(LARGEST_BLOCK + 258));
+            if inflater.position() < file.end {
+                flush(&mut piece);
+            }
         }
-        assert_eq!((place, reach), (block.plain.end, block.reach));
     }
-    assert_eq!(at, plain.len() as u64);
+    flush(&mut piece);
+    out.extend([3, 0]);
+    Ok((plain, out))
 }
 
-/// Writes a stream again: every second block copied, the others from their symbols.
-fn rewrite(plain: &[u8], blocks: &[Block], packed: &[u8]) -> Vec<u8> {
-    let mut splicer = Splicer::new();
+fn expected(plain: &[u8], files: &[Range<u64>]) -> Vec<u8> {
     let mut out = Vec::new();
-    for (number, block) in blocks.iter().enumerate() {
-        if number % 2 == 0 {
-            splicer.copy(packed, 0, block).unwrap();
-        } else {
-            let range =
-                usize::try_from(block.plain.start).unwrap()..usize::try_from(block.plain.end).unwrap();
-            splicer.symbols(&tokens(packed, 0, block).unwrap(), (number % 3 == 0).then(|| &plain[range]));
-        }
-        out.extend(splicer.take());
+    for file in files {
+        out.extend_from_slice(b"a header, and a header, and a header");
+        out.extend_from_slice(
+            &plain[usize::try_from(file.start).unwrap()..usize::try_from(file.end).unwrap()],
+        );
     }
-    out.extend(splicer.finish());
     out
+}
+
+/// Ranges in order, some of them side by side.
+fn some_files(seed: u64, len: usize) -> Vec<Range<u64>> {
+    let mut next = generator(seed);
+    let mut files = Vec::new();
+    let mut at = 0;
+    while at < len as u64 {
+        let skipped = if next().is_multiple_of(3) { 0 } else { next() % 3000 };
+        let start = (at + skipped).min(len as u64);
+        at = (start + next() % (1 << (next() % 17))).min(len as u64);
+        files.push(start..at);
+        if files.len() > 200 {
+            break;
+        }
+    }
+    files
+}
+
+fn check_splice(plain: &[u8], packed: &[u8], files: &[Range<u64>]) {
+    let (spliced, out) = splice(packed, files, usize::MAX, false).unwrap();
+    let whole = expected(plain, files);
+    assert!(spliced == whole);
+    assert!(zlib(&out, whole.len()).unwrap().0 == whole);
+    assert!(ours(&out).unwrap().0 == whole);
+    let parked = splice(packed, files, usize::MAX, true).unwrap();
+    assert!(parked.1 == out, "laying the reader aside shows");
+    let pieces = splice(packed, files, 10_000, false).unwrap();
+    assert!(zlib(&pieces.1, whole.len()).unwrap().0 == whole);
+    assert!(splice(packed, files, 10_000, true).unwrap().1 == pieces.1);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn what_zlib_writes_is_read_and_written_again(
+    fn what_zlib_writes_is_read_and_spliced(
         seed: u64, len in 0_usize..120_000, level in 0_u32..=9, every in prop::sample::select(vec![100_usize, 3_000, 1 << 20])
     ) {
         let plain = sample(seed, len);
         let packed = compress(&plain, level, every);
-        let (read, blocks, used) = ours(&packed).unwrap();
+        let (read, used) = ours(&packed).unwrap();
         prop_assert!(read == plain);
         prop_assert_eq!(used, packed.len() as u64);
-        check_blocks(&plain, &blocks, &packed);
-        let again = rewrite(&plain, &blocks, &packed);
-        prop_assert!(zlib(&again, plain.len()).unwrap().0 == plain);
-        prop_assert!(ours(&again).unwrap().0 == plain);
+        check_splice(&plain, &packed, &some_files(seed, len));
+        check_splice(&plain, &packed, std::slice::from_ref(&(0..len as u64)));
     }
 
     #[test]
@@ -135,40 +177,150 @@ proptest! {
             packed.truncate(cut.index(packed.len()));
         }
         let theirs = zlib(&packed, 4 << 20);
-        let ours = ours(&packed).map(|(plain, _, used)| (plain, used));
+        let ours = ours(&packed);
         prop_assert!(theirs == ours, "{:?} {:?}", theirs.map(|t| t.1), ours.map(|t| t.1));
+        let _ = splice(&packed, &some_files(seed, len), 1000, true);
     }
 
     #[test]
     fn noise_is_judged_alike(packed in prop::collection::vec(any::<u8>(), 0..200)) {
-        let ours = ours(&packed).map(|(plain, _, used)| (plain, used));
-        prop_assert!(zlib(&packed, 4 << 20) == ours);
+        prop_assert!(zlib(&packed, 4 << 20) == ours(&packed));
+    }
+
+    #[test]
+    fn blocks_of_all_kinds(seed: u64, count in 1_usize..30) {
+        let (plain, packed) = random_blocks(seed, count);
+        let theirs = zlib(&packed, plain.len()).unwrap();
+        prop_assert!(theirs.0 == plain);
+        prop_assert!(ours(&packed).unwrap().0 == plain);
+        check_splice(&plain, &packed, &some_files(seed, plain.len()));
     }
 }
 
-#[test]
-fn other_readers_take_what_is_spliced() {
-    let plain = sample(7, 2_000_000);
-    let packed = compress(&plain, 6, 1 << 20);
-    let (_, blocks, _) = ours(&packed).unwrap();
-    let mut gzip = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
-    gzip.extend(rewrite(&plain, &blocks, &packed));
-    let mut crc = flate2::Crc::new();
-    crc.update(&plain);
-    gzip.extend(crc.sum().to_le_bytes());
-    gzip.extend(u32::try_from(plain.len()).unwrap().to_le_bytes());
-    for command in
-        [&["gzip", "-t"][..], &["python3", "-c", "import gzip,sys;gzip.decompress(sys.stdin.buffer.read())"]]
-    {
-        let child = std::process::Command::new(command[0])
-            .args(&command[1..])
-            .stdin(std::process::Stdio::piped())
-            .spawn();
-        let Ok(mut child) = child else {
-            eprintln!("skipped: there is no {}", command[0]);
-            continue;
-        };
-        child.stdin.take().unwrap().write_all(&gzip).unwrap();
-        assert!(child.wait().unwrap().success(), "{}", command[0]);
+/// Bits, the first one lowest.
+#[derive(Default)]
+struct Bits {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Bits {
+    fn put(&mut self, value: u64, count: usize) {
+        for bit in 0..count {
+            if self.count.is_multiple_of(8) {
+                self.bytes.push(0);
+            }
+            *self.bytes.last_mut().unwrap() |= u8::from(value >> bit & 1 == 1) << (self.count % 8);
+            self.count += 1;
+        }
     }
+
+    fn code(&mut self, value: u64, count: usize) {
+        for bit in (0..count).rev() {
+            self.put(value >> bit & 1, 1);
+        }
+    }
+
+    fn align(&mut self) {
+        self.count = self.bytes.len() * 8;
+    }
+}
+
+/// Stored and fixed blocks, many of them empty, with matches of any distance.
+fn random_blocks(seed: u64, count: usize) -> (Vec<u8>, Vec<u8>) {
+    let mut next = generator(seed);
+    let (mut plain, mut bits): (Vec<u8>, _) = (Vec::new(), Bits::default());
+    for number in 1..=count {
+        bits.put(u64::from(number == count), 1);
+        if next().is_multiple_of(3) {
+            let size = if next().is_multiple_of(4) { 0 } else { next() % 5000 };
+            bits.put(0, 2);
+            bits.align();
+            bits.put(size | (!size & 0xffff) << 16, 32);
+            for _ in 0..size {
+                let byte = next().to_le_bytes()[1];
+                bits.put(byte.into(), 8);
+                plain.push(byte);
+            }
+            continue;
+        }
+        bits.put(1, 2);
+        for _ in 0..next() % 2000 {
+            if plain.is_empty() || next().is_multiple_of(4) {
+                let byte = next().to_le_bytes()[2] % 144;
+                bits.code(0x30 + u64::from(byte), 8);
+                plain.push(byte);
+                continue;
+            }
+            // Length 3 to 10, or 258; distance 1 to 4, or 16385 to 24576.
+            let length = if next().is_multiple_of(5) { 258 } else { 3 + next() % 8 };
+            if length == 258 {
+                bits.code(0xc5, 8)
+            } else {
+                bits.code(length - 2, 7)
+            }
+            let far = plain.len() >= 24_576 && next().is_multiple_of(2);
+            let distance = if far { 16_385 + next() % 8192 } else { 1 + next() % 4.min(plain.len() as u64) };
+            if far {
+                bits.code(28, 5);
+                bits.put(distance - 16_385, 13);
+            } else {
+                bits.code(distance - 1, 5);
+            }
+            for _ in 0..length {
+                plain.push(plain[plain.len() - usize::try_from(distance).unwrap()]);
+            }
+        }
+        bits.code(0, 7);
+    }
+    (plain, bits.bytes)
+}
+
+/// One block of so many zeros.
+fn zeros(len: usize) -> Vec<u8> {
+    let mut bits = Bits::default();
+    bits.put(0b011, 3);
+    bits.code(0x30, 8);
+    for _ in 0..len / 258 {
+        bits.code(0xc5, 8);
+        bits.code(0, 5);
+    }
+    for _ in 0..len % 258 {
+        bits.code(0x30, 8);
+    }
+    bits.code(0, 7);
+    bits.bytes
+}
+
+#[test]
+fn a_block_without_measure_comes_in_parts() {
+    let len = 100 << 20;
+    let packed = zeros(len - 1);
+    let file = 1..len as u64;
+    let mut inflater = Inflater::new(packed.as_slice());
+    let (mut piece, mut encoder) = (Piece::default(), Encoder::new());
+    let (mut total, mut size) = (0, 0);
+    inflater.skip_to(1).unwrap();
+    while inflater.position() < file.end {
+        piece.clear();
+        piece.file(&mut inflater, 0, &file, 1000).unwrap();
+        assert!(piece.plain.len() <= 1000 + LARGEST_BLOCK + 258 && piece.plain.iter().all(|b| *b == 0));
+        total += piece.plain.len();
+        size += encoder.encode(&piece).len();
+    }
+    assert_eq!(total, len - 1);
+    assert!(size < len / 500, "{size}");
+}
+
+#[test]
+fn blocks_of_one_file_are_copied() {
+    let plain = sample(7, 500_000);
+    let packed = compress(&plain, 6, 50_000);
+    let mut inflater = Inflater::new(packed.as_slice());
+    let mut piece = Piece::default();
+    piece.file(&mut inflater, 0, &(0..500_000), usize::MAX).unwrap();
+    assert_eq!(piece.copied(), 500_000);
+    let mut encoder = Encoder::new();
+    let size = encoder.encode(&piece).len();
+    assert!(size < packed.len() + 100, "{size} {}", packed.len());
 }

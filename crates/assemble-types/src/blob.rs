@@ -52,6 +52,12 @@ pub trait ReadAt: Send + Sync + fmt::Debug {
     fn deflated(&self) -> Option<&Blob> {
         None
     }
+
+    /// The CRC-32 of all that this stream unpacks to, if it is known from when the stream was checked. Whoever unpacks it
+    /// again can see that the same bytes came out.
+    fn deflated_sum(&self) -> Option<u32> {
+        None
+    }
 }
 
 impl ReadAt for Vec<u8> {
@@ -158,7 +164,16 @@ impl Blob {
     pub fn deflated(&self) -> Option<DeflatedRange> {
         let stream = self.source.deflated()?.clone();
         let source = Arc::as_ptr(&self.source).cast::<()>().addr();
-        Some(DeflatedRange { stream, plain: self.offset..self.offset + self.len, source })
+        let plain = self.offset..self.offset + self.len;
+        Some(DeflatedRange { stream, sum: self.source.deflated_sum(), plain, source })
+    }
+
+    /// Fails if the bytes are known to have changed since they were opened; for those who do not read to the end.
+    ///
+    /// # Errors
+    /// Says what changed.
+    pub fn check(&self) -> io::Result<()> {
+        self.source.check()
     }
 
     /// All bytes, refused if there are more than `limit`.
@@ -197,6 +212,8 @@ impl Blob {
 pub struct DeflatedRange {
     /// The raw deflate stream.
     pub stream: Blob,
+    /// The CRC-32 of all its plain bytes, if it is known.
+    pub sum: Option<u32>,
     /// Which of its plain bytes.
     pub plain: Range<u64>,
     /// Equal for ranges of one source, and different for ranges of two, as long as blobs of both are there. It says
