@@ -1,5 +1,6 @@
 //! How tar bytes become gzip bytes: the rule named by [`CODEC`].
 
+use assemble_deflate::{Encoder, Piece};
 use assemble_types::{Digest, HashingWriter, SpoolWriter};
 use crc32fast::Hasher;
 use flate2::{Compress, Compression, FlushCompress};
@@ -7,17 +8,22 @@ use std::io::Write;
 
 use crate::LayerError;
 
-/// Name and version of the rule that turns tar bytes into compressed bytes. Equal tar bytes under an equal name give
-/// equal compressed bytes. `docs/format/layer-v1.md` says what it fixes: where blocks end, the compressor with its
-/// version and level, and the gzip framing. Whoever changes any of them has to count it up.
-pub const CODEC: &str = "gzip-1";
+/// Name and version of the rule that turns a tree into compressed bytes. Equal entries with equal contents, of which
+/// the same lie in equal streams, give equal compressed bytes under an equal name. `docs/format/layer-v1.md` says what
+/// it fixes: where pieces end, which blocks are copied, how the rest is coded, the compressor with its version and level,
+/// and the gzip framing. Whoever changes any of them has to count it up.
+pub const CODEC: &str = "gzip-2";
 
-/// An entry that brings the open block to this size closes it, and an entry of at least this size opens a new one.
-/// Part of [`CODEC`].
-pub(crate) const GROUP: usize = 128 << 10;
+/// Entries are put together until they have so many bytes, and a content of at least so many is for itself. Part of
+/// [`CODEC`].
+pub(crate) const GROUP: u64 = 128 << 10;
 
-/// No block is larger. Part of [`CODEC`].
+/// Pieces that are compressed have so many bytes, but the last of a file, which may have [`GROUP`] more. Part of
+/// [`CODEC`].
 pub(crate) const CUT: usize = 384 << 10;
+
+/// A piece of a large file ends at the first border of a block at which it has so many bytes. Part of [`CODEC`].
+pub(crate) const ENOUGH: usize = 256 << 10;
 
 /// The compressor's level. Part of [`CODEC`].
 const LEVEL: u32 = 5;
@@ -28,7 +34,7 @@ const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 /// An empty last block with fixed codes.
 const FINAL_BLOCK: [u8; 2] = [3, 0];
 
-/// A compressed block.
+/// A compressed piece.
 #[derive(Debug)]
 pub(crate) struct Packed {
     /// Deflate blocks that end on a byte border; none of them is the last.
@@ -37,6 +43,8 @@ pub(crate) struct Packed {
     crc: Hasher,
     /// Plain bytes.
     plain: u64,
+    /// Plain bytes in blocks that were copied.
+    copied: u64,
 }
 
 /// More than deflate can need for so many bytes, so that one call always suffices.
@@ -44,57 +52,87 @@ fn worst_case(plain: usize) -> usize {
     plain + plain / 6 + 4096
 }
 
-/// Room for the output of [`compress_block`], to be used again and again.
-pub(crate) fn scratch() -> Vec<u8> {
-    vec![0; worst_case(CUT)]
+/// Packs pieces, with room that is used again and again.
+#[derive(Default)]
+pub(crate) struct Packer {
+    encoder: Encoder,
+    room: Vec<u8>,
 }
 
-/// Compresses at most [`CUT`] bytes in one call of a fresh compressor: what it gives depends on nothing else.
-///
-/// Streaming would not do: at this level the compressor looks at how its input is cut and at the room for its output.
-pub(crate) fn compress_block(plain: &[u8], scratch: &mut [u8]) -> Result<Packed, LayerError> {
-    let mut compress = Compress::new(Compression::new(LEVEL), false);
-    let room = &mut scratch[..worst_case(plain.len())];
-    let size = room.len() as u64;
-    let done = compress.compress(plain, room, FlushCompress::Sync);
-    let (taken, given) = (compress.total_in(), compress.total_out());
-    if done.is_err() || taken != plain.len() as u64 || given >= size {
-        return Err(LayerError::Compressor { expected: plain.len() as u64, taken });
+impl Packer {
+    /// Packs a piece: from what is known of it, or with a compressor.
+    pub(crate) fn pack(&mut self, piece: &Piece, spliced: bool) -> Result<Packed, LayerError> {
+        let mut crc = Hasher::new();
+        crc.update(&piece.plain);
+        let plain = piece.plain.len() as u64;
+        if spliced {
+            let deflated = self.encoder.encode(piece).to_vec();
+            return Ok(Packed { deflated, crc, plain, copied: piece.copied() });
+        }
+        Ok(Packed { deflated: self.compress(&piece.plain)?, crc, plain, copied: 0 })
     }
-    let mut crc = Hasher::new();
-    crc.update(plain);
-    let given = usize::try_from(given).unwrap_or(usize::MAX).min(room.len());
-    Ok(Packed { deflated: room[..given].to_vec(), crc, plain: taken })
+
+    /// Compresses in one call of a fresh compressor: what it gives depends on nothing else.
+    ///
+    /// Streaming would not do: at this level the compressor looks at how its input is cut and at the room for its output.
+    fn compress(&mut self, plain: &[u8]) -> Result<Vec<u8>, LayerError> {
+        let mut compress = Compress::new(Compression::new(LEVEL), false);
+        let needed = worst_case(plain.len());
+        if self.room.len() < needed {
+            self.room.resize(needed, 0);
+        }
+        let room = &mut self.room[..needed];
+        let done = compress.compress(plain, room, FlushCompress::Sync);
+        let (taken, given) = (compress.total_in(), compress.total_out());
+        if done.is_err() || taken != plain.len() as u64 || given >= needed as u64 {
+            return Err(LayerError::Compressor { expected: plain.len() as u64, taken });
+        }
+        let given = usize::try_from(given).unwrap_or(usize::MAX).min(needed);
+        Ok(room[..given].to_vec())
+    }
 }
 
-/// Joins compressed blocks into one gzip member.
+/// Joins compressed pieces into one gzip member.
 pub(crate) struct GzipWriter {
     out: HashingWriter<Box<dyn SpoolWriter>>,
     crc: Hasher,
     plain: u64,
+    copied: u64,
 }
 
 impl GzipWriter {
     pub(crate) fn new(out: Box<dyn SpoolWriter>) -> Result<Self, LayerError> {
         let mut out = HashingWriter::new(out);
         out.write_all(&GZIP_HEADER).map_err(LayerError::Store)?;
-        Ok(Self { out, crc: Hasher::new(), plain: 0 })
+        Ok(Self { out, crc: Hasher::new(), plain: 0, copied: 0 })
     }
 
-    pub(crate) fn append(&mut self, block: &Packed) -> Result<(), LayerError> {
-        self.out.write_all(&block.deflated).map_err(LayerError::Store)?;
-        self.crc.combine(&block.crc);
-        self.plain += block.plain;
+    pub(crate) fn append(&mut self, piece: &Packed) -> Result<(), LayerError> {
+        self.out.write_all(&piece.deflated).map_err(LayerError::Store)?;
+        self.crc.combine(&piece.crc);
+        self.plain += piece.plain;
+        self.copied += piece.copied;
         Ok(())
     }
 
-    /// Ends the member; returns where it is, its digest and its size.
-    pub(crate) fn finish(mut self) -> Result<(Box<dyn SpoolWriter>, Digest, u64), LayerError> {
+    /// Ends the member.
+    pub(crate) fn finish(mut self) -> Result<Written, LayerError> {
         let mut tail = FINAL_BLOCK.to_vec();
         tail.extend_from_slice(&self.crc.finalize().to_le_bytes());
         // The format keeps the plain size modulo 2^32.
         tail.extend_from_slice(&self.plain.to_le_bytes()[..4]);
         self.out.write_all(&tail).map_err(LayerError::Store)?;
-        Ok(self.out.finish())
+        let (writer, digest, size) = self.out.finish();
+        Ok(Written { writer, digest, size, plain: self.plain, copied: self.copied })
     }
+}
+
+/// A whole gzip member.
+pub(crate) struct Written {
+    /// Where it is.
+    pub(crate) writer: Box<dyn SpoolWriter>,
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+    pub(crate) plain: u64,
+    pub(crate) copied: u64,
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use assemble_deflate::DeflateError;
 use assemble_types::{Explain, ImagePath, ImagePathError, Kind};
 
 use crate::header::Unrepresentable;
@@ -18,6 +19,15 @@ pub enum LayerError {
         /// What the medium said.
         #[source]
         source: io::Error,
+    },
+    /// A file cannot be taken out of the compressed stream that it lies in.
+    #[error("{path}: the package that holds it cannot be unpacked")]
+    Stream {
+        /// The file in the image.
+        path: ImagePath,
+        /// What is wrong with the stream.
+        #[source]
+        source: DeflateError,
     },
     /// A value that no tar header can hold.
     #[error("{path}: cannot be written to a tar: {why}")]
@@ -101,6 +111,7 @@ impl Explain for LayerError {
     fn code(&self) -> &'static str {
         match self {
             Self::Content { .. } => "layer/content",
+            Self::Stream { .. } => "layer/stream",
             Self::Unrepresentable { .. } => "layer/unrepresentable",
             Self::Store(_) => "layer/store",
             Self::Compressor { .. } | Self::Worker => "layer/compressor",
@@ -119,7 +130,8 @@ impl Explain for LayerError {
             Self::Content { .. } | Self::Store(_) => Kind::Host,
             Self::Unrepresentable { .. } => Kind::Spec,
             Self::Compressor { .. } | Self::Worker => Kind::Bug,
-            Self::Read { .. }
+            Self::Stream { .. }
+            | Self::Read { .. }
             | Self::Compression { .. }
             | Self::NotALayer { .. }
             | Self::TooLarge { .. }

@@ -7,19 +7,24 @@
 //! # Why it is the way it is
 //! One writer without knobs: every knob would be a second digest for the same input. The headers are our own, since a
 //! layer's digest is a digest of header bytes, and what the well-known builders write differs from what apko writes
-//! (`docs/format/layer-v1.md`). Compression is cut into blocks whose borders follow from the content alone, and each
-//! block is compressed in one call of a fresh compressor, since a streaming one lets the caller's write sizes show
-//! through. Contents are streamed: a few blocks are in memory, whatever the size of a file.
+//! (`docs/format/layer-v1.md`). The layer is cut into pieces whose borders follow from the content alone. Contents that
+//! lie in packages are compressed already, so their deflate blocks are copied as far as they can be, and only the rest is
+//! coded anew. Pieces of other contents are compressed, each in one call of a fresh compressor, since a streaming one
+//! lets the caller's write sizes show through. Contents are streamed: a few pieces are in memory, whatever the size of a
+//! file.
 
 mod accounts;
 mod codec;
 mod compare;
 mod error;
 mod header;
+mod make;
 mod pack;
 mod parse;
 mod pipeline;
+mod plan;
 mod read;
+mod source;
 
 pub use accounts::AccountNames;
 pub use codec::CODEC;

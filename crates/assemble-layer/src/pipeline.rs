@@ -1,179 +1,357 @@
-//! Compresses blocks on several threads and takes the results in order.
+//! Makes, packs, hashes and writes pieces on several threads, and keeps their order.
 //!
 //! # Why it is the way it is
-//! The thread that makes blocks also compresses when enough of them wait, so `threads` threads are busy and no more
-//! than a few blocks are in memory, however fast one side is. Threads are started only once two blocks wait: most
-//! layers of small images never need one.
+//! There is no thread for each of the four kinds of work: every thread takes what is most urgent. What ends a piece's
+//! life comes first, so memory is bounded and pieces are hashed while they are in a processor's cache. Hashing and
+//! writing have one lane each, as the next piece needs the result of the one before. Pieces of a large file are made
+//! one after the other, too; meanwhile other threads make what comes behind it out of other streams, as far as the
+//! bounds allow. The unit whose turn it is may always make a piece, so it goes on whatever waits behind it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::Scope;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use assemble_deflate::Piece;
+use assemble_types::Digest;
+use sha2::{Digest as _, Sha256};
 
 use crate::LayerError;
-use crate::codec::{GzipWriter, Packed, compress_block, scratch};
+use crate::codec::{GzipWriter, Packed, Packer};
+use crate::make::{Maker, Progress};
 
-/// Blocks that wait for a thread beyond those being compressed.
-const AHEAD: usize = 2;
+/// Units that are looked at beyond those in work.
+const AHEAD: usize = 64;
 
-type Outcome = Result<Packed, LayerError>;
+/// Plain bytes of pieces in memory for each thread. What is known of them takes up about as much again.
+const HELD: u64 = 3 << 19;
 
-#[derive(Default)]
+/// Pieces that are kept to be filled again.
+const SPARE: usize = 4;
+
+/// So many tar bytes are worth another thread.
+const WORTH_A_THREAD: u64 = 512 << 10;
+
+/// A unit, and the number of a piece of it.
+type Key = (usize, usize);
+
+/// A piece on its way.
+struct Slot {
+    piece: Arc<Piece>,
+    packed: Option<Packed>,
+    hashed: bool,
+    written: bool,
+}
+
+/// One kind of work that has to be done in order.
+struct Lane<T> {
+    next: Key,
+    /// Away while a thread works with it.
+    tool: Option<T>,
+}
+
+/// A unit that is not finished.
+enum Unit {
+    Waiting,
+    Running,
+    Paused(Progress),
+}
+
 struct State {
-    jobs: VecDeque<(u64, Vec<u8>)>,
-    results: BTreeMap<u64, Outcome>,
-    /// Buffers to be filled again.
-    spare: Vec<Vec<u8>>,
-    closed: bool,
-    /// A worker ended before it was told to.
+    units: BTreeMap<usize, Unit>,
+    /// The first unit that is not looked at yet.
+    next: usize,
+    /// How many pieces each unit has, once it is known.
+    pieces: BTreeMap<usize, usize>,
+    /// How many pieces of units in work were made.
+    made: BTreeMap<usize, usize>,
+    slots: BTreeMap<Key, Slot>,
+    held: u64,
+    unpacked: BTreeSet<Key>,
+    hash: Lane<Sha256>,
+    write: Lane<GzipWriter>,
+    spare: Vec<Piece>,
+    /// Threads that do something.
+    busy: usize,
+    /// The first unit in order that failed.
+    failed: Option<(usize, LayerError)>,
+    /// A thread ended before it was told to.
     lost: bool,
 }
 
-/// What all threads see.
-#[derive(Default)]
-pub(crate) struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
+enum Task {
+    Write(GzipWriter, Packed, Key),
+    Hash(Sha256, Arc<Piece>, Key),
+    Pack(Arc<Piece>, Key),
+    Make(usize, Progress, Piece),
 }
 
-impl Shared {
+struct Shared<'a> {
+    maker: &'a Maker<'a>,
+    state: Mutex<State>,
+    changed: Condvar,
+    most: u64,
+}
+
+/// Makes all units of a plan, and gives the compressed layer but for its end, and the digest of the tar.
+pub(crate) fn run(
+    maker: &Maker<'_>,
+    threads: NonZeroUsize,
+    out: GzipWriter,
+) -> Result<(GzipWriter, Digest), LayerError> {
+    let state = State {
+        units: BTreeMap::new(),
+        next: 0,
+        pieces: BTreeMap::new(),
+        made: BTreeMap::new(),
+        slots: BTreeMap::new(),
+        held: 0,
+        unpacked: BTreeSet::new(),
+        hash: Lane { next: (0, 0), tool: Some(Sha256::new()) },
+        write: Lane { next: (0, 0), tool: Some(out) },
+        spare: Vec::new(),
+        busy: 0,
+        failed: None,
+        lost: false,
+    };
+    let most = HELD * (threads.get() as u64 + 1);
+    let shared = Shared { maker, state: Mutex::new(state), changed: Condvar::new(), most };
+    let useful = maker.plan.size() / WORTH_A_THREAD + 1;
+    let threads = threads.get().min(usize::try_from(useful).unwrap_or(usize::MAX));
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(|| shared.work());
+        }
+        shared.work();
+    });
+    let state = shared.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, error)) = state.failed {
+        return Err(error);
+    }
+    match (state.hash.tool, state.write.tool) {
+        (Some(hasher), Some(out)) if state.slots.is_empty() && state.units.is_empty() => {
+            Ok((out, Digest::from_bytes(hasher.finalize().into())))
+        }
+        _ => Err(LayerError::Worker),
+    }
+}
+
+impl Shared<'_> {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, guard: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner)
+    fn work(&self) {
+        let mut leaving = Leaving { shared: self, lost: true };
+        let mut packer = Packer::default();
+        let mut state = self.lock();
+        loop {
+            if state.lost {
+                break;
+            }
+            if let Some(task) = state.task(self.maker, self.most) {
+                state.busy += 1;
+                drop(state);
+                // There may be work for another thread, too.
+                self.changed.notify_one();
+                let done = self.perform(task, &mut packer);
+                state = self.lock();
+                state.busy -= 1;
+                done(&mut state);
+                self.changed.notify_one();
+            } else if state.busy == 0 {
+                break;
+            } else {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+        drop(state);
+        leaving.lost = false;
     }
 
-    fn work(&self) {
-        let _leaving = Leaving(self);
-        let mut room = scratch();
-        loop {
-            let mut state = self.lock();
-            let (index, plain) = loop {
-                if let Some(job) = state.jobs.pop_front() {
-                    break job;
-                }
-                if state.closed {
-                    return;
-                }
-                state = self.wait(state);
+    /// Does what needs no lock, and says how to note it.
+    fn perform(&self, task: Task, packer: &mut Packer) -> Box<dyn FnOnce(&mut State)> {
+        match task {
+            Task::Write(mut out, packed, key) => {
+                let done = out.append(&packed);
+                Box::new(move |state| state.has_written(key, out, done))
+            }
+            Task::Hash(mut hasher, piece, key) => {
+                hasher.update(&piece.plain);
+                drop(piece);
+                Box::new(move |state| state.has_hashed(key, hasher))
+            }
+            Task::Pack(piece, key) => {
+                let packed = packer.pack(&piece, self.maker.plan.units[key.0].spliced);
+                drop(piece);
+                Box::new(move |state| state.has_packed(key, packed))
+            }
+            Task::Make(unit, progress, mut piece) => {
+                let more = self.maker.piece(unit, progress, &mut piece);
+                Box::new(move |state| state.has_made(unit, piece, more))
+            }
+        }
+    }
+}
+
+impl State {
+    /// What to do next; nothing if there is nothing, or not yet.
+    fn task(&mut self, maker: &Maker<'_>, most: u64) -> Option<Task> {
+        let units = self.failed.as_ref().map_or(maker.plan.units.len(), |(unit, _)| *unit);
+        if let Some(slot) = self.slots.get_mut(&self.write.next)
+            && let Some(packed) = slot.packed.take()
+        {
+            if let Some(out) = self.write.tool.take() {
+                return Some(Task::Write(out, packed, self.write.next));
+            }
+            slot.packed = Some(packed);
+        }
+        if let Some(slot) = self.slots.get(&self.hash.next)
+            && let Some(hasher) = self.hash.tool.take()
+        {
+            return Some(Task::Hash(hasher, Arc::clone(&slot.piece), self.hash.next));
+        }
+        if let Some(key) = self.unpacked.pop_first()
+            && let Some(slot) = self.slots.get(&key)
+        {
+            return Some(Task::Pack(Arc::clone(&slot.piece), key));
+        }
+        self.make(maker, units, most)
+    }
+
+    fn make(&mut self, maker: &Maker<'_>, units: usize, most: u64) -> Option<Task> {
+        while self.next < units && self.units.len() < AHEAD {
+            self.units.insert(self.next, Unit::Waiting);
+            self.next += 1;
+        }
+        let urgent = !self.slots.contains_key(&self.write.next) && !self.slots.contains_key(&self.hash.next);
+        let (&first, _) = self.units.first_key_value()?;
+        let room = self.held < most;
+        let unfinished = |before: &usize| *before >= self.next || self.units.contains_key(before);
+        let startable = |(number, unit): (&usize, &Unit)| {
+            let ready = match unit {
+                Unit::Running => false,
+                Unit::Paused(_) => true,
+                Unit::Waiting => !maker.plan.units[*number].after.iter().any(unfinished),
             };
-            drop(state);
-            self.run(index, plain, &mut room);
+            (*number < units && ready && (room || (urgent && *number == first))).then_some(*number)
+        };
+        let number = self.units.iter().find_map(startable)?;
+        let progress = match self.units.insert(number, Unit::Running) {
+            Some(Unit::Paused(progress)) => progress,
+            _ => Progress::default(),
+        };
+        Some(Task::Make(number, progress, self.spare.pop().unwrap_or_default()))
+    }
+
+    fn has_made(&mut self, unit: usize, piece: Piece, more: Result<Option<Progress>, LayerError>) {
+        let more = match more {
+            Ok(more) => more,
+            Err(error) => return self.fail(unit, error),
+        };
+        let made = self.made.entry(unit).or_default();
+        let key = (unit, *made);
+        *made += 1;
+        self.held += piece.plain.len() as u64;
+        let piece = Arc::new(piece);
+        self.slots.insert(key, Slot { piece, packed: None, hashed: false, written: false });
+        self.unpacked.insert(key);
+        if let Some(progress) = more {
+            self.units.insert(unit, Unit::Paused(progress));
+        } else {
+            self.units.remove(&unit);
+            if let Some(made) = self.made.remove(&unit) {
+                self.pieces.insert(unit, made);
+            }
+            // A lane that waits behind the last piece goes on.
+            self.hash.next = self.behind(self.hash.next);
+            self.write.next = self.behind(self.write.next);
+            self.forget();
         }
     }
 
-    fn run(&self, index: u64, plain: Vec<u8>, room: &mut [u8]) {
-        let outcome = compress_block(&plain, room);
-        let mut state = self.lock();
-        state.results.insert(index, outcome);
-        state.spare.push(plain);
-        drop(state);
-        self.changed.notify_all();
+    /// The same key, or the next unit's first if the unit has no such piece.
+    fn behind(&self, key: Key) -> Key {
+        match self.pieces.get(&key.0) {
+            Some(made) if key.1 >= *made => (key.0 + 1, 0),
+            _ => key,
+        }
+    }
+
+    fn has_packed(&mut self, key: Key, packed: Result<Packed, LayerError>) {
+        match packed {
+            Ok(packed) => {
+                if let Some(slot) = self.slots.get_mut(&key) {
+                    slot.packed = Some(packed);
+                }
+            }
+            Err(error) => self.fail(key.0, error),
+        }
+    }
+
+    fn has_hashed(&mut self, key: Key, hasher: Sha256) {
+        self.hash = Lane { next: self.behind((key.0, key.1 + 1)), tool: Some(hasher) };
+        if let Some(slot) = self.slots.get_mut(&key) {
+            slot.hashed = true;
+        }
+        self.done(key);
+    }
+
+    fn has_written(&mut self, key: Key, out: GzipWriter, written: Result<(), LayerError>) {
+        if let Err(error) = written {
+            // Nothing that comes later matters.
+            return self.fail(0, error);
+        }
+        self.write = Lane { next: self.behind((key.0, key.1 + 1)), tool: Some(out) };
+        if let Some(slot) = self.slots.get_mut(&key) {
+            slot.written = true;
+        }
+        self.done(key);
+    }
+
+    /// Lets a piece go that went through everything.
+    fn done(&mut self, key: Key) {
+        if self.slots.get(&key).is_none_or(|slot| !slot.hashed || !slot.written) {
+            return;
+        }
+        if let Some(slot) = self.slots.remove(&key) {
+            self.held -= slot.piece.plain.len() as u64;
+            if self.spare.len() < SPARE
+                && let Some(mut piece) = Arc::into_inner(slot.piece)
+            {
+                piece.clear();
+                self.spare.push(piece);
+            }
+        }
+        self.forget();
+    }
+
+    /// Forgets the numbers of pieces that both lanes are past.
+    fn forget(&mut self) {
+        let first = self.hash.next.0.min(self.write.next.0);
+        self.pieces = self.pieces.split_off(&first);
+    }
+
+    /// Of several errors the first in order counts, whichever came first.
+    fn fail(&mut self, unit: usize, error: LayerError) {
+        self.units.remove(&unit);
+        if self.failed.as_ref().is_none_or(|(other, _)| unit < *other) {
+            self.failed = Some((unit, error));
+        }
     }
 }
 
 /// Tells the others when a thread leaves, so that nobody waits for it.
-struct Leaving<'a>(&'a Shared);
+struct Leaving<'a> {
+    shared: &'a Shared<'a>,
+    lost: bool,
+}
 
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.lost |= !state.closed;
-        drop(state);
-        self.0.changed.notify_all();
-    }
-}
-
-/// The maker's end. Dropping it lets the workers go.
-pub(crate) struct Pipeline<'scope, 'env> {
-    scope: &'scope Scope<'scope, 'env>,
-    shared: &'env Shared,
-    /// There until [`Pipeline::finish`].
-    out: Option<GzipWriter>,
-    threads: usize,
-    started: usize,
-    room: Vec<u8>,
-    submitted: u64,
-    written: u64,
-}
-
-impl Drop for Pipeline<'_, '_> {
-    fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.closed = true;
-        state.jobs.clear();
-        drop(state);
-        self.shared.changed.notify_all();
-    }
-}
-
-impl<'scope, 'env> Pipeline<'scope, 'env> {
-    pub(crate) fn new(
-        scope: &'scope Scope<'scope, 'env>,
-        shared: &'env Shared,
-        threads: NonZeroUsize,
-        out: GzipWriter,
-    ) -> Self {
-        Self {
-            scope,
-            shared,
-            out: Some(out),
-            threads: threads.get(),
-            started: 1,
-            room: scratch(),
-            submitted: 0,
-            written: 0,
-        }
-    }
-
-    /// Takes a block, and gives a buffer for the next one.
-    pub(crate) fn submit(&mut self, block: Vec<u8>) -> Result<Vec<u8>, LayerError> {
-        let mut state = self.shared.lock();
-        state.jobs.push_back((self.submitted, block));
-        self.submitted += 1;
-        let (waiting, spare) = (state.jobs.len(), state.spare.pop());
-        drop(state);
-        if waiting > 1 && self.started < self.threads {
-            let shared = self.shared;
-            self.scope.spawn(move || shared.work());
-            self.started += 1;
+        if self.lost {
+            self.shared.lock().lost = true;
         }
         self.shared.changed.notify_all();
-        let ahead = if self.threads == 1 { 0 } else { self.threads + AHEAD };
-        self.settle(ahead)?;
-        let mut spare = spare.unwrap_or_default();
-        spare.clear();
-        Ok(spare)
-    }
-
-    /// Works, waits and writes until no more than `ahead` blocks are on their way.
-    fn settle(&mut self, ahead: usize) -> Result<(), LayerError> {
-        loop {
-            let mut state = self.shared.lock();
-            if let Some(outcome) = state.results.remove(&self.written) {
-                drop(state);
-                if let Some(out) = &mut self.out {
-                    out.append(&outcome?)?;
-                }
-                self.written += 1;
-            } else if self.submitted - self.written <= ahead as u64 {
-                return Ok(());
-            } else if let Some((index, plain)) = state.jobs.pop_front() {
-                drop(state);
-                self.shared.run(index, plain, &mut self.room);
-            } else if state.lost {
-                return Err(LayerError::Worker);
-            } else {
-                drop(self.shared.wait(state));
-            }
-        }
-    }
-
-    /// Waits for all blocks; the gzip member is complete but for its end.
-    pub(crate) fn finish(mut self) -> Result<GzipWriter, LayerError> {
-        self.settle(0)?;
-        Ok(self.out.take().expect("taken only here, and this takes the pipeline"))
     }
 }

@@ -168,14 +168,6 @@ impl Blob {
         Some(DeflatedRange { stream, sum: self.source.deflated_sum(), plain, source })
     }
 
-    /// Fails if the bytes are known to have changed since they were opened; for those who do not read to the end.
-    ///
-    /// # Errors
-    /// Says what changed.
-    pub fn check(&self) -> io::Result<()> {
-        self.source.check()
-    }
-
     /// All bytes, refused if there are more than `limit`.
     ///
     /// # Errors

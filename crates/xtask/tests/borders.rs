@@ -13,7 +13,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("assemble-spec", &["assemble-types", "assemble-apk"]),
     ("assemble-resolve", &["assemble-types", "assemble-apk"]),
     ("assemble-rootfs", &["assemble-types", "assemble-apk"]),
-    ("assemble-layer", &["assemble-types", "assemble-rootfs"]),
+    ("assemble-layer", &["assemble-types", "assemble-deflate", "assemble-rootfs"]),
     ("assemble-registry", &["assemble-types", "assemble-fetch", "assemble-image"]),
     (
         "assemble",
@@ -33,7 +33,14 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("assemble-testkit", &["assemble-types"]),
     (
         "assemble-fuzz",
-        &["assemble-types", "assemble-apk", "assemble-spec", "assemble-rootfs", "assemble-layer"],
+        &[
+            "assemble-types",
+            "assemble-deflate",
+            "assemble-apk",
+            "assemble-spec",
+            "assemble-rootfs",
+            "assemble-layer",
+        ],
     ),
     ("hello", &[]),
     ("xtask", &[]),

@@ -9,6 +9,7 @@ mod hostile;
 mod listings;
 mod packing;
 mod roundtrip;
+mod splicing;
 
 use std::num::NonZeroUsize;
 

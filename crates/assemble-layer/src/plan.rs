@@ -1,0 +1,319 @@
+//! Cuts the entries of a layer into units that are packed on their own. Part of [`crate::CODEC`].
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::ops::Range;
+
+use assemble_deflate::Inflater;
+use assemble_rootfs::{Body, NodeId, Part, TreeEntry};
+use assemble_types::{Blob, ImagePath, Spool};
+
+use crate::LayerError;
+use crate::codec::GROUP;
+use crate::header::{BLOCK, Header, padding};
+use crate::source::{Stream, failed};
+
+/// A stream that would have to be read this many times as far as it is long, since its files come in another order
+/// than the layer's, is unpacked first, and its files are like any others.
+const MOST_READING: u64 = 4;
+
+/// Short streams may be read again however often, up to so many bytes.
+const READ_ANYWAY: u64 = 1 << 20;
+
+/// An entry, and what stands behind its header.
+#[derive(Debug)]
+pub(crate) struct Planned<'a> {
+    pub(crate) entry: &'a TreeEntry<'a>,
+    /// The link text, if it is a hard link.
+    pub(crate) link: Option<&'a [u8]>,
+    pub(crate) content: Content,
+}
+
+/// What stands behind a header.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    /// Nothing.
+    None,
+    /// Bytes that are compressed here.
+    Plain(Blob),
+    /// Bytes that come out of a stream.
+    Deflated {
+        /// The stream's number.
+        source: usize,
+        /// Its plain bytes.
+        range: Range<u64>,
+    },
+}
+
+impl Content {
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Plain(blob) => blob.len(),
+            Self::Deflated { range, .. } => range.end - range.start,
+        }
+    }
+
+    /// Whether blocks of a stream can be used; unknown if there is nothing to write.
+    fn spliced(&self) -> Option<bool> {
+        (self.len() > 0).then_some(matches!(self, Self::Deflated { .. }))
+    }
+}
+
+/// Entries whose bytes are packed without regard to what stands before or behind them.
+#[derive(Debug, Default)]
+pub(crate) struct Unit {
+    pub(crate) entries: Range<usize>,
+    /// One entry that may take more than one piece.
+    pub(crate) large: bool,
+    /// Written from blocks and symbols of streams; otherwise compressed.
+    pub(crate) spliced: bool,
+    /// The end of the layer follows.
+    pub(crate) last: bool,
+    /// Units that have to be read before this one, because they take from the same streams.
+    pub(crate) after: Vec<usize>,
+}
+
+/// A whole layer, cut.
+#[derive(Debug)]
+pub(crate) struct Plan<'a> {
+    pub(crate) entries: Vec<Planned<'a>>,
+    pub(crate) units: Vec<Unit>,
+    pub(crate) streams: Vec<Stream>,
+}
+
+impl<'a> Plan<'a> {
+    pub(crate) fn new(entries: &'a [TreeEntry<'_>], spool: &dyn Spool) -> Result<Self, LayerError> {
+        let mut streams = Streams::default();
+        let mut first_names = BTreeMap::new();
+        let planned = entries.iter().map(|entry| {
+            let (link, content) = describe(entry, &mut first_names);
+            let content = content.map_or(Content::None, |blob| streams.content(blob));
+            Planned { entry, link, content }
+        });
+        let mut planned: Vec<Planned<'a>> = planned.collect();
+        for number in streams.disordered() {
+            unpack(&mut planned, number, &streams.all[number], spool)?;
+        }
+        let mut units = Units::default();
+        for (index, entry) in planned.iter().enumerate() {
+            units.add(index, &entry.content);
+        }
+        let mut units = units.finish();
+        depend(&mut units, &planned, &mut streams.all);
+        Ok(Self { entries: planned, units, streams: streams.all })
+    }
+
+    /// Tar bytes of all contents, roughly.
+    pub(crate) fn size(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.content.len() + BLOCK as u64).sum()
+    }
+}
+
+/// Knows the streams by the sources that the blobs name.
+#[derive(Default)]
+struct Streams {
+    all: Vec<Stream>,
+    /// How far each is read, and how much of it altogether.
+    reading: Vec<(u64, u64)>,
+    numbers: BTreeMap<usize, usize>,
+}
+
+impl Streams {
+    fn content(&mut self, blob: &Blob) -> Content {
+        let Some(deflated) = blob.deflated() else {
+            return Content::Plain(blob.clone());
+        };
+        let number = *self.numbers.entry(deflated.source).or_insert_with(|| {
+            self.all.push(Stream::new(&deflated, blob));
+            self.reading.push((0, 0));
+            self.all.len() - 1
+        });
+        let range = deflated.plain;
+        if !range.is_empty() {
+            let stream = &mut self.all[number];
+            stream.end = stream.end.max(range.end);
+            let (at, read) = &mut self.reading[number];
+            *read = read.saturating_add(range.end - if range.start < *at { 0 } else { *at });
+            *at = range.end;
+        }
+        Content::Deflated { source: number, range }
+    }
+
+    fn disordered(&self) -> Vec<usize> {
+        let far = |number: &usize| {
+            let (_, read) = self.reading[*number];
+            read > self.all[*number].end.saturating_mul(MOST_READING).max(READ_ANYWAY)
+        };
+        (0..self.all.len()).filter(far).collect()
+    }
+}
+
+/// Unpacks a stream and gives its files their plain bytes.
+fn unpack(
+    entries: &mut [Planned<'_>],
+    number: usize,
+    stream: &Stream,
+    spool: &dyn Spool,
+) -> Result<(), LayerError> {
+    let of_stream =
+        |content: &Content| matches!(content, Content::Deflated { source, .. } if *source == number);
+    let Some(first) = entries.iter().find(|entry| of_stream(&entry.content)) else {
+        return Ok(());
+    };
+    let path = &first.entry.path;
+    let mut out = spool.create().map_err(LayerError::Store)?;
+    let mut inflater = Inflater::new(stream.reader(0));
+    let mut plain = Vec::new();
+    while inflater.position() < stream.end {
+        plain.clear();
+        inflater.read(stream.end, &mut plain).map_err(|source| failed(path, source))?;
+        out.write_all(&plain).map_err(LayerError::Store)?;
+    }
+    stream.compare(inflater).map_err(|source| failed(path, source))?;
+    stream.check().map_err(|source| LayerError::Content { path: path.clone(), source })?;
+    let unpacked = out.finish().map_err(LayerError::Store)?;
+    for entry in entries.iter_mut().filter(|entry| of_stream(&entry.content)) {
+        if let Content::Deflated { range, .. } = &entry.content {
+            let missing = || io::Error::other("a file does not lie in its package");
+            let blob = unpacked.slice(range.clone()).ok_or_else(missing);
+            let blob =
+                blob.map_err(|source| LayerError::Content { path: entry.entry.path.clone(), source })?;
+            entry.content = Content::Plain(blob);
+        }
+    }
+    Ok(())
+}
+
+/// Puts entries together.
+#[derive(Default)]
+struct Units {
+    all: Vec<Unit>,
+    open: Unit,
+    /// Bytes of the open unit; of headers only the first block counts.
+    size: u64,
+    spliced: Option<bool>,
+}
+
+impl Units {
+    fn add(&mut self, index: usize, content: &Content) {
+        let spliced = content.spliced();
+        let large = content.len() >= GROUP;
+        if large || (spliced.is_some() && self.spliced.is_some() && spliced != self.spliced) {
+            self.close(index);
+        }
+        self.open.entries.end = index + 1;
+        self.open.large = large;
+        self.spliced = self.spliced.or(spliced);
+        self.size += BLOCK as u64 + content.len() + padding(content.len()) as u64;
+        if self.size >= GROUP {
+            self.close(index + 1);
+        }
+    }
+
+    fn close(&mut self, next: usize) {
+        let mut unit = std::mem::take(&mut self.open);
+        self.open.entries = next..next;
+        if !unit.entries.is_empty() {
+            unit.spliced = self.spliced == Some(true);
+            self.all.push(unit);
+        }
+        (self.size, self.spliced) = (0, None);
+    }
+
+    fn finish(mut self) -> Vec<Unit> {
+        // The end belongs to the open unit, and to one of its own if there is none.
+        let mut unit = self.open;
+        unit.spliced = self.spliced == Some(true);
+        unit.last = true;
+        self.all.push(unit);
+        self.all
+    }
+}
+
+/// Notes which units take from one stream, and when it is no longer needed.
+fn depend(units: &mut [Unit], entries: &[Planned<'_>], streams: &mut [Stream]) {
+    let mut last: Vec<Option<usize>> = vec![None; streams.len()];
+    for (number, unit) in units.iter_mut().enumerate() {
+        for entry in &entries[unit.entries.clone()] {
+            let Content::Deflated { source, .. } = entry.content else { continue };
+            match last[source] {
+                Some(before) if before == number => {}
+                before => {
+                    unit.after.extend(before);
+                    last[source] = Some(number);
+                }
+            }
+        }
+        unit.after.sort_unstable();
+        unit.after.dedup();
+    }
+    for (stream, last) in streams.iter_mut().zip(last) {
+        stream.last_unit = last;
+    }
+}
+
+impl<'a> Planned<'a> {
+    /// The header, but for the names of its owners.
+    pub(crate) fn header(&self) -> Header<'a> {
+        let (entry, meta) = (self.entry, &self.entry.node.meta);
+        let mut header = Header {
+            name: entry.path.as_bytes(),
+            mode: meta.mode.bits(),
+            uid: meta.owner.uid,
+            gid: meta.owner.gid,
+            mtime: meta.mtime,
+            ..Header::default()
+        };
+        match &entry.node.body {
+            Body::Directory(_) => {
+                header.type_flag = b'5';
+                header.xattrs = entry.node.xattrs.as_deref();
+            }
+            Body::Symlink(text) => {
+                header.type_flag = b'2';
+                header.mode = assemble_types::Mode::SYMLINK.bits();
+                header.link = text;
+            }
+            Body::CharDevice { major, minor } => {
+                header.type_flag = b'3';
+                (header.major, header.minor) = (*major, *minor);
+            }
+            Body::File(_) => {
+                if let Some(text) = self.link {
+                    header.type_flag = b'1';
+                    header.link = text;
+                } else {
+                    header.type_flag = b'0';
+                    header.size = self.content.len();
+                    header.xattrs = entry.node.xattrs.as_deref();
+                }
+            }
+        }
+        if header.xattrs.is_some_and(BTreeMap::is_empty) {
+            header.xattrs = None;
+        }
+        header
+    }
+}
+
+/// The link text, if this name of a file is written as a hard link, and else the content.
+fn describe<'a>(
+    entry: &'a TreeEntry<'_>,
+    first_names: &mut BTreeMap<NodeId, &'a ImagePath>,
+) -> (Option<&'a [u8]>, Option<&'a Blob>) {
+    let Body::File(blob) = &entry.node.body else {
+        return (None, None);
+    };
+    if entry.hard_link.is_some() {
+        return (entry.hard_link, None);
+    }
+    if entry.part == Part::Packages {
+        return (None, Some(blob));
+    }
+    if let Some(first) = first_names.get(&entry.id) {
+        return (Some(first.as_bytes()), None);
+    }
+    first_names.insert(entry.id, &entry.path);
+    (None, Some(blob))
+}
