@@ -20,6 +20,7 @@ mod index;
 mod layer;
 mod mutate;
 mod package;
+mod splice;
 mod way;
 mod words;
 pub mod wrap;
@@ -52,6 +53,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "spec", run: documents::spec },
     Target { name: "spec_apko", run: documents::spec_apko },
     Target { name: "spec_includes", run: documents::spec_includes },
+    Target { name: "splice", run: splice::any },
     Target { name: "version", run: words::version },
     Target { name: "way", run: way::to_layer },
 ];
