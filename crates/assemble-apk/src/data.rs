@@ -115,6 +115,8 @@ impl BufRead for Plain<'_> {
 #[derive(Debug)]
 pub(crate) struct Unpacked {
     stream: Blob,
+    /// The CRC-32 in the member's end, which was compared when it was read.
+    sum: u32,
     cursor: Mutex<Option<Cursor>>,
 }
 
@@ -131,7 +133,11 @@ impl Unpacked {
     pub(crate) fn new(member: &Blob) -> io::Result<Arc<Self>> {
         let header = header_size(&mut BufReader::with_capacity(512, member.reader()))?;
         let stream = member.slice(header..member.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
-        Ok(Arc::new(Self { stream, cursor: Mutex::default() }))
+        let mut end = [0; 8];
+        let at = stream.len().checked_sub(8).ok_or(io::ErrorKind::UnexpectedEof)?;
+        stream.slice(at..stream.len()).ok_or(io::ErrorKind::UnexpectedEof)?.reader().read_exact(&mut end)?;
+        let sum = u32::from_le_bytes([end[0], end[1], end[2], end[3]]);
+        Ok(Arc::new(Self { stream, sum, cursor: Mutex::default() }))
     }
 
     fn start(&self) -> Cursor {
@@ -186,6 +192,10 @@ impl ReadAt for Unpacked {
 
     fn deflated(&self) -> Option<&Blob> {
         Some(&self.stream)
+    }
+
+    fn deflated_sum(&self) -> Option<u32> {
+        Some(self.sum)
     }
 }
 

@@ -6,6 +6,7 @@ use assemble_apk::{
     Checksum, Constraint, Format, InstalledPackage, Operator, Package, PackageInfo, Provide, PublicKey,
     Version, installed_db,
 };
+use assemble_types::Blob;
 
 /// Three versions, a line each: the order is an order.
 pub(crate) fn version(input: &[u8]) {
@@ -85,6 +86,7 @@ fn bare(info: PackageInfo) -> Package {
         info,
         checksum: Checksum::from_bytes([7; 20]),
         size: 1,
+        packed: Blob::from_bytes(*b"x"),
         format: Format::V3,
         entries: Vec::new(),
         control_entries: Vec::new(),

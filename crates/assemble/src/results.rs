@@ -109,6 +109,7 @@ struct RecordedLayer {
     diff_id: String,
     size: u64,
     uncompressed_size: u64,
+    copied: u64,
     of_packages: bool,
     verbatim: bool,
     stamp: String,
@@ -133,6 +134,7 @@ impl RecordedImage {
                 diff_id: layer.diff_id.hex(),
                 size: layer.size,
                 uncompressed_size: layer.uncompressed_size,
+                copied: layer.copied,
                 of_packages: *of_packages,
                 verbatim: *verbatim,
                 stamp: kept.stamp,
@@ -182,6 +184,7 @@ impl RecordedLayer {
             diff_id: Digest::parse_hex(&self.diff_id).ok()?,
             size: self.size,
             uncompressed_size: self.uncompressed_size,
+            copied: self.copied,
             blob,
         };
         let (of_packages, verbatim) = (self.of_packages, self.verbatim);

@@ -1,6 +1,7 @@
 //! Packages that are layers just as their distribution packed them, and what a report says of them.
 
 use assemble_apk::{Format, Package};
+use assemble_image::media_type;
 use assemble_layer::{AccountNames, Layer};
 use assemble_rootfs::verbatim::{VerbatimPlan, Verdict};
 use assemble_rootfs::{PackageIndex, Part, Tree};
@@ -111,9 +112,16 @@ fn as_packed(packages: &[Package], index: PackageIndex) -> Result<BuiltLayer> {
         diff_id: *diff_id,
         size: blob.len(),
         uncompressed_size: *plain_size,
+        copied: *plain_size,
         blob,
     };
-    Ok(BuiltLayer { name: format!("package {}", package.id()), layer, of_packages: true, verbatim: true })
+    Ok(BuiltLayer {
+        name: format!("package {}", package.id()),
+        layer,
+        media_type: media_type::LAYER_GZIP.to_owned(),
+        of_packages: true,
+        verbatim: true,
+    })
 }
 
 #[cfg(test)]

@@ -234,6 +234,7 @@ impl Ground<'_> {
                     diff_id: found,
                     size: layer.size,
                     uncompressed_size,
+                    copied: 0,
                     blob,
                 },
                 media_type: layer.media_type,
