@@ -140,8 +140,10 @@ impl<R: Read> BitReader<R> {
         if self.end - self.start >= wanted || self.ended {
             return Ok(());
         }
-        let kept = self.mark.map_or(self.start, |mark| {
-            usize::try_from((mark / 8).saturating_sub(self.before)).unwrap_or(0).min(self.start)
+        // The last bytes are still to be read as bits, and may be marked yet.
+        let unread = self.start.saturating_sub(8);
+        let kept = self.mark.map_or(unread, |mark| {
+            usize::try_from((mark / 8).saturating_sub(self.before)).unwrap_or(0).min(unread)
         });
         self.buffer.copy_within(kept..self.end, 0);
         self.before += kept as u64;

@@ -120,6 +120,11 @@ impl<R: Read> Inflater<R> {
 
     /// Lays the reader aside. What is kept is little more than 32 KiB.
     pub fn park(mut self) -> Parked {
+        self.snapshot()
+    }
+
+    /// What [`Inflater::park`] gives, while the reader goes on.
+    pub fn snapshot(&mut self) -> Parked {
         self.sum_up();
         let from = self.at.saturating_sub(WINDOW);
         let given = usize::try_from(self.given.saturating_sub(self.before)).unwrap_or(from);
@@ -128,10 +133,10 @@ impl<R: Read> Inflater<R> {
             window: self.window[from..self.at].into(),
             before: self.before + from as u64,
             given: self.given,
-            state: self.state,
+            state: self.state.clone(),
             last: self.last,
             position: self.input.position(),
-            sum: self.sum,
+            sum: self.sum.clone(),
         }
     }
 
@@ -391,6 +396,24 @@ impl<R: Read> Inflater<R> {
     }
 }
 
+/// Symbols that are not recorded yet.
+struct Batch {
+    symbols: [Symbol; BATCH],
+    count: usize,
+}
+
+impl Batch {
+    #[inline]
+    fn push(&mut self, symbol: Symbol, out: &mut Vec<Symbol>) {
+        self.symbols[self.count & (BATCH - 1)] = symbol;
+        self.count += 1;
+        if self.count == BATCH {
+            out.extend_from_slice(&self.symbols);
+            self.count = 0;
+        }
+    }
+}
+
 /// The loop that takes the time, with what it works on.
 struct Loop<'a> {
     tables: &'a Tables,
@@ -415,46 +438,39 @@ impl Loop<'_> {
         let window: &mut [u8] = window;
         let mut c = Cursor { ..*cursor };
         let (mut at, mut low) = (self.at, self.low);
-        let mut batch = [Symbol::default(); BATCH + 4];
-        let mut recorded = 0;
-        let mut record = |symbol: Symbol, recorded: &mut usize| {
-            batch[*recorded] = symbol;
-            *recorded += 1;
-            if *recorded == BATCH {
-                out.extend_from_slice(&batch[..BATCH]);
-                *recorded = 0;
-            }
-        };
+        let mut batch = Batch { symbols: [Symbol::default(); BATCH], count: 0 };
+        if !c.refill(input) {
+            return Ok(false);
+        }
+        // The next entry is always looked up before what is found is written: loads take long.
+        let mut found = literals.look_up(c.bits);
         let ended = loop {
-            // Two literals and whatever follows do not begin at the limit or behind it.
-            if at + 3 > self.limit || !c.refill(input) {
+            // Three literals and whatever follows do not begin at the limit or behind it.
+            if at + 4 > self.limit {
                 break false;
             }
-            let mut found = literals.look_up(c.bits);
             if found & LITERAL != 0 {
                 let mut more = 2;
-                let full = loop {
+                let next = loop {
                     c.step(all_bits(found));
+                    let next = literals.look_up(c.bits);
                     let byte = value(found).to_le_bytes()[0];
                     window[at] = byte;
                     at += 1;
                     if RECORD {
-                        record(Symbol::literal(byte), &mut recorded);
+                        batch.push(Symbol::literal(byte), out);
                     }
-                    found = literals.look_up(c.bits);
-                    if more == 0 {
-                        break true;
-                    }
-                    if found & LITERAL == 0 {
-                        break false;
+                    found = next;
+                    if next & LITERAL == 0 || more == 0 {
+                        break next;
                     }
                     more -= 1;
                 };
-                if full {
-                    continue;
-                }
                 if !c.refill(input) {
                     break false;
+                }
+                if next & LITERAL != 0 {
+                    continue;
                 }
             }
             if found & SPECIAL != 0 {
@@ -467,8 +483,12 @@ impl Loop<'_> {
                     window[at] = byte;
                     at += 1;
                     if RECORD {
-                        record(Symbol::literal(byte), &mut recorded);
+                        batch.push(Symbol::literal(byte), out);
                     }
+                    if !c.refill(input) {
+                        break false;
+                    }
+                    found = literals.look_up(c.bits);
                     continue;
                 }
                 if found & SPECIAL != 0 {
@@ -481,17 +501,19 @@ impl Loop<'_> {
             }
             let length = extended(found, c.bits);
             c.step(all_bits(found));
-            let mut found = distances.look_up(c.bits);
-            if found & SPECIAL != 0 {
-                if found & DEEPER != 0 {
-                    found = distances.follow(found, c.bits);
+            let mut further = distances.look_up(c.bits);
+            if further & SPECIAL != 0 {
+                if further & DEEPER != 0 {
+                    further = distances.follow(further, c.bits);
                 }
-                if found & SPECIAL != 0 {
+                if further & SPECIAL != 0 {
                     return Err(DeflateError::Symbol);
                 }
             }
-            let distance = extended(found, c.bits);
-            c.step(all_bits(found));
+            let distance = extended(further, c.bits);
+            c.step(all_bits(further));
+            let filled = c.refill(input);
+            found = literals.look_up(c.bits);
             let Some(from) = at.checked_sub(distance) else {
                 return Err(DeflateError::Distance);
             };
@@ -499,11 +521,14 @@ impl Loop<'_> {
             repeat(window, from, at, length);
             at += length;
             if RECORD {
-                record(Symbol::repeat(length, distance), &mut recorded);
+                batch.push(Symbol::repeat(length, distance), out);
+            }
+            if !filled {
+                break false;
             }
         };
         if RECORD {
-            out.extend_from_slice(&batch[..recorded]);
+            out.extend_from_slice(&batch.symbols[..batch.count]);
         }
         (self.at, self.low) = (at, low);
         *cursor = c;
@@ -517,29 +542,57 @@ fn no_code(ready: u32) -> DeflateError {
 }
 
 /// Writes `length` bytes at `at` that repeat those from `from` on.
-#[inline]
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "short, and called for every match")]
 fn repeat(window: &mut [u8], from: usize, at: usize, length: usize) {
-    if at - from >= PIECE {
+    let distance = at - from;
+    if distance >= PIECE {
+        return copy_pieces(window, from, at, length);
+    }
+    repeat_near(window, at, distance, length);
+}
+
+/// The same for a short distance.
+fn repeat_near(window: &mut [u8], at: usize, distance: usize, length: usize) {
+    if distance == 1 {
+        let byte = [window[at - 1]; PIECE];
         let mut done = 0;
-        // What is written too much is written over by what comes next.
         while done < length {
-            let Some(piece) = window.get(from + done..).and_then(|rest| rest.first_chunk::<PIECE>().copied())
-            else {
-                return;
-            };
-            if let Some(place) = window.get_mut(at + done..).and_then(|rest| rest.first_chunk_mut::<PIECE>())
-            {
-                *place = piece;
-            }
+            put_piece(window, at + done, byte);
             done += PIECE;
         }
-    } else if at - from == 1 {
-        let byte = window[from];
-        window[at..at + length].fill(byte);
-    } else {
-        for place in 0..length {
-            window[at + place] = window[from + place];
-        }
+        return;
+    }
+    // What is repeated comes again after twice the distance, too, and so on; until that is a piece.
+    let period = distance * PIECE.div_ceil(distance);
+    let first = period.min(length);
+    for place in at..at + first {
+        window[place] = window[place - distance];
+    }
+    if length > first {
+        copy_pieces(window, at, at + period, length - period);
+    }
+}
+
+/// Copies what is at least [`PIECE`] before.
+#[inline]
+fn copy_pieces(window: &mut [u8], from: usize, at: usize, length: usize) {
+    let mut done = 0;
+    // What is written too much is written over by what comes next.
+    while done < length {
+        let Some(piece) = window.get(from + done..).and_then(|rest| rest.first_chunk::<PIECE>().copied())
+        else {
+            return;
+        };
+        put_piece(window, at + done, piece);
+        done += PIECE;
+    }
+}
+
+#[inline]
+fn put_piece(window: &mut [u8], at: usize, piece: [u8; PIECE]) {
+    if let Some(place) = window.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<PIECE>()) {
+        *place = piece;
     }
 }
 

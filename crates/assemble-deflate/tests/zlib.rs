@@ -71,6 +71,16 @@ fn sample(seed: u64, len: usize) -> Vec<u8> {
     out
 }
 
+/// Gives few bytes at a time.
+struct Stingy<'a>(&'a [u8], usize);
+
+impl std::io::Read for Stingy<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let size = self.1.min(buf.len());
+        self.0.read(&mut buf[..size])
+    }
+}
+
 /// Files of a stream as pieces, put together: plain and packed, with the reader laid aside now and then.
 fn splice(
     packed: &[u8],
@@ -78,7 +88,8 @@ fn splice(
     enough: usize,
     park: bool,
 ) -> Result<(Vec<u8>, Vec<u8>), DeflateError> {
-    let mut inflater = Inflater::new(packed);
+    let step = if park { 13 } else { usize::MAX };
+    let mut inflater = Inflater::new(Stingy(packed, step));
     let (mut plain, mut out) = (Vec::new(), Vec::new());
     let (mut piece, mut encoder) = (Piece::default(), Encoder::new());
     let mut flush = |piece: &mut Piece| {
@@ -93,7 +104,7 @@ fn splice(
             if park {
                 let parked = inflater.park();
                 let at = usize::try_from(parked.source_offset()).unwrap();
-                inflater = Inflater::resume(&parked, &packed[at..])?;
+                inflater = Inflater::resume(&parked, Stingy(&packed[at..], step))?;
             }
             piece.file(&mut inflater, 0, file, enough)?;
             assert!(piece.plain.len() <= enough.saturating_add(LARGEST_BLOCK + 258));
@@ -197,6 +208,29 @@ proptest! {
     }
 }
 
+#[test]
+fn no_symbol_beyond_a_border_is_read() {
+    let plain: Vec<u8> = sample(5, 3000).iter().map(|byte| byte % 23).collect();
+    for level in [1, 4, 9] {
+        let packed = compress(&plain, level, 1 << 20);
+        for border in 0..3000 {
+            let files = [0..border, border..3000];
+            let (spliced, out) = splice(&packed, &files, usize::MAX, false).unwrap();
+            assert!(zlib(&out, spliced.len()).unwrap().0 == expected(&plain, &files), "{border}");
+            assert!(splice(&packed, &files, usize::MAX, true).unwrap().1 == out);
+            let second = splice(&packed, &files[1..], usize::MAX, false).unwrap().1;
+            let mut piece = Piece::default();
+            let mut inflater = Inflater::new(packed.as_slice());
+            piece.file(&mut inflater, 0, &files[0], usize::MAX).unwrap();
+            piece.clear();
+            piece.fresh(b"a header, and a header, and a header");
+            piece.file(&mut inflater, 0, &files[1], usize::MAX).unwrap();
+            let mut encoder = Encoder::new();
+            assert!(second.starts_with(encoder.encode(&piece)), "the way to {border} shows");
+        }
+    }
+}
+
 /// Bits, the first one lowest.
 #[derive(Default)]
 struct Bits {
@@ -290,6 +324,23 @@ fn zeros(len: usize) -> Vec<u8> {
     }
     bits.code(0, 7);
     bits.bytes
+}
+
+#[test]
+fn blocks_that_go_beyond_a_large_file_are_coded_anew() {
+    for (seed, level) in [(1, 1), (2, 4), (3, 6), (4, 9)] {
+        for (text, zeros) in [(86_578, 86_578), (300_000, 0), (10_000, 2_000_000), (200_000, 3000)] {
+            let mut plain = sample(seed, 5000);
+            let start = plain.len() as u64;
+            plain.extend(sample(seed + 10, text));
+            plain.extend(vec![0; zeros]);
+            let end = plain.len() as u64;
+            plain.extend(vec![0; 700]);
+            plain.extend(sample(seed, 3000));
+            let packed = compress(&plain, level, 1 << 22);
+            check_splice(&plain, &packed, std::slice::from_ref(&(start..end)));
+        }
+    }
 }
 
 #[test]

@@ -24,7 +24,7 @@ use crate::make::{Maker, Progress};
 const AHEAD: usize = 64;
 
 /// Plain bytes of pieces in memory for each thread. What is known of them takes up about as much again.
-const HELD: u64 = 3 << 19;
+const HELD: u64 = 1 << 20;
 
 /// Pieces that are kept to be filled again.
 const SPARE: usize = 4;

@@ -13,12 +13,15 @@ use crate::codec::GROUP;
 use crate::header::{BLOCK, Header, padding};
 use crate::source::{Stream, failed};
 
-/// A stream that would have to be read this many times as far as it is long, since its files come in another order
-/// than the layer's, is unpacked first, and its files are like any others.
-const MOST_READING: u64 = 4;
+/// A stream in which the layer's order goes back more often is unpacked first, and its files are like any others. Part
+/// of [`crate::CODEC`].
+const MOST_PLACES: usize = 1024;
 
-/// Short streams may be read again however often, up to so many bytes.
-const READ_ANYWAY: u64 = 1 << 20;
+/// So is one in which it goes back over more than this many times its length. Part of [`crate::CODEC`].
+const MOST_BACK: u64 = 4;
+
+/// But it may go back over so many bytes anyway. Part of [`crate::CODEC`].
+const BACK_ANYWAY: u64 = 16 << 20;
 
 /// An entry, and what stands behind its header.
 #[derive(Debug)]
@@ -110,12 +113,22 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// In which order a stream's files come.
+#[derive(Default)]
+struct Order {
+    /// Where the last one ends.
+    at: u64,
+    /// Where those begin that come after one that lies behind them.
+    places: Vec<u64>,
+    /// How far it goes back to them.
+    back: u64,
+}
+
 /// Knows the streams by the sources that the blobs name.
 #[derive(Default)]
 struct Streams {
     all: Vec<Stream>,
-    /// How far each is read, and how much of it altogether.
-    reading: Vec<(u64, u64)>,
+    orders: Vec<Order>,
     numbers: BTreeMap<usize, usize>,
 }
 
@@ -126,26 +139,35 @@ impl Streams {
         };
         let number = *self.numbers.entry(deflated.source).or_insert_with(|| {
             self.all.push(Stream::new(&deflated, blob));
-            self.reading.push((0, 0));
+            self.orders.push(Order::default());
             self.all.len() - 1
         });
         let range = deflated.plain;
         if !range.is_empty() {
             let stream = &mut self.all[number];
             stream.end = stream.end.max(range.end);
-            let (at, read) = &mut self.reading[number];
-            *read = read.saturating_add(range.end - if range.start < *at { 0 } else { *at });
-            *at = range.end;
+            let order = &mut self.orders[number];
+            if range.start < order.at {
+                order.places.push(range.start);
+                order.back = order.back.saturating_add(order.at - range.start);
+            }
+            order.at = range.end;
         }
         Content::Deflated { source: number, range }
     }
 
-    fn disordered(&self) -> Vec<usize> {
-        let far = |number: &usize| {
-            let (_, read) = self.reading[*number];
-            read > self.all[*number].end.saturating_mul(MOST_READING).max(READ_ANYWAY)
-        };
-        (0..self.all.len()).filter(far).collect()
+    /// The streams that have to be unpacked first; the others learn where they will be gone back to.
+    fn disordered(&mut self) -> Vec<usize> {
+        let mut disordered = Vec::new();
+        for (number, (stream, order)) in self.all.iter_mut().zip(&mut self.orders).enumerate() {
+            let most = stream.end.saturating_mul(MOST_BACK).saturating_add(BACK_ANYWAY);
+            if order.places.len() > MOST_PLACES || order.back > most {
+                disordered.push(number);
+            } else {
+                stream.set_places(std::mem::take(&mut order.places));
+            }
+        }
+        disordered
     }
 }
 

@@ -12,7 +12,10 @@ use crate::LayerError;
 
 /// Readers that keep their buffers. Files of many packages stand side by side in some folders; laying a reader aside
 /// and taking it up again for each would cost as much as reading.
-const WARM: usize = 24;
+const WARM: usize = 16;
+
+/// Places of one stream that are remembered to go back to. Without them it is read again from further ahead.
+const REMEMBERED: usize = 8;
 
 /// A stream.
 #[derive(Debug)]
@@ -29,13 +32,15 @@ pub(crate) struct Stream {
     state: Mutex<State>,
 }
 
-/// Where a stream's reader is. Files are taken in one order only, so nobody ever waits for the lock.
+/// Where a stream's readers are. Files are taken in one order only, so nobody waits for the lock for long.
 #[derive(Debug, Default)]
-enum State {
-    #[default]
-    Fresh,
-    Parked(Parked),
-    Warm(Box<Inflater<StreamReader>>),
+struct State {
+    /// The one that was used last.
+    warm: Option<Box<Inflater<StreamReader>>>,
+    /// The others, by position.
+    parked: Vec<Parked>,
+    /// The files that come after one that lies behind them, by position, as long as they are not taken.
+    places: Vec<u64>,
 }
 
 /// Reads a stream's packed bytes.
@@ -62,10 +67,44 @@ pub(crate) fn failed(path: &ImagePath, source: DeflateError) -> LayerError {
     }
 }
 
+impl State {
+    /// Lays the warm reader aside.
+    fn park(&mut self) {
+        if let Some(inflater) = self.warm.take() {
+            self.remember(inflater.park());
+        }
+    }
+
+    fn remember(&mut self, parked: Parked) {
+        let place = self.parked.partition_point(|other| other.position() < parked.position());
+        self.parked.insert(place, parked);
+    }
+
+    /// Forgets readers that will not be gone back to, but for the one that is furthest.
+    fn forget(&mut self) {
+        let ends: Vec<u64> = self.parked.iter().skip(1).map(Parked::position).collect();
+        let mut ends = ends.into_iter();
+        let places = &self.places;
+        self.parked.retain(|parked| {
+            ends.next().is_none_or(|end| {
+                let next = places.partition_point(|place| *place < parked.position());
+                places.get(next).is_some_and(|place| *place < end)
+            })
+        });
+    }
+}
+
 impl Stream {
     pub(crate) fn new(deflated: &DeflatedRange, content: &Blob) -> Self {
         let (stream, sum) = (deflated.stream.clone(), deflated.sum);
         Self { stream, content: content.clone(), sum, end: 0, last_unit: None, state: Mutex::default() }
+    }
+
+    /// Where files begin that come after one that lies behind them.
+    pub(crate) fn set_places(&mut self, mut places: Vec<u64>) {
+        places.sort_unstable();
+        places.dedup();
+        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).places = places;
     }
 
     pub(crate) fn reader(&self, at: u64) -> StreamReader {
@@ -94,44 +133,54 @@ impl Stream {
     ) -> Result<u64, DeflateError> {
         let mut state = self.lock();
         let from = file.start + done;
-        let mut inflater = match std::mem::take(&mut *state) {
-            State::Warm(inflater) if inflater.position() <= from => inflater,
-            State::Parked(parked) if parked.position() <= from => {
-                let source = self.reader(parked.source_offset());
-                Box::new(Inflater::resume(&parked, source)?)
+        state.places.retain(|place| *place != file.start);
+        let mut inflater = self.nearest(&mut state, from)?;
+        while inflater.position() < from {
+            // On the way, places are remembered that will be gone back to.
+            let next = state.places.partition_point(|place| *place <= inflater.position());
+            let stop = state.places.get(next).copied().filter(|place| *place < from);
+            inflater.skip_to(stop.unwrap_or(from))?;
+            if stop.is_some() && state.parked.len() < REMEMBERED {
+                let snapshot = inflater.snapshot();
+                state.remember(snapshot);
             }
-            other => {
-                self.finish(other)?;
-                Box::new(Inflater::new(self.reader(0)))
-            }
-        };
-        if inflater.position() < from {
-            inflater.skip_to(from)?;
         }
         piece.file(&mut inflater, number, file, enough)?;
         let done = inflater.position() - file.start;
-        *state = State::Warm(inflater);
+        state.warm = Some(inflater);
         Ok(done)
     }
 
-    /// Ends reading the stream.
-    pub(crate) fn close(&self) -> Result<(), DeflateError> {
-        let state = std::mem::take(&mut *self.lock());
-        self.finish(state)
+    /// The reader that is furthest but not behind a place.
+    fn nearest(&self, state: &mut State, from: u64) -> Result<Box<Inflater<StreamReader>>, DeflateError> {
+        let best =
+            |state: &State| state.parked.partition_point(|parked| parked.position() <= from).checked_sub(1);
+        let parked = best(state).and_then(|index| state.parked.get(index)).map_or(0, Parked::position);
+        if let Some(inflater) = state.warm.take_if(|warm| (parked..=from).contains(&warm.position())) {
+            return Ok(inflater);
+        }
+        state.park();
+        let Some(index) = best(state) else {
+            return Ok(Box::new(Inflater::new(self.reader(0))));
+        };
+        // It passes the places behind it once more, so it need not be kept.
+        let parked = state.parked.remove(index);
+        let source = self.reader(parked.source_offset());
+        state.forget();
+        Ok(Box::new(Inflater::resume(&parked, source)?))
     }
 
-    /// Reads what is left, so that all bytes that were taken out are known to be those that were checked.
-    fn finish(&self, state: State) -> Result<(), DeflateError> {
-        if self.sum.is_none() {
-            return Ok(());
-        }
-        match state {
-            State::Fresh => Ok(()),
-            State::Parked(parked) => {
+    /// Ends reading the stream. Reads what is left of it, so that all bytes that were taken out are known to be those
+    /// that were checked.
+    pub(crate) fn close(&self) -> Result<(), DeflateError> {
+        let mut state = std::mem::take(&mut *self.lock());
+        state.park();
+        match state.parked.pop() {
+            Some(parked) if self.sum.is_some() => {
                 let source = self.reader(parked.source_offset());
                 self.compare(Inflater::resume(&parked, source)?)
             }
-            State::Warm(inflater) => self.compare(*inflater),
+            _ => Ok(()),
         }
     }
 
@@ -143,13 +192,10 @@ impl Stream {
         }
     }
 
-    fn park(&self) {
+    fn cool(&self) {
         // One that is in use comes back to the list.
         if let Ok(mut state) = self.state.try_lock() {
-            *state = match std::mem::take(&mut *state) {
-                State::Warm(inflater) => State::Parked(inflater.park()),
-                other => other,
-            };
+            state.park();
         }
     }
 }
@@ -167,7 +213,7 @@ impl Recent {
         let oldest = if recent.len() > WARM { recent.pop_front() } else { None };
         drop(recent);
         if let Some(stream) = oldest.and_then(|number| streams.get(number)) {
-            stream.park();
+            stream.cool();
         }
     }
 }
