@@ -11,12 +11,12 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use assemble_types::{Blob, Digest, HashingWriter, Spool, SpoolWriter};
+use assemble_types::{Blob, Digest, HashingWriter, ReadAt, Spool, SpoolWriter};
 use tempfile::NamedTempFile;
 
 use crate::FetchError;
 use crate::cache::{Cache, give_name, hashed, keep_blob, remove};
-use crate::local::{Stamp, Watch, boot, kept, open_kept, open_limited};
+use crate::local::{Stamp, Watch, boot, open_kept, open_limited};
 
 /// The largest record that is read.
 pub(crate) const MOST_RECORD: u64 = 256 << 20;
@@ -264,12 +264,26 @@ impl Write for LayerWriter {
     }
 }
 
+/// A file that lost its name: nobody knows what it is, and it goes with the blob.
+#[derive(Debug)]
+struct Unnamed(std::fs::File);
+
+impl ReadAt for Unnamed {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        loop {
+            match std::os::unix::fs::FileExt::read_at(&self.0, buf, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+}
+
 impl SpoolWriter for LayerWriter {
     fn finish(self: Box<Self>) -> io::Result<Blob> {
         let (_, part) = self.part()?;
-        let path = part.path().to_owned();
-        // Nobody knows what it is: it lives as long as the blob does.
-        kept(&path, part.into_file(), None, None).map_err(io::Error::other)
+        let len = part.as_file().metadata()?.len();
+        Ok(Blob::new(Arc::new(Unnamed(part.into_file())), len))
     }
 
     fn finish_as(self: Box<Self>, digest: &Digest) -> io::Result<Blob> {

@@ -116,3 +116,20 @@ fn local_files_are_read_again_when_they_look_different() {
         store.digest_of_files(&[(b"l".to_vec(), Some(crate::open_file(&path).unwrap()))]).unwrap();
     assert_ne!(other_label, digest());
 }
+
+#[test]
+fn what_gets_no_name_lives_as_long_as_it_is_held() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let blobs: Vec<Blob> = (0..100_u32)
+        .map(|number| {
+            let mut writer = store.layers().create().unwrap();
+            writer.write_all(&number.to_le_bytes()).unwrap();
+            writer.finish().unwrap()
+        })
+        .collect();
+    for (number, blob) in (0..100_u32).zip(&blobs) {
+        assert_eq!(blob.read_to_vec(9).unwrap(), number.to_le_bytes());
+    }
+    assert_eq!(fs::read_dir(dir.path().join("v1/tmp")).unwrap().count(), 0);
+}
