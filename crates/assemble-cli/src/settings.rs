@@ -7,15 +7,13 @@ use std::sync::Arc;
 
 use assemble::{
     AlpineReleasesList, BuildOptions, Created, Credential, CredentialSources, Env, FetchOptions, Fetcher,
-    FoundCredentials, Http, HttpOptions, Load, LockUse, Mode, NetrcFile, PlainHttp, ProxySettings, Reference,
-    Registry, RegistryOptions, Result, SizeLimits, StartCheck, Store, Trust,
+    FoundCredentials, Http, HttpOptions, Load, LockUse, Mode, NetrcFile, PlainHttp, ProxySettings,
+    PushMemory, Reference, Registry, RegistryOptions, Result, RunMemory, SizeLimits, StartCheck, Store,
+    StoreMemory, Trust,
 };
 use assemble_types::{Event, Observer};
 
 use crate::args::{CreatedArg, InputArgs, LockUseArgs, NetworkArgs, RegistryArgs, StartCheckArg};
-
-/// Blobs that are sent at once.
-const PARALLEL_UPLOADS: usize = 6;
 
 /// An environment variable that is set and not empty.
 pub(crate) fn variable(name: &str) -> Option<String> {
@@ -167,6 +165,29 @@ pub(crate) fn registry_unless_offline(
 
 /// The registry client.
 pub(crate) fn registry(network: &RegistryArgs, http: &Arc<Http>, observer: &Arc<dyn Observer>) -> Registry {
+    registry_with(network, http, observer, Arc::new(RunMemory::default()))
+}
+
+/// The registry client of those who push; what was pushed is remembered in the cache, if there is one.
+pub(crate) fn pushing_registry(
+    network: &RegistryArgs,
+    http: &Arc<Http>,
+    observer: &Arc<dyn Observer>,
+    cache: Option<Store>,
+) -> Registry {
+    let memory: Arc<dyn PushMemory> = match cache {
+        Some(store) => Arc::new(StoreMemory::new(store)),
+        None => Arc::new(RunMemory::default()),
+    };
+    registry_with(network, http, observer, memory)
+}
+
+fn registry_with(
+    network: &RegistryArgs,
+    http: &Arc<Http>,
+    observer: &Arc<dyn Observer>,
+    memory: Arc<dyn PushMemory>,
+) -> Registry {
     let all = network.plain_http.iter().any(|host| host == "*");
     let hosts: BTreeSet<String> = network.plain_http.iter().filter(|host| *host != "*").cloned().collect();
     Registry::new(RegistryOptions {
@@ -174,7 +195,8 @@ pub(crate) fn registry(network: &RegistryArgs, http: &Arc<Http>, observer: &Arc<
         credentials: credentials(),
         plain_http: PlainHttp { all, hosts },
         observer: Arc::clone(observer),
-        parallelism: PARALLEL_UPLOADS,
+        parallelism: 0,
+        memory,
     })
 }
 

@@ -34,6 +34,8 @@ pub enum RecordKind {
     Package,
     /// A local file or folder: the digest of what it holds, by what it looks like from outside.
     Local,
+    /// An image in a registry's repository: the tags that it was pushed under.
+    Pushed,
 }
 
 impl RecordKind {
@@ -42,6 +44,7 @@ impl RecordKind {
             Self::Result => "results",
             Self::Package => "packages",
             Self::Local => "local",
+            Self::Pushed => "pushed",
         }
     }
 }

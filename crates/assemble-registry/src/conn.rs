@@ -15,6 +15,7 @@ use crate::endpoint::{Endpoint, PlainHttp};
 use crate::error::{Place, RegistryError, causes, is_certificate, is_not_tls, shown_name};
 use crate::exchange::{Answer, Failure, Request};
 use crate::gate::Gate;
+use crate::memory::PushMemory;
 use crate::scope::Access;
 use crate::server_error::{BODY_LIMIT, ServerError};
 use crate::text::clean;
@@ -30,6 +31,7 @@ pub(crate) struct Client {
     pub(crate) plain: PlainHttp,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) parallelism: usize,
+    pub(crate) memory: Arc<dyn PushMemory>,
     warned: Mutex<BTreeSet<String>>,
     sessions: Mutex<BTreeMap<(String, String, Access), SharedSession>>,
 }
@@ -43,6 +45,7 @@ impl Client {
         plain: PlainHttp,
         observer: Arc<dyn Observer>,
         parallelism: usize,
+        memory: Arc<dyn PushMemory>,
     ) -> Self {
         Self {
             http,
@@ -50,6 +53,7 @@ impl Client {
             plain,
             observer,
             parallelism,
+            memory,
             warned: Mutex::default(),
             sessions: Mutex::default(),
         }

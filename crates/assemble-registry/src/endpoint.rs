@@ -81,6 +81,13 @@ impl Endpoint {
         self.at(&format!("v2/{repository}/blobs/{digest}"))
     }
 
+    /// A question for one tag, whichever.
+    pub(crate) fn any_tag(&self, repository: &str) -> Url {
+        let mut url = self.at(&format!("v2/{repository}/tags/list"));
+        url.set_query(Some("n=1"));
+        url
+    }
+
     /// Where an upload begins. The slash at the end is part of it: some redirect without.
     pub(crate) fn uploads(&self, repository: &str) -> Url {
         self.at(&format!("v2/{repository}/blobs/uploads/"))

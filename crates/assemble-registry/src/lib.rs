@@ -7,7 +7,10 @@
 //!
 //! # Why it is the way it is
 //! *What is there is not sent.* A build is reproducible, so most pushes change nothing or little: the tag is asked for
-//! first, and the manifest behind it says which blobs the repository has without a question for each.
+//! first, and the manifest behind it says which blobs the repository has without a question for each. For any other blob
+//! the request that begins an upload asks to mount it from the repository itself: if it is there, that was all; if not,
+//! the session is open. So a blob costs two requests at most. Only where mounts may not be had, and the repository is not
+//! new, is a large blob asked for by itself.
 //!
 //! *Everything can be done twice.* Objects are named by their digests, so a call whose end is not known is repeated,
 //! after a look whether it did its work. Bodies are opened anew for each try, never streamed once. An upload is one PUT,
@@ -31,7 +34,9 @@ mod exchange;
 mod gate;
 mod location;
 mod manifest;
+mod memory;
 mod payload;
+mod present;
 mod pull;
 mod push;
 mod registry;
@@ -46,6 +51,7 @@ pub use credentials::{CredentialSources, HelperError, StoreError};
 pub use endpoint::PlainHttp;
 pub use error::{Place, RegistryError};
 pub use location::AddressFault;
+pub use memory::{PushMemory, RunMemory};
 pub use pull::ManifestInfo;
 pub use push::{PushBlob, PushImage, PushManifest, PushReport};
 pub use registry::{DEFAULT_PARALLELISM, Registry, RegistryOptions};

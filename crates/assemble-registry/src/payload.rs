@@ -12,8 +12,10 @@ use futures_core::Stream;
 use reqwest::Body;
 use tokio::sync::mpsc::{Receiver, channel};
 
-/// Bytes read and handed on at a time.
-const CHUNK: u64 = 256 * 1024;
+/// Bytes read and handed on at a time. A few of them are on their way in each of many uploads.
+const CHUNK: u64 = 128 * 1024;
+/// Larger bodies are read while they are sent.
+const LARGE: u64 = 256 * 1024;
 
 /// What a request carries. Opening it twice gives the same bytes twice.
 #[derive(Debug, Clone)]
@@ -35,7 +37,7 @@ impl Payload {
 
     /// Whether it is worth a connection of its own.
     pub(crate) fn is_large(&self) -> bool {
-        matches!(self, Self::Blob(blob, _) if blob.len() > CHUNK)
+        matches!(self, Self::Blob(blob, _) if blob.len() > LARGE)
     }
 
     /// Opens it from the start. Must be called on the runtime.
@@ -44,8 +46,8 @@ impl Payload {
         let body = match self {
             Self::Empty => Body::default(),
             Self::Bytes(bytes) => Body::from(bytes.to_vec()),
-            Self::Blob(blob, _) if blob.len() <= CHUNK => {
-                let bytes = blob.read_to_vec(CHUNK)?;
+            Self::Blob(blob, _) if blob.len() <= LARGE => {
+                let bytes = blob.read_to_vec(LARGE)?;
                 progress.sent.store(bytes.len() as u64, Ordering::Relaxed);
                 Body::from(bytes)
             }
@@ -78,7 +80,8 @@ fn stream(blob: Blob, label: String, progress: &Arc<Progress>, observer: &Arc<dy
     tokio::task::spawn_blocking(move || {
         let mut reader = blob.reader();
         loop {
-            let mut bytes = Vec::new();
+            // One more than there will be, or reading would end with a second, larger buffer.
+            let mut bytes = Vec::with_capacity(CHUNK as usize + 1);
             let read = reader.by_ref().take(CHUNK).read_to_end(&mut bytes);
             let item = match read {
                 Ok(0) => return,

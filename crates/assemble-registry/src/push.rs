@@ -12,17 +12,19 @@ use reqwest::header::CONTENT_TYPE;
 use crate::conn::{Backoff, Client, Conn, Trouble};
 use crate::error::RegistryError;
 use crate::exchange::Request;
-use crate::gate::each;
-use crate::manifest::Parts;
+use crate::gate::{Gate, each};
+use crate::memory::PushMemory;
 use crate::payload::Payload;
+use crate::present::{Before, WORTH_ASKING};
 use crate::scope::Access;
 use crate::server_error::ServerError;
 use crate::upload::{SharedUploads, Uploads};
 
-/// Children of a replaced index that are read.
-const MAX_CHILDREN: usize = 32;
 /// How often a registry that does not know what it was just given is asked again.
 const MAX_LAGS: u32 = 2;
+
+/// Blobs that are repaired at once. They have a gate of their own: who repairs may hold a place in the other already.
+const REPAIRS: usize = 4;
 
 /// One blob to push.
 #[derive(Debug, Clone)]
@@ -84,11 +86,12 @@ pub(crate) struct Target {
 }
 
 /// A push to one repository.
-struct Push {
-    conn: Arc<Conn>,
-    blobs: BTreeMap<Digest, PushBlob>,
-    manifests: Vec<Arc<PushManifest>>,
-    top: Arc<PushManifest>,
+pub(crate) struct Push {
+    pub(crate) conn: Arc<Conn>,
+    pub(crate) blobs: BTreeMap<Digest, PushBlob>,
+    /// The platforms' manifests, without the top one.
+    pub(crate) manifests: Vec<Arc<PushManifest>>,
+    pub(crate) top: Arc<PushManifest>,
     uploads: SharedUploads,
 }
 
@@ -98,15 +101,6 @@ struct Done {
     present: usize,
     bytes: u64,
     requests: u64,
-}
-
-/// What stands behind a tag before the push.
-enum Before {
-    /// The image itself.
-    Same,
-    /// Nothing, or nobody tells.
-    Nothing,
-    Other,
 }
 
 pub(crate) async fn push(
@@ -127,7 +121,7 @@ pub(crate) async fn push(
     for target in targets {
         let conn = Arc::new(client.connect(&target.registry, &target.repository, Access::Push)?);
         let push = Arc::new(Push::new(conn, image, top));
-        let done = push.run(&target.tags).await?;
+        let done = push.run(&target.tags, client.memory.as_ref()).await?;
         report.blobs_sent += done.sent;
         report.blobs_present += done.present;
         report.bytes_sent += done.bytes;
@@ -175,7 +169,7 @@ impl Push {
     }
 
     /// Runs `task` for each item, a bounded number at once.
-    async fn each<T, R, F>(
+    pub(crate) async fn each<T, R, F>(
         self: &Arc<Self>,
         items: Vec<T>,
         task: impl Fn(Arc<Self>, T) -> F,
@@ -184,104 +178,112 @@ impl Push {
         R: Send + 'static,
         F: Future<Output = Result<R, RegistryError>> + Send + 'static,
     {
+        self.each_through(self.conn.gate(), items, task).await
+    }
+
+    async fn each_through<T, R, F>(
+        self: &Arc<Self>,
+        gate: &Arc<Gate>,
+        items: Vec<T>,
+        task: impl Fn(Arc<Self>, T) -> F,
+    ) -> Result<Vec<R>, RegistryError>
+    where
+        R: Send + 'static,
+        F: Future<Output = Result<R, RegistryError>> + Send + 'static,
+    {
         let run = |item| task(Arc::clone(self), item);
-        each(self.conn.gate(), items, run).await.map_err(|error| {
+        each(gate, items, run).await.map_err(|error| {
             error.unwrap_or_else(|| RegistryError::Task { place: self.conn.place("sending") })
         })
     }
 
-    async fn run(self: &Arc<Self>, tags: &[String]) -> Result<Done, RegistryError> {
+    async fn run(self: &Arc<Self>, tags: &[String], memory: &dyn PushMemory) -> Result<Done, RegistryError> {
         let names: Vec<String> =
             if tags.is_empty() { vec![self.top.digest.to_string()] } else { tags.to_vec() };
-        let before = self.each(names.clone(), |push, name| async move { push.before(&name).await }).await?;
-        let todo: Vec<String> = names
+        let place = format!("{}/{}@{}", self.conn.endpoint().name, self.conn.repository(), self.top.digest);
+        let known = memory.recall(&place);
+        let (mut sent, mut present) = (0, self.blobs.len());
+        // If the image has been put here, but not under these tags, it is likely that they only have to be set.
+        let unheard = |tag: &String| known.as_ref().is_some_and(|known| !known.contains(tag));
+        let mut whole = tags.iter().any(unheard) && self.is_whole().await?;
+        let asked: Vec<String> = names.iter().filter(|name| !(whole && unheard(name))).cloned().collect();
+        let before = self.all_before(&asked).await?;
+        let same: BTreeSet<&String> = asked
             .iter()
             .zip(&before)
-            .filter(|(_, before)| !matches!(before, Before::Same))
-            .map(|(name, _)| name.clone())
+            .filter(|(_, before)| **before == Before::Same)
+            .map(|(n, _)| n)
             .collect();
-        let (mut sent, mut known) = (0, self.blobs.len());
-        if todo.len() == names.len() {
-            let replaced = names.iter().zip(&before).find(|(_, before)| matches!(before, Before::Other));
-            let there = match replaced {
-                Some((name, _)) => self.replaced(name).await,
-                None => BTreeSet::new(),
-            };
-            (sent, known) = self.send_blobs(&there).await?;
-            let missing = self.manifests.iter().filter(|manifest| !there.contains(&manifest.digest));
-            let missing = missing.map(Arc::clone).collect();
-            self.each(missing, |push, manifest| async move {
-                let name = manifest.digest.to_string();
-                push.put(&manifest, &name).await
-            })
-            .await?;
+        let todo = names.iter().filter(|name| !same.contains(name)).cloned().collect();
+        whole |= !same.is_empty();
+        if !whole {
+            let mut replaced = asked.iter().zip(&before).filter(|(_, before)| **before == Before::Other);
+            let replaced = replaced.next().map(|(name, _)| name.as_str());
+            let there = self.present(replaced, !tags.is_empty()).await?;
+            if !there.whole {
+                (sent, present) = self.send_blobs(&there.digests, there.more).await?;
+                let missing = self.manifests.iter().filter(|m| !there.digests.contains(&m.digest));
+                self.send_manifests(missing.cloned().collect()).await?;
+            }
         }
         self.name(tags, &names, todo).await?;
+        let mut now = known.clone().unwrap_or_default();
+        now.extend(tags.iter().cloned());
+        if known.as_ref() != Some(&now) {
+            memory.keep(&place, &now);
+        }
         Ok(Done {
             sent,
-            present: known,
+            present,
             bytes: self.uploads.bytes.load(Ordering::Relaxed),
             requests: self.conn.requests(),
         })
     }
 
-    /// One HEAD: a build that changed nothing ends here.
-    async fn before(&self, name: &str) -> Result<Before, RegistryError> {
-        let action = format!("asking for {name}");
-        let answer = self.conn.call(&self.conn.head_manifest(name, &action)).await?;
-        match answer.status {
-            200 => {
-                let digest = answer.header("docker-content-digest").unwrap_or_default().trim();
-                Ok(if digest == self.top.digest.to_string() { Before::Same } else { Before::Other })
-            }
-            401 => {
-                // HEAD has no room for the reason.
-                let mut request = self.conn.head_manifest(name, &action);
-                request.method = Method::GET;
-                let answer = self.conn.call(&request).await?;
-                if answer.status == 401 {
-                    Err(self.conn.refuse(&action, answer, 1, None).await)
-                } else {
-                    Ok(Before::Nothing)
-                }
-            }
-            // Some do not answer HEAD, some answer 403 for what is not there: pushing will tell.
-            _ => Ok(Before::Nothing),
-        }
+    /// What stands behind each name. The first question goes alone: what the registry wants to see is then known, and
+    /// not refused once for each name.
+    async fn all_before(self: &Arc<Self>, names: &[String]) -> Result<Vec<Before>, RegistryError> {
+        let Some((first, rest)) = names.split_first() else { return Ok(Vec::new()) };
+        let mut out = vec![self.before(first).await?];
+        out.extend(self.each(rest.to_vec(), |push, name| async move { push.before(&name).await }).await?);
+        Ok(out)
     }
 
-    /// Digests that the manifest now behind a tag needs, so the repository has them. Only a hint: whatever goes wrong
-    /// here makes it smaller.
-    async fn replaced(self: &Arc<Self>, name: &str) -> BTreeSet<Digest> {
-        let Ok(manifest) = self.conn.manifest(name, None).await else { return BTreeSet::new() };
-        let parts = Parts::of(&manifest.bytes);
-        let mut there = BTreeSet::from([manifest.digest]);
-        there.extend(parts.blobs);
-        let children = parts.children.into_iter().take(MAX_CHILDREN).collect();
-        let read = self
-            .each(children, |push, child: Digest| async move {
-                let Ok(manifest) = push.conn.manifest(&child.to_string(), Some(&child)).await else {
-                    return Ok(Vec::new());
-                };
-                let mut digests = Parts::of(&manifest.bytes).blobs;
-                digests.push(child);
-                Ok(digests)
-            })
-            .await;
-        there.extend(read.unwrap_or_default().into_iter().flatten());
-        there
+    /// Manifests below the top one, by their digests.
+    async fn send_manifests(self: &Arc<Self>, missing: Vec<Arc<PushManifest>>) -> Result<(), RegistryError> {
+        let send = |push: Arc<Self>, manifest: Arc<PushManifest>| async move {
+            let name = manifest.digest.to_string();
+            push.put(&manifest, &name).await
+        };
+        self.each(missing, send).await.map(drop)
     }
 
     /// The largest first, so that none is left alone at the end. Returns how many were sent and how many were there.
-    async fn send_blobs(self: &Arc<Self>, there: &BTreeSet<Digest>) -> Result<(usize, usize), RegistryError> {
-        let mut missing: Vec<PushBlob> =
-            self.blobs.values().filter(|blob| !there.contains(&blob.digest)).cloned().collect();
-        missing.sort_by_key(|blob| (std::cmp::Reverse(blob.size), blob.digest));
-        let sent = self
-            .each(missing, |push, blob| async move { push.conn.ensure_blob(&blob, &push.uploads).await })
-            .await?;
-        let sent = sent.into_iter().filter(|sent| *sent).count();
+    async fn send_blobs(
+        self: &Arc<Self>,
+        there: &BTreeSet<Digest>,
+        more: bool,
+    ) -> Result<(usize, usize), RegistryError> {
+        let missing = self.blobs.values().filter(|blob| !there.contains(&blob.digest)).cloned().collect();
+        let sent = self.ensure(self.conn.gate(), missing, |blob| more && blob.size >= WORTH_ASKING).await?;
         Ok((sent, self.blobs.len() - sent))
+    }
+
+    /// Makes sure of blobs; returns how many had to be sent. `ask` says for which a question comes first.
+    async fn ensure(
+        self: &Arc<Self>,
+        gate: &Arc<Gate>,
+        mut blobs: Vec<PushBlob>,
+        ask: impl Fn(&PushBlob) -> bool,
+    ) -> Result<usize, RegistryError> {
+        blobs.sort_by_key(|blob| (std::cmp::Reverse(blob.size), blob.digest));
+        let blobs: Vec<(bool, PushBlob)> = blobs.into_iter().map(|blob| (ask(&blob), blob)).collect();
+        let sent = self
+            .each_through(gate, blobs, |push, (ask, blob)| async move {
+                push.conn.ensure_blob(&blob, &push.uploads, ask).await
+            })
+            .await?;
+        Ok(sent.into_iter().filter(|sent| *sent).count())
     }
 
     /// The top manifest under its names: the first one shows whether the registry takes it at all.
@@ -326,7 +328,7 @@ impl Push {
     }
 
     /// Puts a manifest. A registry may be slow to know the blobs it has just taken.
-    async fn put(&self, manifest: &PushManifest, name: &str) -> Result<(), RegistryError> {
+    async fn put(self: &Arc<Self>, manifest: &PushManifest, name: &str) -> Result<(), RegistryError> {
         let mut backoff = Backoff::new(&self.conn);
         let action = format!("sending manifest {name}");
         let mut lags = 0;
@@ -370,15 +372,14 @@ impl Push {
     }
 
     /// Makes sure of what the registry says it does not know; of everything, if it does not say what.
-    async fn repair(&self, error: &ServerError) -> Result<(), RegistryError> {
+    async fn repair(self: &Arc<Self>, error: &ServerError) -> Result<(), RegistryError> {
         let named: BTreeSet<Digest> = error.digests.iter().copied().collect();
         let ours = |digest: &Digest| {
             self.blobs.contains_key(digest) || self.manifests.iter().any(|m| m.digest == *digest)
         };
         let all = !named.iter().any(ours);
-        for blob in self.blobs.values().filter(|blob| all || named.contains(&blob.digest)) {
-            self.conn.ensure_blob(blob, &self.uploads).await?;
-        }
+        let blobs = self.blobs.values().filter(|blob| all || named.contains(&blob.digest)).cloned();
+        self.ensure(&Arc::new(Gate::new(REPAIRS)), blobs.collect(), |_| true).await?;
         for manifest in self.manifests.iter().filter(|manifest| named.contains(&manifest.digest)) {
             let name = manifest.digest.to_string();
             // What comes of it shows when the manifest above it is sent again.

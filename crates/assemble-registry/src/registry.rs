@@ -14,13 +14,14 @@ use crate::credentials::{self, CredentialSources};
 use crate::endpoint::PlainHttp;
 use crate::error::{LOGGING_IN, RegistryError};
 use crate::exchange::Request;
+use crate::memory::PushMemory;
 use crate::pull::ManifestInfo;
 use crate::push::{self, PushImage, PushReport, Target};
 use crate::scope::Access;
 use crate::secret::Secret;
 
-/// Blobs and manifests that are moved at once where nothing is said.
-pub const DEFAULT_PARALLELISM: usize = 6;
+/// Blobs and manifests that are moved at once where nothing is said: enough that a registry far away is never idle.
+pub const DEFAULT_PARALLELISM: usize = 16;
 
 /// How to talk to registries.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub struct RegistryOptions {
     pub observer: Arc<dyn Observer>,
     /// Transfers at once, from 1 to 64; 0 means [`DEFAULT_PARALLELISM`]. A server that answers 429 or 503 gets fewer.
     pub parallelism: usize,
+    /// What is known of earlier pushes.
+    pub memory: Arc<dyn PushMemory>,
 }
 
 /// Talks to registries. Tokens are kept for its lifetime, so share one. Its functions block; none may be called from
@@ -47,20 +50,21 @@ pub struct Registry {
 impl Registry {
     /// Does nothing yet: the first call connects.
     pub fn new(options: RegistryOptions) -> Self {
-        let RegistryOptions { http, credentials, plain_http, observer, parallelism } = options;
+        let RegistryOptions { http, credentials, plain_http, observer, parallelism, memory } = options;
         let parallelism = if parallelism == 0 { DEFAULT_PARALLELISM } else { parallelism };
-        Self { client: Arc::new(Client::new(http, credentials, plain_http, observer, parallelism)) }
+        Self { client: Arc::new(Client::new(http, credentials, plain_http, observer, parallelism, memory)) }
     }
 
     /// Puts an image at `target` and under `tags`, which may lie in other repositories and registries.
     ///
     /// A tag that names the image already costs one request. Otherwise blobs that the manifest behind the tag lists are
-    /// taken to be there, others are asked for, and only those that are missing are sent, each once. Tags move last, so
-    /// nobody ever sees half an image.
+    /// taken to be there; each of the others costs one request if it is there after all, and two if it is not. The bytes
+    /// are sent as they are: whether they have their digest is left to the registry, and found out here where it does
+    /// not say. Tags move last, so nobody ever sees half an image.
     ///
     /// # Errors
     /// A target with tag and digest, or with a digest that is not the image's; anything the registry or the way to it
-    /// does. What has been sent by then stays and is not sent again by the next push.
+    /// does. What has been sent by then stays, and is not sent again by the next push if the registry knows mounts.
     pub fn push(
         &self,
         target: &Reference,

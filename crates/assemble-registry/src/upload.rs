@@ -1,7 +1,7 @@
 //! Getting one blob into a repository.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use assemble_types::{Blob, Digest};
 use reqwest::Method;
@@ -40,6 +40,8 @@ enum Form {
 #[derive(Debug, Default)]
 pub(crate) struct Uploads {
     form: AtomicU8,
+    /// Whether the registry refuses requests to mount.
+    no_mounts: AtomicBool,
     /// Bytes of blobs that were sent and arrived.
     pub(crate) bytes: AtomicU64,
 }
@@ -83,25 +85,36 @@ impl From<RegistryError> for Miss {
 }
 
 impl Conn {
-    /// Makes sure that a blob is in the repository. Returns whether it had to be sent.
+    /// Makes sure that a blob is in the repository. Returns whether it had to be sent. `ask` says that a question of its
+    /// own comes first.
     pub(crate) async fn ensure_blob(
         &self,
         blob: &PushBlob,
         uploads: &Uploads,
+        mut ask: bool,
     ) -> Result<bool, RegistryError> {
         let action = format!("sending blob {}", blob.digest);
         let mut backoff = Backoff::new(self);
         let mut sent = false;
-        let mut ask = true;
+        // After a question there is nothing left for a mount to find out.
+        let mut mount = !ask;
         let mut form = uploads.form();
         loop {
             // Also after a try of which the end is not known: it may have arrived.
             if ask && self.has_blob(blob).await? {
                 return Ok(sent);
             }
-            let upload = Upload { conn: self, blob, action: &action };
-            sent = true;
-            match upload.run(form).await {
+            let upload = Upload { conn: self, blob, uploads, action: &action };
+            let result = match upload.begin(mount).await {
+                Ok(None) => return Ok(sent),
+                Ok(Some(session)) => {
+                    sent = true;
+                    upload.run(session, form).await
+                }
+                Err(miss) => Err(miss),
+            };
+            mount = false;
+            match result {
                 Ok(()) => {
                     uploads.bytes.fetch_add(blob.size, Ordering::Relaxed);
                     return Ok(true);
@@ -142,12 +155,12 @@ impl Conn {
 struct Upload<'a> {
     conn: &'a Conn,
     blob: &'a PushBlob,
+    uploads: &'a Uploads,
     action: &'a str,
 }
 
 impl Upload<'_> {
-    async fn run(&self, form: Form) -> Result<(), Miss> {
-        let Some(session) = self.begin().await? else { return Ok(()) };
+    async fn run(&self, session: Session, form: Form) -> Result<(), Miss> {
         match form {
             Form::Whole => {
                 let body = Payload::Blob(self.blob.content.clone(), self.label());
@@ -168,9 +181,15 @@ impl Upload<'_> {
         format!("{} {}", self.conn.repository(), self.blob.digest.short())
     }
 
-    /// Opens a session; nothing if the registry has the blob after all.
-    async fn begin(&self) -> Result<Option<Session>, Miss> {
-        let url = self.conn.endpoint().uploads(self.conn.repository());
+    /// Opens a session; nothing if the registry has the blob after all. A request to mount the blob from where it is to
+    /// go is answered with a session if it is not there.
+    async fn begin(&self, mount: bool) -> Result<Option<Session>, Miss> {
+        let mount = mount && !self.uploads.no_mounts.load(Ordering::Relaxed);
+        let mut url = self.conn.endpoint().uploads(self.conn.repository());
+        if mount {
+            let digest = self.blob.digest.to_string();
+            url.query_pairs_mut().append_pair("mount", &digest).append_pair("from", self.conn.repository());
+        }
         let request = Request::new(Method::POST, url, self.action);
         let answer = self.send(&request).await?;
         match answer.status {
@@ -181,11 +200,27 @@ impl Upload<'_> {
                 Ok(Some(Session { location, chunk: CHUNK.max(minimum.unwrap_or(0)) }))
             }
             201 => {
-                self.verify(answer).await?;
+                if mount && self.is_vouched_for(&answer)? {
+                    answer.drain(self.conn.http().stall_timeout()).await;
+                } else {
+                    self.verify(answer).await?;
+                }
                 Ok(None)
+            }
+            _ if mount => {
+                answer.drain(self.conn.http().stall_timeout()).await;
+                self.uploads.no_mounts.store(true, Ordering::Relaxed);
+                Box::pin(self.begin(false)).await
             }
             _ => Err(self.refuse(answer).await),
         }
+    }
+
+    /// Whether the registry names the blob's digest as what it has.
+    fn is_vouched_for(&self, answer: &Answer) -> Result<bool, RegistryError> {
+        self.conn.check_digest(self.action, answer, &self.blob.digest)?;
+        let named = answer.header("docker-content-digest").unwrap_or_default();
+        Ok(named.trim() == self.blob.digest.to_string())
     }
 
     /// An answer that claims success without it being a matter of course.
@@ -211,9 +246,10 @@ impl Upload<'_> {
         let answer = self.send(&request).await?;
         match answer.status {
             200 | 201 | 204 => {
-                self.conn.check_digest(self.action, &answer, &self.blob.digest)?;
+                let vouched_for = self.is_vouched_for(&answer)?;
                 answer.drain(self.conn.http().stall_timeout()).await;
-                Ok(())
+                // Nobody else says that what was sent is what it should be.
+                if vouched_for { Ok(()) } else { self.check_local().await }
             }
             202 => self.verify(answer).await,
             404 | 405 | 411 | 413 | 501 if form == Form::Whole && !empty => {
@@ -298,19 +334,25 @@ impl Upload<'_> {
 
     /// The registry computed another digest: was it the file, or the way?
     async fn diagnose(&self, error: &ServerError) -> Miss {
+        if let Err(miss) = self.check_local().await {
+            return miss;
+        }
+        let place = self.conn.place(self.action);
+        let message = format!("{} (the local bytes are right: they were altered on the way)", error.message);
+        Miss::Fatal(RegistryError::Refused { place, status: 400, message, tries: 1 })
+    }
+
+    /// Reads the local bytes and compares their digest.
+    async fn check_local(&self) -> Result<(), Miss> {
         let content = self.blob.content.clone();
         let read = tokio::task::spawn_blocking(move || digest_of(&content)).await;
-        let place = self.conn.place(self.action);
-        let expected = self.blob.digest;
-        Miss::Fatal(match read {
-            Ok(Ok(found)) if found != expected => RegistryError::LocalChanged { place, expected, found },
-            Ok(Err(source)) => RegistryError::LocalRead { place, source },
-            _ => {
-                let message =
-                    format!("{} (the local bytes are right: they were altered on the way)", error.message);
-                RegistryError::Refused { place, status: 400, message, tries: 1 }
-            }
-        })
+        let (place, expected) = (self.conn.place(self.action), self.blob.digest);
+        match read {
+            Ok(Ok(found)) if found == expected => Ok(()),
+            Ok(Ok(found)) => Err(RegistryError::LocalChanged { place, expected, found }.into()),
+            Ok(Err(source)) => Err(RegistryError::LocalRead { place, source }.into()),
+            Err(_) => Err(RegistryError::Task { place }.into()),
+        }
     }
 
     fn next_location(&self, answer: &Answer, same: Option<&Url>) -> Result<Url, RegistryError> {

@@ -38,6 +38,7 @@ mod output;
 mod own_error;
 mod plan;
 mod publish;
+mod pushed;
 mod remote;
 mod repository_layout;
 mod results;
@@ -59,7 +60,9 @@ pub use assemble_fetch::{
 };
 pub use assemble_image::{Image, ImageError, Reference, media_type::LAYER_GZIP as LAYER_MEDIA_TYPE};
 pub use assemble_layer::{CODEC, Layer};
-pub use assemble_registry::{CredentialSources, PlainHttp, PushReport, Registry, RegistryOptions};
+pub use assemble_registry::{
+    CredentialSources, PlainHttp, PushMemory, PushReport, Registry, RegistryOptions, RunMemory,
+};
 pub use assemble_spec::json_schema;
 pub use assemble_spec::lock::{Change, Difference};
 
@@ -86,6 +89,7 @@ pub use publish::{
     Load, PublishOptions, Published, io_error, own_program_error, publish, push, stdin_error, stdout_error,
     usage_error, write_file,
 };
+pub use pushed::StoreMemory;
 pub use show::EffectiveSpec;
 pub use spec_file::{ApkoPaths, DEFAULT_SPEC, SpecFile};
 pub use start::StartReport;

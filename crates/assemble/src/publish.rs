@@ -172,7 +172,7 @@ fn push_image(set: &ImageSet) -> Result<PushImage> {
         blobs.push(PushBlob {
             digest: blob.digest,
             size: blob.size,
-            content: set.blob(&blob.digest, blob.size)?,
+            content: set.blob_to_send(&blob.digest, blob.size)?,
         });
     }
     let manifests = set

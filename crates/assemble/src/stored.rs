@@ -10,7 +10,7 @@ use assemble_image::{Descriptor, parse_index};
 use assemble_types::{Blob, Digest};
 
 use crate::error::{OwnError, Result};
-use crate::image_set::{BlobSource, MAX_MANIFEST, checked, not_an_image};
+use crate::image_set::{BlobSource, MAX_MANIFEST, checked, not_an_image, sized};
 
 /// Most members of an archive that are looked at.
 const MAX_MEMBERS: usize = 100_000;
@@ -26,8 +26,8 @@ pub(crate) struct StoredImage {
 #[derive(Debug)]
 struct Folder(PathBuf);
 
-impl BlobSource for Folder {
-    fn blob(&self, digest: &Digest, size: u64) -> Result<Blob> {
+impl Folder {
+    fn open(&self, digest: &Digest) -> Result<Blob> {
         let path = self.0.join("blobs/sha256").join(digest.hex());
         if !path.is_file() {
             if path.symlink_metadata().is_ok() {
@@ -36,7 +36,17 @@ impl BlobSource for Folder {
             }
             return Err(missing(&self.0, digest));
         }
-        checked(open_file(&path)?, digest, size, &self.0.display().to_string())
+        Ok(open_file(&path)?)
+    }
+}
+
+impl BlobSource for Folder {
+    fn blob(&self, digest: &Digest, size: u64) -> Result<Blob> {
+        checked(self.open(digest)?, digest, size, &self.0.display().to_string())
+    }
+
+    fn unchecked(&self, digest: &Digest, size: u64) -> Result<Blob> {
+        sized(self.open(digest)?, digest, size, &self.0.display().to_string())
     }
 }
 
@@ -47,16 +57,23 @@ struct Archive {
     members: BTreeMap<String, Blob>,
 }
 
-impl BlobSource for Archive {
-    fn blob(&self, digest: &Digest, size: u64) -> Result<Blob> {
+impl Archive {
+    fn open(&self, digest: &Digest) -> Result<Blob> {
         let hex = digest.hex();
         // As in a layout; else as apko names documents and layers in its archives.
         let names = [format!("blobs/sha256/{hex}"), format!("sha256:{hex}"), format!("{hex}.tar.gz")];
-        let blob = names
-            .iter()
-            .find_map(|name| self.members.get(name))
-            .ok_or_else(|| missing(Path::new(&self.place), digest))?;
-        checked(blob.clone(), digest, size, &self.place)
+        let member = names.iter().find_map(|name| self.members.get(name));
+        member.cloned().ok_or_else(|| missing(Path::new(&self.place), digest))
+    }
+}
+
+impl BlobSource for Archive {
+    fn blob(&self, digest: &Digest, size: u64) -> Result<Blob> {
+        checked(self.open(digest)?, digest, size, &self.place)
+    }
+
+    fn unchecked(&self, digest: &Digest, size: u64) -> Result<Blob> {
+        sized(self.open(digest)?, digest, size, &self.place)
     }
 }
 

@@ -98,7 +98,8 @@ fn publish(args: &PublishArgs, session: &Session) -> Result<String> {
     let request = image_request(&args.config, &args.image, session)?;
     let (http, observer) = (settings::http(&registry_args())?, session.observer());
     let env = env(&args.image.look.cache, args.image.look.offline.offline, session)?;
-    let registry = settings::registry(&registry_args(), &http, &observer);
+    let cache = Some(env.fetcher.store());
+    let registry = settings::pushing_registry(&registry_args(), &http, &observer, cache);
     let start = std::time::Instant::now();
     let (built, published) = apko::publish(&request, &args.tags, registry, &env)?;
     session.tell(&summary::build(&built, &published, start.elapsed()));

@@ -34,7 +34,10 @@ fn build(args: &BuildArgs, session: &Session) -> Result<String> {
     env.program = settings::program().filter(|_| !args.rebuild);
     let publish = PublishOptions {
         output,
-        push: args.push.then(|| settings::registry(&args.network.registry, &http, &observer)),
+        push: args.push.then(|| {
+            let cache = Some(env.fetcher.store());
+            settings::pushing_registry(&args.network.registry, &http, &observer, cache)
+        }),
         load: settings::load(args.load),
     };
     // What can be refused without building is refused first.

@@ -1,8 +1,10 @@
 //! `assemble push`
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use assemble::{ImageSet, Reference, Result};
+use assemble_types::{Observer, Silent};
 
 use super::{Session, write_file};
 use crate::args::PushArgs;
@@ -18,7 +20,10 @@ fn push(args: &PushArgs, session: &Session) -> Result<String> {
     let reference = Reference::parse(&args.reference)?;
     let set = ImageSet::open(&args.image)?;
     let http = settings::http(&args.registry)?;
-    let registry = settings::registry(&args.registry, &http, &session.observer());
+    // What is wrong with the cache does not matter here.
+    let quiet: Arc<dyn Observer> = Arc::new(Silent);
+    let cache = settings::store(None, &quiet).ok();
+    let registry = settings::pushing_registry(&args.registry, &http, &session.observer(), cache);
     let report = assemble::push(&registry, &set, &[reference])?;
     if let Some(path) = &args.digest_file {
         write_file(path, &format!("{}\n", report.digest))?;

@@ -86,8 +86,10 @@ fn lies_in_an_image_are_noticed() {
     fs::write(&path, bytes).unwrap();
     let ran = s.run(["inspect", "hello.oci", "--files"]);
     assert_eq!(ran.code, 5, "{}", ran.stderr);
-    let ran = s.run(["push", "hello.oci", "127.0.0.1:1/a:1"]);
+    let registry = assemble_testkit::RegistryStub::start();
+    let ran = s.run(["push", "hello.oci", &format!("{}/a:1", registry.host())]);
     assert_eq!(ran.code, 5, "{}", ran.stderr);
+    assert!(registry.tags("a").is_empty());
     // A build into it notices the damaged blob and writes it anew.
     s.ok(["build", "./hello"]);
     assert_eq!(s.run(["inspect", "hello.oci", "--files"]).code, 0);

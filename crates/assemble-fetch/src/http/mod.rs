@@ -137,6 +137,7 @@ pub struct Http {
     runtime: OnceLock<Runtime>,
     client: OnceLock<Client>,
     upload_client: OnceLock<Client>,
+    plain_client: OnceLock<Client>,
 }
 
 impl fmt::Debug for Http {
@@ -168,6 +169,7 @@ impl Http {
             runtime: OnceLock::new(),
             client: OnceLock::new(),
             upload_client: OnceLock::new(),
+            plain_client: OnceLock::new(),
         })
     }
 
@@ -184,6 +186,15 @@ impl Http {
     /// answer begins with the first byte sent: use [`Http::stall_timeout`] around the body's progress.
     pub fn upload_client(&self) -> &Client {
         self.upload_client.get_or_init(|| self.build_client(ClientBuilder::http1_only))
+    }
+
+    /// The client for this machine's own servers that speak plain http, whatever the body: as the one for big bodies,
+    /// but it trusts nobody, so that the host's certificates need not be read.
+    pub fn plain_client(&self) -> &Client {
+        self.plain_client.get_or_init(|| {
+            let builder = self.base().http1_only().tls_certs_only(std::iter::empty());
+            builder.build().expect(BUILDS)
+        })
     }
 
     /// Runs a future to its end on this thread, with its tasks on the runtime. May be called from several threads, but

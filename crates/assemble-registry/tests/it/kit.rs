@@ -8,7 +8,8 @@ use std::time::Duration;
 use assemble_fetch::{Http, HttpOptions, ProxySettings, RetryPolicy};
 use assemble_image::Reference;
 use assemble_registry::{
-    CredentialSources, PlainHttp, PushBlob, PushImage, PushManifest, Registry, RegistryError, RegistryOptions,
+    CredentialSources, PlainHttp, PushBlob, PushImage, PushManifest, PushMemory, Registry, RegistryError,
+    RegistryOptions, RunMemory,
 };
 use assemble_testkit::{RegistryStub, Response};
 use assemble_types::{Blob, Digest, Event, Explain, Observer};
@@ -68,6 +69,11 @@ pub(crate) struct Bench {
 }
 
 pub(crate) fn bench(credentials: CredentialSources) -> Bench {
+    remembering(credentials, Arc::new(RunMemory::default()))
+}
+
+/// A client that knows of the pushes of others.
+pub(crate) fn remembering(credentials: CredentialSources, memory: Arc<dyn PushMemory>) -> Bench {
     let recorder = Arc::new(Recorder::default());
     let registry = Registry::new(RegistryOptions {
         http: http(),
@@ -75,6 +81,7 @@ pub(crate) fn bench(credentials: CredentialSources) -> Bench {
         plain_http: PlainHttp::default(),
         observer: recorder.clone(),
         parallelism: 0,
+        memory,
     });
     Bench { registry, recorder }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::needless_raw_string_hashes, reason = "the form in which expect-test writes them")]
 
 mod auth;
+mod economy;
 mod kit;
 mod pull;
 mod push;
