@@ -191,10 +191,7 @@ impl Http {
     /// The client for this machine's own servers that speak plain http, whatever the body: as the one for big bodies,
     /// but it trusts nobody, so that the host's certificates need not be read.
     pub fn plain_client(&self) -> &Client {
-        self.plain_client.get_or_init(|| {
-            let builder = self.base().http1_only().tls_certs_only(std::iter::empty());
-            builder.build().expect(BUILDS)
-        })
+        self.plain_client.get_or_init(|| self.build_plain_client())
     }
 
     /// Runs a future to its end on this thread, with its tasks on the runtime. May be called from several threads, but
@@ -244,6 +241,10 @@ impl Http {
                 .or_else(|_| Builder::new_current_thread().enable_all().build())
                 .expect("a process that may open no epoll descriptor cannot have come this far")
         })
+    }
+
+    fn build_plain_client(&self) -> Client {
+        self.base().http1_only().tls_certs_only(std::iter::empty()).build().expect(BUILDS)
     }
 
     fn build_client(&self, finish: impl Fn(ClientBuilder) -> ClientBuilder) -> Client {
