@@ -13,7 +13,7 @@ use reqwest::Body;
 use tokio::sync::mpsc::{Receiver, channel};
 
 /// Bytes read and handed on at a time. A few of them are on their way in each of many uploads.
-const CHUNK: u64 = 128 * 1024;
+const CHUNK: usize = 128 * 1024;
 /// Larger bodies are read while they are sent.
 const LARGE: u64 = 256 * 1024;
 
@@ -81,8 +81,8 @@ fn stream(blob: Blob, label: String, progress: &Arc<Progress>, observer: &Arc<dy
         let mut reader = blob.reader();
         loop {
             // One more than there will be, or reading would end with a second, larger buffer.
-            let mut bytes = Vec::with_capacity(CHUNK as usize + 1);
-            let read = reader.by_ref().take(CHUNK).read_to_end(&mut bytes);
+            let mut bytes = Vec::with_capacity(CHUNK + 1);
+            let read = reader.by_ref().take(CHUNK as u64).read_to_end(&mut bytes);
             let item = match read {
                 Ok(0) => return,
                 Ok(_) => Ok(bytes),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use assemble_testkit::{ApkBuilder, RepositoryBuilder, TEST_KEY, TEST_KEY_NAME};
+use assemble_testkit::{ApkBuilder, RegistryStub, RepositoryBuilder, TEST_KEY, TEST_KEY_NAME};
 
 use crate::sandbox::Sandbox;
 use crate::tools::{Registry, have, run};
@@ -38,6 +38,32 @@ fn a_push_sends_what_is_missing_and_nothing_twice() {
     let remote = s.json(["inspect", &name, "--json"]);
     assert_eq!(remote["digest"], document["digest"]);
     assert!(s.ok(["inspect", &name, "--cat", "/etc/passwd"]).contains("nonroot"));
+}
+
+/// Each command is a process of its own: what was pushed is remembered in the cache.
+#[test]
+fn what_is_there_is_neither_built_nor_sent() {
+    let registry = RegistryStub::start();
+    let s = Sandbox::new().with_hello();
+    let name = |tag: &str| format!("{}/team/hello:{tag}", registry.host());
+    let digest = s.ok(["build", "./hello"]);
+    let calls = |arguments: &[&str]| {
+        registry.server().clear_log();
+        s.ok(arguments.iter().copied());
+        registry.calls().join("\n").replace(&digest, "DIGEST")
+    };
+    let build = |tag: &str| calls(&["build", "./hello", "--push", "-t", &name(tag)]);
+    build("1.0");
+    assert_eq!(build("1.0"), "HEAD /v2/team/hello/manifests/1.0");
+    assert_eq!(build("1.1"), "HEAD /v2/team/hello/manifests/DIGEST\nPUT /v2/team/hello/manifests/1.1");
+    assert_eq!(
+        calls(&["push", "hello.oci", &name("1.2")]),
+        "HEAD /v2/team/hello/manifests/DIGEST\nPUT /v2/team/hello/manifests/1.2"
+    );
+    // Of a layout that is not sent, nothing is read but the manifest.
+    assert_eq!(calls(&["push", "hello.oci", &name("1.2")]), "HEAD /v2/team/hello/manifests/1.2");
+    let document = s.json(["build", "./hello", "--push", "-t", &name("1.0"), "--json"]);
+    assert_eq!(document["pushed"][0]["requests"], 1, "{document}");
 }
 
 /// What `apko publish` leaves: the image under its names, the reference on standard output and in a file.

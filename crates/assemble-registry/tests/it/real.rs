@@ -110,6 +110,37 @@ fn plain() {
     round_trip(&real);
 }
 
+/// Distribution mounts from the repository itself, and lists no tags of one that is new.
+#[test]
+fn requests() {
+    let Some(real) = Real::start(&["plain"]) else { return };
+    let mut layers: Vec<_> = (0..20).map(|n| noise(n, 30_000)).collect();
+    layers.push(noise(99, 5 << 20));
+    let first = image(&layers);
+    let push = |image: &assemble_registry::PushImage, rest: &str| {
+        let before = real.requests().len();
+        let report = anonymous().push(&reference(real.get("HOST"), rest), image, &[]).unwrap();
+        let new = real.requests().split_off(before);
+        assert_eq!(new.len() as u64, report.requests, "{new:?}");
+        (report, new)
+    };
+    let (report, new) = push(&first, ":v1");
+    assert_eq!((report.blobs_sent, report.requests), (22, 2 * 22 + 3), "{new:?}");
+    assert_eq!(push(&first, ":v1").0.requests, 1);
+    layers[7] = noise(100, 30_000);
+    let (report, new) = push(&image(&layers), ":v1");
+    assert!(report.blobs_sent == 1 && report.requests <= 8, "{new:?}");
+    // Back to what was there, and another name for it, for one who remembers nothing.
+    for rest in [":v1", ":v2"] {
+        let (report, new) = push(&first, rest);
+        assert!(report.bytes_sent == 0 && report.requests == 4, "{new:?}");
+    }
+    // What an unfinished push left is there, and takes a request each.
+    let part = image(&layers[..5]);
+    let (report, new) = push(&part, ":v3");
+    assert!(report.blobs_sent == 1 && report.blobs_present == 5 && new.len() <= 5 + 2 + 2, "{new:?}");
+}
+
 #[test]
 fn plain_with_relative_addresses() {
     let Some(real) = Real::start(&["plain", "--relative-urls"]) else { return };
