@@ -53,6 +53,8 @@ pub struct BuiltImage {
     pub start: StartReport,
     /// What a lock says of the packages, in the order of installation.
     pub(crate) hashes: Vec<LockedHashes>,
+    /// Packages that were read where they lie, and what their files looked like; nothing if that is not certain.
+    pub(crate) read_in_place: Option<Vec<(String, String)>>,
 }
 
 /// What went into an image.
@@ -185,6 +187,7 @@ fn image(
         wanted => watch.time("fetch", || sources.packages(wanted, platform.arch))?,
     };
     let (packages, hashes): (Vec<_>, Vec<_>) = fetched.into_iter().unzip();
+    let read_in_place = results::read_in_place(&selection.packages, &packages);
     let Contents { tree, report, installed } =
         watch.time("rootfs", || contents::assemble(plan, platform, selection, &packages))?;
     let start =
@@ -198,7 +201,7 @@ fn image(
     let base = ground.as_ref().map(|ground| (ground, ground.image(&layers)));
     let image = documents::image(plan, platform, &own, &start, installed.as_ref(), base)?;
     layers.extend(own);
-    Ok(BuiltImage { platform, image, layers, contents: report, start, hashes })
+    Ok(BuiltImage { platform, image, layers, contents: report, start, hashes, read_in_place })
 }
 
 /// Adds up how long each stage took. The result never depends on it.

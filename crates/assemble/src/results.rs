@@ -6,8 +6,10 @@
 //! says what is wrong; so nothing here fails. What the build told its user is part of what it made, and told again.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use assemble_apk::Package;
 use assemble_fetch::{KeptBlob, RecordKind, Store};
 use assemble_image::{Image, media_type};
 use assemble_layer::{CODEC, Layer};
@@ -17,6 +19,7 @@ use assemble_types::{Blob, Digest, Event, Observer, Platform, Silent, Timestamp}
 use serde::{Deserialize, Serialize};
 
 use crate::build::{BuiltImage, ContentsReport, Env, Stopwatch};
+use crate::choose::Wanted;
 use crate::error::Result;
 use crate::layers::BuiltLayer;
 use crate::lock::{self, Basis, PendingLock};
@@ -100,6 +103,25 @@ struct RecordedImage {
     start: StartReport,
     config: String,
     manifest: String,
+    read_in_place: Vec<(String, String)>,
+}
+
+/// Packages of repositories that are folders, with what their files look like. Nothing if that is not certain. No index
+/// says when such a file changes, and a build looks at it.
+pub(crate) fn read_in_place(wanted: &[Wanted], packages: &[Package]) -> Option<Vec<(String, String)>> {
+    let local = wanted.iter().zip(packages).filter_map(|(wanted, package)| {
+        let path = wanted.location.local_path()?;
+        Some((path, &package.packed))
+    });
+    local.map(|(path, packed)| Some((path.to_str()?.to_owned(), Store::look(packed)?))).collect()
+}
+
+/// Whether files look as they did.
+fn still_look_so(files: &[(String, String)]) -> bool {
+    files.iter().all(|(path, look)| {
+        let now = assemble_fetch::open_file(Path::new(path)).ok();
+        now.and_then(|now| Store::look(&now)).as_ref() == Some(look)
+    })
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -151,11 +173,15 @@ impl RecordedImage {
             start: built.start.clone(),
             config: text(built.image.config())?,
             manifest: text(built.image.manifest())?,
+            read_in_place: built.read_in_place.clone()?,
         })
     }
 
     /// The image, if all its layers are there. Says whether their files look different from before.
     fn restore(&mut self, store: &Store, renewed: &mut bool) -> Option<BuiltImage> {
+        if !still_look_so(&self.read_in_place) {
+            return None;
+        }
         let platform: Platform = self.platform.parse().ok()?;
         let mut layers = Vec::with_capacity(self.layers.len());
         for recorded in &mut self.layers {
@@ -166,7 +192,15 @@ impl RecordedImage {
         let (config, manifest) = (self.config.clone().into_bytes(), self.manifest.clone().into_bytes());
         let image = Image::restored(platform, created, described.collect(), config, manifest)?;
         let contents = serde_json::from_value(serde_json::to_value(&self.contents).ok()?).ok()?;
-        Some(BuiltImage { platform, image, layers, contents, start: self.start.clone(), hashes: Vec::new() })
+        Some(BuiltImage {
+            platform,
+            image,
+            layers,
+            contents,
+            start: self.start.clone(),
+            hashes: Vec::new(),
+            read_in_place: None,
+        })
     }
 }
 
