@@ -51,9 +51,9 @@ def entry(name, content=None, mode=0o644, link=None, checksum=True):
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8") + body + bytes(-len(body) % 512)
 
 
-def make_key(folder):
+def make_key(folder, name=KEY):
     folder.mkdir(parents=True, exist_ok=True)
-    key, public = folder / KEY, folder / f"{KEY}.pub"
+    key, public = folder / name, folder / f"{name}.pub"
     quiet = {"check": True, "stderr": subprocess.DEVNULL}
     command = ["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", key]
     subprocess.run(command, **quiet)
@@ -181,8 +181,13 @@ def members(raw):
 
 
 def files_of(plain):
+    """The content of each entry of a tar by its name, and where the last one ends."""
     with tarfile.open(fileobj=io.BytesIO(plain + bytes(1024))) as tar:
-        return {info.name: (tar.extractfile(info).read() if info.isreg() else None) for info in tar}, tar.offset
+        found, end = {}, 0
+        for info in tar:
+            found[info.name] = tar.extractfile(info).read() if info.isreg() else None
+            end = info.offset_data + (-(-info.size // 512) * 512 if info.isreg() else 0)
+        return found, end
 
 
 def index_records(path):
@@ -228,10 +233,7 @@ def bumped(arch_folder, out, key, wanted=2_500_000):
     have, end = files_of(plain)
     added = [entry(f) for f in ("usr", "usr/share", "usr/share/bumped") if f not in have]
     added.append(entry(f"usr/share/bumped/{old['P']}", version.encode()))
-    end = len(plain.rstrip(b"\0")) if end > len(plain) else end
-    # what tarfile counts as read may hold the end mark: go back to the last block that is not zeros
-    end = min(end, -(-len(plain.rstrip(b"\0")) // 512) * 512)
-    data = packed(plain[:end].ljust(-(-end // 512) * 512, b"\0") + b"".join(added) + bytes(1024))
+    data = packed(plain[:end] + b"".join(added) + bytes(1024))
     raw, identity = sealed(f"{info}pkgver = {version}\n", scripts, data, key)
 
     out.mkdir(parents=True, exist_ok=True)
