@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, ErrorKind, Seek as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -143,7 +143,14 @@ impl Cache {
     /// A new file to write content to.
     pub(crate) fn part(&self) -> Result<NamedTempFile, FetchError> {
         let tmp = self.root()?.path.join("tmp");
-        part_in(&tmp)
+        match part_in(&tmp) {
+            // Somebody removed the whole cache meanwhile.
+            Err(FetchError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                make_folder(&tmp)?;
+                part_in(&tmp)
+            }
+            other => other,
+        }
     }
 
     /// Gives a finished file its name.
@@ -324,7 +331,25 @@ pub(crate) fn give_name(part: NamedTempFile, path: &Path) -> Result<File, FetchE
     if path.is_dir() {
         remove(path);
     }
-    part.persist(path).map_err(|e| FetchError::io(path, "create", e.error))
+    match part.persist(path) {
+        Err(e) if e.error.kind() == ErrorKind::NotFound => {
+            written_again(&e.file, path).map_err(|error| FetchError::io(path, "create", error))
+        }
+        other => other.map_err(|e| FetchError::io(path, "create", e.error)),
+    }
+}
+
+/// The part's own name went, perhaps with the whole cache, or by somebody whose clock is far ahead. Its bytes are still
+/// there as long as it is open.
+fn written_again(part: &NamedTempFile, path: &Path) -> io::Result<File> {
+    let folder = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(folder)?;
+    let mut again = tempfile::Builder::new().prefix(PART).tempfile_in(folder)?;
+    let mut from = part.as_file();
+    from.rewind()?;
+    io::copy(&mut from, &mut again)?;
+    again.as_file().set_permissions(from.metadata()?.permissions())?;
+    again.persist(path).map_err(|e| e.error)
 }
 
 /// Removes a damaged entry, also a folder in a file's place; a link is removed, never what it leads to. What cannot be

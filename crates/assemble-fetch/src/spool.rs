@@ -98,8 +98,14 @@ impl Shared {
 
     fn make_file(&self) -> io::Result<File> {
         let dir = self.dir().map_err(io::Error::other)?;
-        tempfile::tempfile_in(&dir)
-            .map_err(|e| io::Error::new(e.kind(), FetchError::io(&dir, "create a file in it", e)))
+        let made = match tempfile::tempfile_in(&dir) {
+            // Somebody removed the whole cache meanwhile.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && matches!(self.place, Place::Cache(_)) => {
+                std::fs::create_dir_all(&dir).and_then(|()| tempfile::tempfile_in(&dir))
+            }
+            other => other,
+        };
+        made.map_err(|e| io::Error::new(e.kind(), FetchError::io(&dir, "create a file in it", e)))
     }
 
     fn dir(&self) -> Result<PathBuf, FetchError> {

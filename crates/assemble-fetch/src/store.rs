@@ -248,22 +248,25 @@ struct LayerWriter {
 }
 
 impl LayerWriter {
-    fn part(self) -> io::Result<(Arc<Cache>, NamedTempFile)> {
+    fn part(mut self) -> io::Result<(Arc<Cache>, NamedTempFile)> {
+        self.flush()?;
         let part = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
         Ok((self.cache, part))
+    }
+
+    /// With the name of the file in it.
+    fn failed(&self, e: io::Error) -> io::Error {
+        io::Error::new(e.kind(), FetchError::io(self.out.get_ref().path(), "write", e))
     }
 }
 
 impl Write for LayerWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.out.write(bytes).map_err(|e| {
-            let path = self.out.get_ref().path();
-            io::Error::new(e.kind(), FetchError::io(path, "write", e))
-        })
+        self.out.write(bytes).map_err(|e| self.failed(e))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        self.out.flush().map_err(|e| self.failed(e))
     }
 }
 

@@ -17,6 +17,7 @@ mod ci_page;
 mod configs;
 mod contract;
 mod export;
+mod faults;
 mod fronts;
 mod hostile;
 mod hostile_checks;
