@@ -84,14 +84,14 @@ impl Cache {
     /// The content, if it is there in full length. One of another length was cut off by something and is removed.
     pub(crate) fn content(&self, key: &ContentKey) -> Option<Blob> {
         if self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).contains(key) {
-            return self.content_in(self.current()?, key);
+            return self.content_in(&self.current()?, key);
         }
-        self.readable().into_iter().find_map(|root| self.content_in(root, key))
+        self.readable().into_iter().find_map(|root| self.content_in(&root, key))
     }
 
-    fn content_in(&self, root: Root, key: &ContentKey) -> Option<Blob> {
+    fn content_in(&self, root: &Root, key: &ContentKey) -> Option<Blob> {
         let path = content_path(&root.path, key);
-        match open_content(&root, &path) {
+        match open_content(root, &path) {
             Ok(Some(blob)) if blob.len() == key.size() => return Some(blob),
             // The second part went, as layers may. That is no damage.
             Ok(None) => return None,

@@ -103,7 +103,7 @@ fn local_files_are_read_again_when_they_look_different() {
     let local = dir.path().join("cache/v1/records/local");
     assert!(!local.exists(), "a file that was written just now may be written again in the same tick");
     // Its times in the past, as the clock tells them; the change time cannot be set, so that it stays unsettled.
-    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    let old = std::time::SystemTime::now() - std::time::Duration::from_mins(1);
     fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
     assert_eq!(digest(), one);
     std::thread::sleep(std::time::Duration::from_millis(3100));
