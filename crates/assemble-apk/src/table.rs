@@ -188,13 +188,15 @@ impl<'a> Reader<'a> {
         (start <= end).then_some(start..end)
     }
 
-    fn checksum(&mut self) -> Option<Option<Checksum>> {
+    /// Reads a checksum into its place, which stays empty where the table has none. Nothing if it is neither.
+    fn checksum(&mut self, place: &mut Option<Checksum>) -> Option<()> {
         let bytes = self.bytes()?;
-        Some(match bytes.len() {
+        *place = match bytes.len() {
             0 => None,
             20 => Some(Checksum::from_bytes(bytes.try_into().ok()?)),
             _ => Some(Checksum::from_sha256(bytes.try_into().ok()?)),
-        })
+        };
+        Some(())
     }
 
     fn path(&mut self) -> Option<ImagePath> {
@@ -233,15 +235,12 @@ impl<'a> Reader<'a> {
             b'h' => EntryKind::HardLink { target: self.path()?, text: self.bytes()?.to_vec() },
             _ => return None,
         };
-        Some(Entry {
-            path,
-            kind,
-            mode: Mode::from_bits(self.small()?),
-            owner: Owner { uid: self.small()?, gid: self.small()? },
-            mtime: i64::from_le_bytes(self.take(8)?.try_into().ok()?),
-            checksum: self.checksum()?,
-            xattrs: self.xattrs()?,
-        })
+        let mode = Mode::from_bits(self.small()?);
+        let owner = Owner { uid: self.small()?, gid: self.small()? };
+        let mtime = i64::from_le_bytes(self.take(8)?.try_into().ok()?);
+        let mut checksum = None;
+        self.checksum(&mut checksum)?;
+        Some(Entry { path, kind, mode, owner, mtime, checksum, xattrs: self.xattrs()? })
     }
 
     fn xattrs(&mut self) -> Option<BTreeMap<Vec<u8>, Vec<u8>>> {

@@ -289,8 +289,12 @@ pub(crate) struct CacheArgs {
     /// The folder of the cache [default: $ASSEMBLE_CACHE, else the platform's]
     #[arg(long, value_name = "DIR", global = true)]
     pub(crate) cache_dir: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) report: ReportArgs,
+    /// Write one JSON document to standard output, in success and in failure
+    #[arg(long, help_heading = "Report", global = true)]
+    pub(crate) json: bool,
+    /// Say nothing but warnings and errors
+    #[arg(short, long, help_heading = "Report", global = true)]
+    pub(crate) quiet: bool,
 }
 
 /// What to do with the cache.

@@ -165,11 +165,10 @@ impl Encoder {
     fn place(&self, file: &Place, at: usize, distance: usize) -> Option<usize> {
         let wanted = (file.first + (at - file.start) as u64).checked_sub(distance as u64)?;
         let mut candidates = self.files.iter().rev().filter(|other| other.stream == file.stream);
-        let found = candidates.find_map(|other| {
+        candidates.find_map(|other| {
             let end = if other.start == file.start { at } else { other.end };
             let offset = usize::try_from(wanted.checked_sub(other.first)?).ok()?;
             (offset < end - other.start).then_some(other.start + offset)
-        });
-        found
+        })
     }
 }

@@ -92,7 +92,7 @@ impl Parked {
     }
 
     /// The next plain byte that can be asked for, counted from the stream's first.
-    pub fn position(&self) -> u64 {
+    pub fn next_plain(&self) -> u64 {
         self.given
     }
 }

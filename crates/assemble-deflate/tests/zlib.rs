@@ -289,9 +289,9 @@ fn random_blocks(seed: u64, count: usize) -> (Vec<u8>, Vec<u8>) {
             // Length 3 to 10, or 258; distance 1 to 4, or 16385 to 24576.
             let length = if next().is_multiple_of(5) { 258 } else { 3 + next() % 8 };
             if length == 258 {
-                bits.code(0xc5, 8)
+                bits.code(0xc5, 8);
             } else {
-                bits.code(length - 2, 7)
+                bits.code(length - 2, 7);
             }
             let far = plain.len() >= 24_576 && next().is_multiple_of(2);
             let distance = if far { 16_385 + next() % 8192 } else { 1 + next() % 4.min(plain.len() as u64) };

@@ -137,7 +137,7 @@ fn package(name: &Path, all: &mut Totals) {
                 flush(&mut piece, &mut encoder, all);
             }
         }
-        piece.fresh(&[0; 512][..(512 - (file.end - file.start) % 512) as usize % 512]);
+        piece.fresh(&[0; 512][..usize::try_from((512 - (file.end - file.start) % 512) % 512).unwrap_or(0)]);
         if piece.plain.len() >= 128 << 10 {
             flush(&mut piece, &mut encoder, all);
         }

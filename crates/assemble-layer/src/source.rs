@@ -20,7 +20,7 @@ const REMEMBERED: usize = 8;
 /// A stream.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    stream: Blob,
+    packed: Blob,
     /// Some bytes that come out of it; they are asked whether the medium has changed.
     content: Blob,
     /// The CRC-32 of all its plain bytes, if it is known.
@@ -76,18 +76,18 @@ impl State {
     }
 
     fn remember(&mut self, parked: Parked) {
-        let place = self.parked.partition_point(|other| other.position() < parked.position());
+        let place = self.parked.partition_point(|other| other.next_plain() < parked.next_plain());
         self.parked.insert(place, parked);
     }
 
     /// Forgets readers that will not be gone back to, but for the one that is furthest.
     fn forget(&mut self) {
-        let ends: Vec<u64> = self.parked.iter().skip(1).map(Parked::position).collect();
+        let ends: Vec<u64> = self.parked.iter().skip(1).map(Parked::next_plain).collect();
         let mut ends = ends.into_iter();
         let places = &self.places;
         self.parked.retain(|parked| {
             ends.next().is_none_or(|end| {
-                let next = places.partition_point(|place| *place < parked.position());
+                let next = places.partition_point(|place| *place < parked.next_plain());
                 places.get(next).is_some_and(|place| *place < end)
             })
         });
@@ -96,8 +96,8 @@ impl State {
 
 impl Stream {
     pub(crate) fn new(deflated: &DeflatedRange, content: &Blob) -> Self {
-        let (stream, sum) = (deflated.stream.clone(), deflated.sum);
-        Self { stream, content: content.clone(), sum, end: 0, last_unit: None, state: Mutex::default() }
+        let (packed, sum) = (deflated.stream.clone(), deflated.sum);
+        Self { packed, content: content.clone(), sum, end: 0, last_unit: None, state: Mutex::default() }
     }
 
     /// Where files begin that come after one that lies behind them.
@@ -108,12 +108,12 @@ impl Stream {
     }
 
     pub(crate) fn reader(&self, at: u64) -> StreamReader {
-        StreamReader { stream: self.stream.clone(), at }
+        StreamReader { stream: self.packed.clone(), at }
     }
 
     /// Fails if the bytes are known to have changed.
     pub(crate) fn check(&self) -> io::Result<()> {
-        self.stream.check()?;
+        self.packed.check()?;
         self.content.check()
     }
 
@@ -154,8 +154,8 @@ impl Stream {
     /// The reader that is furthest but not behind a place.
     fn nearest(&self, state: &mut State, from: u64) -> Result<Box<Inflater<StreamReader>>, DeflateError> {
         let best =
-            |state: &State| state.parked.partition_point(|parked| parked.position() <= from).checked_sub(1);
-        let parked = best(state).and_then(|index| state.parked.get(index)).map_or(0, Parked::position);
+            |state: &State| state.parked.partition_point(|parked| parked.next_plain() <= from).checked_sub(1);
+        let parked = best(state).and_then(|index| state.parked.get(index)).map_or(0, Parked::next_plain);
         if let Some(inflater) = state.warm.take_if(|warm| (parked..=from).contains(&warm.position())) {
             return Ok(inflater);
         }

@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn many_mistakes_of_a_lock_cost_few_places() {
         let of = |keys: usize| {
-            let text: String = (0..keys).map(|n| format!("\"k{n}\":1,")).collect();
+            let text = (0..keys).map(|n| format!("\"k{n}\":1,")).collect::<Vec<_>>().concat();
             let text = format!("{{{text}\"assemble-lock\":1}}");
             WORK.set(0);
             assert!(parse_lock("demo.lock", text.as_bytes()).unwrap_err().len() <= 21);

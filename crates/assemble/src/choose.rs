@@ -200,7 +200,7 @@ fn blaming(plan: &Plan<'_>, error: Unsolvable) -> Error {
         let span = written.or_else(named).map(|package| &package.span);
         spans.extend(span.filter(|span| !spans.contains(span)));
     }
-    spans.into_iter().fold(Error::from(error), |error, span| error.at(span))
+    spans.into_iter().fold(Error::from(error), Error::at)
 }
 
 fn policy(mode: Mode) -> Policy {

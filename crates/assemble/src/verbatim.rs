@@ -72,10 +72,13 @@ pub(crate) struct VerbatimLayers {
     pub(crate) report: VerbatimReport,
 }
 
+/// Runtimes take 127 layers in all, and some are for what is no package.
+const MOST_LAYERS: i64 = 120;
+
 impl VerbatimLayers {
     /// Decides for the packages of a tree.
     pub(crate) fn of(tree: &Tree, packages: &[Package], budget: i64) -> Result<Self> {
-        let plan = VerbatimPlan::of(tree, packages, budget);
+        let plan = VerbatimPlan::of(tree, packages, budget.min(MOST_LAYERS));
         let layers = plan.verbatim().map(|index| as_packed(packages, index)).collect::<Result<_>>()?;
         let report = VerbatimReport::of(packages, plan.verdicts());
         Ok(Self { plan, layers, report })

@@ -309,7 +309,7 @@ fn contents_are_unpacked_when_read_and_oddities_are_told() {
     for entry in &package.entries {
         let EntryKind::File(content) = &entry.kind else { continue };
         let range = content.deflated().unwrap();
-        let (start, end) = (range.plain.start as usize, range.plain.end as usize);
+        let [start, end] = [range.plain.start, range.plain.end].map(|at| usize::try_from(at).unwrap());
         assert_eq!(content.read_to_vec(u64::MAX).unwrap(), &plain[start..end], "{}", entry.path);
         files += 1;
     }

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use assemble::{CachePart, Prune, Result};
 
 use super::Session;
-use crate::args::{CacheArgs, CacheCommand};
+use crate::args::{CacheArgs, CacheCommand, ReportArgs};
 use crate::summary::size;
 use crate::{json, settings};
 
 pub(crate) fn run(args: &CacheArgs) -> ExitCode {
-    let session = Session::new(&args.report);
+    let session = Session::new(&ReportArgs { json: args.json, quiet: args.quiet });
     let result = cache(args, &session);
     session.end(result)
 }
@@ -21,7 +21,7 @@ fn cache(args: &CacheArgs, session: &Session) -> Result<String> {
     match &args.command {
         None => {
             let sizes = store.sizes()?;
-            if args.report.json {
+            if args.json {
                 return Ok(json::cache_sizes(store.folder().as_deref(), &sizes));
             }
             let mut text = String::new();
@@ -48,7 +48,7 @@ fn cache(args: &CacheArgs, session: &Session) -> Result<String> {
                 ));
             }
             let (files, bytes) = store.prune(&Prune { unused_for: *unused_for, max_size: *max_size })?;
-            if args.report.json {
+            if args.json {
                 return Ok(json::cache_pruned(files, bytes));
             }
             session.tell(&format!("removed {files} files, {}", size(bytes)));
@@ -56,7 +56,7 @@ fn cache(args: &CacheArgs, session: &Session) -> Result<String> {
         }
         Some(CacheCommand::Verify) => {
             let checked = assemble::check_cache(&store)?;
-            if args.report.json {
+            if args.json {
                 return Ok(json::cache_checked(&checked));
             }
             for path in &checked.damaged {

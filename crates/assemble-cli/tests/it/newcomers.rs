@@ -78,7 +78,7 @@ fn what_is_shown_builds_the_same() {
     let mut specs: Vec<String> = fs::read_dir(s.path("configs"))
         .unwrap()
         .map(|entry| format!("configs/{}", entry.unwrap().file_name().to_str().unwrap()))
-        .filter(|name| name.ends_with(".yaml"))
+        .filter(|name| std::path::Path::new(name).extension().is_some_and(|end| end == "yaml"))
         .collect();
     let own = [
         "",

@@ -39,7 +39,7 @@ impl ReadAt for Packed {
     fn deflated_sum(&self) -> Option<u32> {
         let mut sum = flate2::Crc::new();
         sum.update(&self.plain);
-        (self.plain.len() % 3 > 0).then(|| sum.sum())
+        (!self.plain.len().is_multiple_of(3)).then(|| sum.sum())
     }
 }
 
@@ -198,7 +198,7 @@ fn files_in_any_order_are_found() {
     // Back and forth over too much: it is unpacked first.
     let (spliced, plain) = reordered(&package, (0..200).map(|n| n * 27 % 40));
     assert_eq!(check(&spliced, &plain).digest, pack_part(&plain, Part::Files).digest);
-    let many = Package::new((0..1200).map(|n| prose(200, n as u64)).collect(), 6, 1 << 20);
+    let many = Package::new((0..1200).map(|n| prose(200, n)).collect(), 6, 1 << 20);
     let (spliced, plain) = reordered(&many, (0..1200).rev());
     assert_eq!(check(&spliced, &plain).digest, pack_part(&plain, Part::Files).digest);
 }
@@ -261,7 +261,7 @@ fn a_stream_that_changes_is_noticed() {
     let same = |stream: Vec<u8>| Blob::from_bytes(stream);
     let error = fails(Package::with(varied(1), 6, 1 << 20, &same, 0), 2);
     assert_eq!(error.code(), "layer/content");
-    let backwards = Package::with((0..40).map(|n| prose(60_000, n as u64)).collect(), 6, 1 << 20, &same, 0);
+    let backwards = Package::with((0..40).map(|n| prose(60_000, n)).collect(), 6, 1 << 20, &same, 0);
     let mut tree = Tree::new();
     for (index, blob) in backwards.blobs.iter().rev().enumerate() {
         put(&mut tree, Part::Files, &format!("{index:02}"), Node::new(META, Body::File(blob.clone())));

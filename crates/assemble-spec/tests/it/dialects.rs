@@ -272,7 +272,10 @@ fn messages_about_apkos_keys() {
 fn layers_of_packages_are_ours() {
     let yaml = format!("{PACKAGES}layering: {{strategy: package}}\n");
     let layering = read(&yaml, Dialect::Assemble).unwrap().layering.unwrap();
-    assert_eq!((layering.strategy.map(|s| s.name()), layering.budget), (Some("package"), 100));
+    assert_eq!(
+        (layering.strategy.map(assemble_spec::LayerStrategy::name), layering.budget),
+        (Some("package"), 100)
+    );
     expect![[r#"
         error[spec/value]: `package` is no strategy of apko's, whose images have to be the same here
          --> a.yaml:4:22

@@ -342,7 +342,8 @@ fn every_reason_is_found() {
 #[test]
 fn the_largest_packages_stay_within_the_budget_and_threads_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let random = |len: usize| (0..len).map(|i| (i * i * 31 / 7 % 251) as u8).collect::<Vec<_>>();
+    let random =
+        |len: usize| (0..len).map(|i| u8::try_from(i * i * 31 / 7 % 251).unwrap()).collect::<Vec<_>>();
     let mut repository = RepositoryBuilder::new().signed_by(None);
     for (number, size) in [10, 5000, 200, 900_000].into_iter().enumerate() {
         let apk = ApkBuilder::new(&format!("p{number}"), "1-r0").signed_by(None);
