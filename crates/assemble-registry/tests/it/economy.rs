@@ -21,7 +21,7 @@ fn hundred(one: u64) -> PushImage {
 
 fn requests(stub: &RegistryStub, image: &PushImage, rest: &str) -> u64 {
     stub.server().clear_log();
-    let report = anonymous().push(&at(stub, rest), image, &[]).unwrap();
+    let report = patient().push(&at(stub, rest), image, &[]).unwrap();
     assert_eq!(stub.calls().len() as u64, report.requests);
     report.requests
 }
@@ -69,15 +69,15 @@ fn slow_answers_are_waited_for_together() {
     // 101 blobs, sixteen at once, two answers each, and a few before and after.
     let first = answers(|| {
         let stub = slow();
-        anonymous().push(&at(&stub, ":v1"), &hundred(1000), &[]).unwrap();
+        patient().push(&at(&stub, ":v1"), &hundred(1000), &[]).unwrap();
     });
     assert!(first <= 29.0, "{first}");
     let stub = slow();
     let mut next = 1000;
-    anonymous().push(&at(&stub, ":v1"), &hundred(next), &[]).unwrap();
+    patient().push(&at(&stub, ":v1"), &hundred(next), &[]).unwrap();
     let changed = answers(|| {
         next += 1;
-        anonymous().push(&at(&stub, ":v1"), &hundred(next), &[]).unwrap();
+        patient().push(&at(&stub, ":v1"), &hundred(next), &[]).unwrap();
     });
     assert!(changed <= 8.5, "{changed}");
 }
@@ -125,9 +125,9 @@ fn a_new_tag_of_what_is_mostly_there() {
     let after = image(&[noise(1, LARGE), noise(9, 20), noise(3, 10)]);
     for no_mounts in [false, true] {
         let stub = RegistryStub::with(RegistryOptions { no_mounts, ..RegistryOptions::default() });
-        anonymous().push(&at(&stub, ":v1"), &before, &[]).unwrap();
+        patient().push(&at(&stub, ":v1"), &before, &[]).unwrap();
         stub.server().clear_log();
-        let report = anonymous().push(&at(&stub, ":v2"), &after, &[]).unwrap();
+        let report = patient().push(&at(&stub, ":v2"), &after, &[]).unwrap();
         assert_holds(&stub, &after, "v2");
         // Without mounts, small ones are sent rather than asked for.
         assert!(report.bytes_sent < 1000, "{report:?}");
@@ -140,8 +140,8 @@ fn a_push_that_broke_off_goes_on() {
     let stub = RegistryStub::start();
     let image = image(&[noise(1, LARGE), noise(2, 300_000)]);
     stub.fault(Fault::on("PUT", "/manifests/", Action::Answer(json_error(403, "DENIED", "not now"))).nth(1));
-    anonymous().push(&at(&stub, ":v1"), &image, &[]).unwrap_err();
-    let report = anonymous().push(&at(&stub, ":v1"), &image, &[]).unwrap();
+    patient().push(&at(&stub, ":v1"), &image, &[]).unwrap_err();
+    let report = patient().push(&at(&stub, ":v1"), &image, &[]).unwrap();
     assert_eq!((report.blobs_sent, report.bytes_sent), (0, 0));
     assert_holds(&stub, &image, "v1");
 }
@@ -151,31 +151,29 @@ fn mounts_that_are_refused() {
     for status in [400, 401, 403, 404, 405, 429, 500, 501, 503] {
         let stub = RegistryStub::start();
         stub.fault(Fault::status("POST", "mount=", status, "no"));
-        anonymous()
-            .push(&at(&stub, ":v1"), &small(), &[])
-            .unwrap_or_else(|e| panic!("{status} {}", shown(&e)));
+        patient().push(&at(&stub, ":v1"), &small(), &[]).unwrap_or_else(|e| panic!("{status} {}", shown(&e)));
         assert_holds(&stub, &small(), "v1");
     }
     let stub = RegistryStub::start();
     stub.fault(Fault::on("POST", "mount=", Action::Close));
-    anonymous().push(&at(&stub, ":v1"), &small(), &[]).unwrap();
+    patient().push(&at(&stub, ":v1"), &small(), &[]).unwrap();
     assert_holds(&stub, &small(), "v1");
     // Success that is none.
     let stub = RegistryStub::start();
     stub.fault(Fault::on("POST", "mount=", Action::Answer(Response::new(201))));
-    anonymous().push(&at(&stub, ":v1"), &small(), &[]).unwrap();
+    patient().push(&at(&stub, ":v1"), &small(), &[]).unwrap();
     assert_holds(&stub, &small(), "v1");
 }
 
 #[test]
 fn many_that_the_registry_lost() {
     let stub = RegistryStub::start();
-    anonymous().push(&at(&stub, ":v1"), &hundred(1000), &[]).unwrap();
+    patient().push(&at(&stub, ":v1"), &hundred(1000), &[]).unwrap();
     let next = hundred(2000);
     for blob in &next.blobs {
         stub.remove_blob(REPOSITORY, &blob.digest.to_string());
     }
-    anonymous().push(&at(&stub, ":v1"), &next, &[]).unwrap();
+    patient().push(&at(&stub, ":v1"), &next, &[]).unwrap();
     assert_holds(&stub, &next, "v1");
 }
 
@@ -192,7 +190,7 @@ fn who_is_there_is_found_out_once() {
         let stub = RegistryStub::with(RegistryOptions { auth, ..RegistryOptions::default() });
         let tags = [at(&stub, ":v2"), at(&stub, ":v3"), at(&stub, ":v4")];
         let image = hundred(1000);
-        let bench = bench(with_password());
+        let bench = remembering(with_password(), Arc::new(RunMemory::default()));
         let report = bench.registry.push(&at(&stub, ":v1"), &image, &tags).unwrap();
         assert_eq!(stub.log().iter().filter(|line| line.status == 401).count(), 1);
         assert!(count(&stub, "GET token") <= 1);
@@ -210,7 +208,7 @@ fn bytes_that_nobody_else_checks() {
     let digest = image.blobs[0].digest;
     image.blobs[0] = PushBlob { digest, size: 1000, content: Blob::from_bytes(noise(2, 1000)) };
     stub.fault(Fault::on("PUT", "/blobs/uploads/", Action::Answer(Response::new(201))));
-    let error = anonymous().push(&at(&stub, ":v1"), &image, &[]).unwrap_err();
+    let error = patient().push(&at(&stub, ":v1"), &image, &[]).unwrap_err();
     let found = Digest::of(&noise(2, 1000));
     assert!(
         matches!(&error, RegistryError::LocalChanged { found: f, .. } if *f == found),

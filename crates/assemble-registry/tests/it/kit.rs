@@ -46,7 +46,7 @@ impl Recorder {
     }
 }
 
-pub(crate) fn http() -> Arc<Http> {
+fn http_with(stall_timeout: Duration) -> Arc<Http> {
     let retry = RetryPolicy {
         tries: 4,
         base: Duration::from_millis(2),
@@ -55,12 +55,16 @@ pub(crate) fn http() -> Arc<Http> {
     };
     let options = HttpOptions {
         retry,
-        stall_timeout: Duration::from_millis(400),
+        stall_timeout,
         connect_timeout: Duration::from_secs(5),
         proxies: ProxySettings::default(),
         ..HttpOptions::default()
     };
     Arc::new(Http::new(options).unwrap())
+}
+
+pub(crate) fn http() -> Arc<Http> {
+    http_with(Duration::from_millis(400))
 }
 
 pub(crate) struct Bench {
@@ -69,14 +73,18 @@ pub(crate) struct Bench {
 }
 
 pub(crate) fn bench(credentials: CredentialSources) -> Bench {
-    remembering(credentials, Arc::new(RunMemory::default()))
+    bench_with(http(), credentials, Arc::new(RunMemory::default()))
 }
 
-/// A client that knows of the pushes of others.
+/// A client that knows of the pushes of others. It is patient, so that what it does can be counted on a busy machine.
 pub(crate) fn remembering(credentials: CredentialSources, memory: Arc<dyn PushMemory>) -> Bench {
+    bench_with(http_with(Duration::from_mins(1)), credentials, memory)
+}
+
+fn bench_with(http: Arc<Http>, credentials: CredentialSources, memory: Arc<dyn PushMemory>) -> Bench {
     let recorder = Arc::new(Recorder::default());
     let registry = Registry::new(RegistryOptions {
-        http: http(),
+        http,
         credentials,
         plain_http: PlainHttp::default(),
         observer: recorder.clone(),
@@ -88,6 +96,11 @@ pub(crate) fn remembering(credentials: CredentialSources, memory: Arc<dyn PushMe
 
 pub(crate) fn anonymous() -> Registry {
     bench(CredentialSources::default()).registry
+}
+
+/// As [`anonymous`], but patient.
+pub(crate) fn patient() -> Registry {
+    remembering(CredentialSources::default(), Arc::new(RunMemory::default())).registry
 }
 
 pub(crate) fn with_password() -> CredentialSources {

@@ -119,7 +119,7 @@ fn requests() {
     let first = image(&layers);
     let push = |image: &assemble_registry::PushImage, rest: &str| {
         let before = real.requests().len();
-        let report = anonymous().push(&reference(real.get("HOST"), rest), image, &[]).unwrap();
+        let report = patient().push(&reference(real.get("HOST"), rest), image, &[]).unwrap();
         let new = real.requests().split_off(before);
         assert_eq!(new.len() as u64, report.requests, "{new:?}");
         (report, new)
