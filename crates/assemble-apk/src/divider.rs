@@ -5,9 +5,8 @@ use std::io::Write as _;
 use flate2::write::GzDecoder;
 
 use crate::Limits;
-use crate::open::walk_limits;
+use crate::open::is_signature;
 use crate::sections::GZIP_MAGIC;
-use crate::tarball::first_name;
 
 /// Finds the data section of a package of version 2.
 #[derive(Debug)]
@@ -57,9 +56,7 @@ impl DataFinder {
             }
             // It takes no more: this section is at its end.
             let plain = std::mem::take(self.decoder.get_mut());
-            let signed = self.sections == 0
-                && first_name(&plain, walk_limits(&limits)).is_some_and(|name| name.starts_with(b".SIGN."));
-            if !signed {
+            if self.sections > 0 || !is_signature(&plain, &limits) {
                 return DataFound::Here(at);
             }
             *self = Self { sections: 1, ..Self::default() };

@@ -66,10 +66,7 @@ fn open_any(
     spool: &dyn Spool,
     diff_id: bool,
 ) -> Result<Package, PackageProblem> {
-    let mut head = [0; adb::MAGIC.len()];
-    let known = packed.slice(0..head.len() as u64).map(|front| front.reader().read_exact(&mut head));
-    known.transpose().map_err(PackageProblem::Read)?;
-    if head == adb::MAGIC {
+    if is_version_3(packed) {
         adb::open(packed, expected, limits, spool)
     } else {
         open(packed, expected, limits, diff_id)
@@ -140,20 +137,36 @@ pub(crate) fn read_start(
     start(packed, &mut Sections::open(packed)?, expected, limits)
 }
 
+/// A control section that was unpacked, and nothing more.
+struct ControlSection {
+    /// Where the signature section in front of it lies, if there is one.
+    signature: Option<Range<u64>>,
+    plain: Vec<u8>,
+    /// Where it lies itself.
+    control: Range<u64>,
+}
+
+fn control_section(sections: &mut Sections, limits: &Limits) -> Result<ControlSection, PackageProblem> {
+    let (first, range) = sections.small(Section::First, limits)?;
+    if is_signature(&first, limits) {
+        let (plain, control) = sections.small(Section::Control, limits)?;
+        return Ok(ControlSection { signature: Some(range), plain, control });
+    }
+    Ok(ControlSection { signature: None, plain: first, control: range })
+}
+
+/// Whether the first section is a signature, by the name of its first entry.
+pub(crate) fn is_signature(first: &[u8], limits: &Limits) -> bool {
+    first_name(first, walk_limits(limits)).is_some_and(|name| name.starts_with(b".SIGN."))
+}
+
 fn start(
     packed: &Blob,
     sections: &mut Sections,
     expected: &Expected,
     limits: &Limits,
 ) -> Result<Start, PackageProblem> {
-    let (first, range) = sections.small(Section::First, limits)?;
-    let signed = first_name(&first, walk_limits(limits)).is_some_and(|name| name.starts_with(b".SIGN."));
-    let (signature, (plain, control)) = if signed {
-        (Some(range), sections.small(Section::Control, limits)?)
-    } else {
-        (None, (first, range))
-    };
-
+    let ControlSection { signature, plain, control } = control_section(sections, limits)?;
     let checksum = Checksum::from_bytes(control_sum(packed, &control)?);
     if checksum != expected.checksum {
         let misplaced = stands_behind(packed, sections, limits, expected.checksum);
@@ -201,10 +214,7 @@ fn open(
 pub fn own_checksum(packed: &Blob) -> Option<Checksum> {
     let limits = Limits::default();
     let mut sections = Sections::open(packed).ok()?;
-    let (first, range) = sections.small(Section::First, &limits).ok()?;
-    let signed = first_name(&first, walk_limits(&limits)).is_some_and(|name| name.starts_with(b".SIGN."));
-    let (plain, control) =
-        if signed { sections.small(Section::Control, &limits).ok()? } else { (first, range) };
+    let ControlSection { plain, control, .. } = control_section(&mut sections, &limits).ok()?;
     let (_, data_hash, _) = read_control(&plain, &limits).ok()?;
     check_data(packed, control.end, data_hash, &limits).ok()?;
     Some(Checksum::from_bytes(control_sum(packed, &control).ok()?))

@@ -8,6 +8,7 @@
 
 mod apko;
 mod args;
+mod cache_args;
 mod commands;
 mod json;
 mod output;

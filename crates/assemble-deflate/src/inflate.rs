@@ -4,9 +4,11 @@ use std::io::{Read, Write};
 
 use crc32fast::Hasher;
 
-use crate::bits::{BitReader, Cursor};
-use crate::huffman::{DEEPER, END, LITERAL, SPECIAL, all_bits, code_bits, extended, value};
-use crate::symbols::{LENGTH_ORDER, Lengths, MOST_DISTANCES, MOST_LITERALS, Tables};
+use crate::bits::BitReader;
+use crate::codes::{no_code, read_codes, stored_length};
+use crate::fast::{Loop, PIECE, repeat};
+use crate::huffman::{DEEPER, END, LITERAL, SPECIAL, all_bits, extended, value};
+use crate::symbols::{Lengths, Tables};
 use crate::{DeflateError, Symbol};
 
 /// How far back a match may reach.
@@ -15,10 +17,6 @@ pub(crate) const WINDOW: usize = 32 << 10;
 const CHUNK: usize = 64 << 10;
 /// The longest match, and what copying in whole pieces may write behind it.
 const SLACK: usize = 258 + 2 * PIECE;
-/// Bytes that a match is copied by, where it does not overlap itself.
-const PIECE: usize = 16;
-/// Symbols that are recorded at a time.
-const BATCH: usize = 256;
 
 /// How a block's contents are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,14 +79,15 @@ pub struct Parked {
     given: u64,
     state: State,
     last: bool,
-    position: u64,
+    /// The next bit of the stream.
+    bit: u64,
     sum: (u64, Hasher),
 }
 
 impl Parked {
     /// At which byte of the stream the source has to begin with which it is to go on.
     pub fn source_offset(&self) -> u64 {
-        self.position / 8
+        self.bit / 8
     }
 
     /// The next plain byte that can be asked for, counted from the stream's first.
@@ -135,7 +134,7 @@ impl<R: Read> Inflater<R> {
             given: self.given,
             state: self.state.clone(),
             last: self.last,
-            position: self.input.position(),
+            bit: self.input.position(),
             sum: self.sum.clone(),
         }
     }
@@ -145,7 +144,7 @@ impl<R: Read> Inflater<R> {
     /// # Errors
     /// The source cannot be read.
     pub fn resume(parked: &Parked, source: R) -> Result<Self, DeflateError> {
-        let mut inflater = Self::with(BitReader::at(source, parked.position)?);
+        let mut inflater = Self::with(BitReader::at(source, parked.bit)?);
         inflater.state = parked.state.clone();
         if let State::Coded(lengths) = &inflater.state {
             inflater.tables.set(lengths)?;
@@ -394,258 +393,6 @@ impl<R: Read> Inflater<R> {
         }
         Ok(false)
     }
-}
-
-/// Symbols that are not recorded yet.
-struct Batch {
-    symbols: [Symbol; BATCH],
-    count: usize,
-}
-
-impl Batch {
-    #[inline]
-    fn push(&mut self, symbol: Symbol, out: &mut Vec<Symbol>) {
-        self.symbols[self.count & (BATCH - 1)] = symbol;
-        self.count += 1;
-        if self.count == BATCH {
-            out.extend_from_slice(&self.symbols);
-            self.count = 0;
-        }
-    }
-}
-
-/// The loop that takes the time, with what it works on.
-struct Loop<'a> {
-    tables: &'a Tables,
-    window: &'a mut [u8],
-    at: usize,
-    low: usize,
-    limit: usize,
-}
-
-impl Loop<'_> {
-    /// Reads symbols as long as there is plenty of input; true at the end of the block.
-    #[inline(always)]
-    #[allow(clippy::inline_always, reason = "called once for each way of recording")]
-    fn run<const RECORD: bool>(
-        &mut self,
-        input: &[u8],
-        cursor: &mut Cursor,
-        out: &mut Vec<Symbol>,
-    ) -> Result<bool, DeflateError> {
-        let Self { tables, window, .. } = self;
-        let (literals, distances) = (&tables.literals, &tables.distances);
-        let window: &mut [u8] = window;
-        let mut c = Cursor { ..*cursor };
-        let (mut at, mut low) = (self.at, self.low);
-        let mut batch = Batch { symbols: [Symbol::default(); BATCH], count: 0 };
-        if !c.refill(input) {
-            return Ok(false);
-        }
-        // The next entry is always looked up before what is found is written: loads take long.
-        let mut found = literals.look_up(c.bits);
-        let ended = loop {
-            // Three literals and whatever follows do not begin at the limit or behind it.
-            if at + 4 > self.limit {
-                break false;
-            }
-            if found & LITERAL != 0 {
-                let mut more = 2;
-                let next = loop {
-                    c.step(all_bits(found));
-                    let next = literals.look_up(c.bits);
-                    let byte = value(found).to_le_bytes()[0];
-                    window[at] = byte;
-                    at += 1;
-                    if RECORD {
-                        batch.push(Symbol::literal(byte), out);
-                    }
-                    found = next;
-                    if next & LITERAL == 0 || more == 0 {
-                        break next;
-                    }
-                    more -= 1;
-                };
-                if !c.refill(input) {
-                    break false;
-                }
-                if next & LITERAL != 0 {
-                    continue;
-                }
-            }
-            if found & SPECIAL != 0 {
-                if found & DEEPER != 0 {
-                    found = literals.follow(found, c.bits);
-                }
-                if found & LITERAL != 0 {
-                    c.step(all_bits(found));
-                    let byte = value(found).to_le_bytes()[0];
-                    window[at] = byte;
-                    at += 1;
-                    if RECORD {
-                        batch.push(Symbol::literal(byte), out);
-                    }
-                    if !c.refill(input) {
-                        break false;
-                    }
-                    found = literals.look_up(c.bits);
-                    continue;
-                }
-                if found & SPECIAL != 0 {
-                    if found & END == 0 {
-                        return Err(DeflateError::Symbol);
-                    }
-                    c.step(all_bits(found));
-                    break true;
-                }
-            }
-            let length = extended(found, c.bits);
-            c.step(all_bits(found));
-            let mut further = distances.look_up(c.bits);
-            if further & SPECIAL != 0 {
-                if further & DEEPER != 0 {
-                    further = distances.follow(further, c.bits);
-                }
-                if further & SPECIAL != 0 {
-                    return Err(DeflateError::Symbol);
-                }
-            }
-            let distance = extended(further, c.bits);
-            c.step(all_bits(further));
-            let filled = c.refill(input);
-            found = literals.look_up(c.bits);
-            let Some(from) = at.checked_sub(distance) else {
-                return Err(DeflateError::Distance);
-            };
-            low = low.min(from);
-            repeat(window, from, at, length);
-            at += length;
-            if RECORD {
-                batch.push(Symbol::repeat(length, distance), out);
-            }
-            if !filled {
-                break false;
-            }
-        };
-        if RECORD {
-            out.extend_from_slice(&batch.symbols[..batch.count]);
-        }
-        (self.at, self.low) = (at, low);
-        *cursor = c;
-        Ok(ended)
-    }
-}
-
-/// There is no such code, or there are no more bits.
-fn no_code(ready: u32) -> DeflateError {
-    if ready < 15 { DeflateError::Cut } else { DeflateError::Symbol }
-}
-
-/// Writes `length` bytes at `at` that repeat those from `from` on.
-#[inline(always)]
-#[allow(clippy::inline_always, reason = "short, and called for every match")]
-fn repeat(window: &mut [u8], from: usize, at: usize, length: usize) {
-    let distance = at - from;
-    if distance >= PIECE {
-        return copy_pieces(window, from, at, length);
-    }
-    repeat_near(window, at, distance, length);
-}
-
-/// The same for a short distance.
-fn repeat_near(window: &mut [u8], at: usize, distance: usize, length: usize) {
-    if distance == 1 {
-        let byte = [window[at - 1]; PIECE];
-        let mut done = 0;
-        while done < length {
-            put_piece(window, at + done, byte);
-            done += PIECE;
-        }
-        return;
-    }
-    // What is repeated comes again after twice the distance, too, and so on; until that is a piece.
-    let period = distance * PIECE.div_ceil(distance);
-    let first = period.min(length);
-    for place in at..at + first {
-        window[place] = window[place - distance];
-    }
-    if length > first {
-        copy_pieces(window, at, at + period, length - period);
-    }
-}
-
-/// Copies what is at least [`PIECE`] before.
-#[inline]
-fn copy_pieces(window: &mut [u8], from: usize, at: usize, length: usize) {
-    let mut done = 0;
-    // What is written too much is written over by what comes next.
-    while done < length {
-        let Some(piece) = window.get(from + done..).and_then(|rest| rest.first_chunk::<PIECE>().copied())
-        else {
-            return;
-        };
-        put_piece(window, at + done, piece);
-        done += PIECE;
-    }
-}
-
-#[inline]
-fn put_piece(window: &mut [u8], at: usize, piece: [u8; PIECE]) {
-    if let Some(place) = window.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<PIECE>()) {
-        *place = piece;
-    }
-}
-
-/// Reads the length of a stored block; the next bits are its bytes.
-fn stored_length<R: Read>(input: &mut BitReader<R>) -> Result<usize, DeflateError> {
-    input.align()?;
-    let mut head = [0; 4];
-    input.bytes(&mut head)?;
-    let length = u16::from_le_bytes([head[0], head[1]]);
-    if length != !u16::from_le_bytes([head[2], head[3]]) {
-        return Err(DeflateError::StoredLength);
-    }
-    Ok(length.into())
-}
-
-/// Reads the codes of a block that has its own.
-fn read_codes<R: Read>(input: &mut BitReader<R>, tables: &mut Tables) -> Result<Lengths, DeflateError> {
-    let literals = input.take(5)? as usize + 257;
-    let distances = input.take(5)? as usize + 1;
-    let given = input.take(4)? as usize + 4;
-    if literals > MOST_LITERALS || distances > MOST_DISTANCES {
-        return Err(DeflateError::Code);
-    }
-    let mut of_lengths = [0_u8; 19];
-    for place in &LENGTH_ORDER[..given] {
-        of_lengths[*place] = input.take(3)?.to_le_bytes()[0];
-    }
-    tables.set_lengths(&of_lengths)?;
-    let mut lengths = vec![0_u8; literals + distances].into_boxed_slice();
-    let mut at = 0;
-    while at < lengths.len() {
-        input.refill()?;
-        let found = tables.lengths.look_up(input.peek());
-        if found & SPECIAL != 0 {
-            return Err(no_code(input.ready()));
-        }
-        input.consume(code_bits(found))?;
-        let (length, times) = match value(found) {
-            16 => {
-                let last = at.checked_sub(1).and_then(|before| lengths.get(before)).copied();
-                (last.ok_or(DeflateError::Code)?, 3 + input.take(2)? as usize)
-            }
-            17 => (0, 3 + input.take(3)? as usize),
-            18 => (0, 11 + input.take(7)? as usize),
-            length => (length.to_le_bytes()[0], 1),
-        };
-        lengths.get_mut(at..at + times).ok_or(DeflateError::Code)?.fill(length);
-        at += times;
-    }
-    if lengths[256] == 0 {
-        return Err(DeflateError::Code);
-    }
-    Ok(Lengths::Own(lengths, literals))
 }
 
 /// Reads one stream up to its last block, and writes its plain bytes. Returns how many bytes of the source it takes up,

@@ -18,8 +18,10 @@
 
 mod bits;
 mod block;
+mod codes;
 mod encode;
 mod error;
+mod fast;
 mod huffman;
 mod inflate;
 mod matcher;
@@ -32,4 +34,4 @@ pub use encode::Encoder;
 pub use error::DeflateError;
 pub use inflate::{Inflater, Parked, inflate};
 pub use piece::{LARGEST_BLOCK, Piece};
-pub use symbol::Symbol;
+use symbol::Symbol;

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A byte, or a match: bytes that were there before.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct Symbol(u32);
+pub(crate) struct Symbol(u32);
 
 const MATCH: u32 = 1 << 31;
 

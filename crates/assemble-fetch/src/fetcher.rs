@@ -83,8 +83,16 @@ pub enum Front {
 pub struct Fetched {
     /// All of it.
     pub bytes: Vec<u8>,
+    /// Digest of the bytes.
+    pub digest: Digest,
     /// Whether the bytes came from the cache, be it that the server said they are current, or that nobody was asked.
     pub from_cache: bool,
+}
+
+impl Fetched {
+    fn fresh(bytes: Vec<u8>) -> Self {
+        Self { digest: Digest::of(&bytes), bytes, from_cache: false }
+    }
 }
 
 /// Gets documents and contents. Share it between threads.
@@ -231,20 +239,21 @@ impl Fetcher {
             (Outcome::Complete { validators, may_keep: true }, _) => {
                 self.counting.miss();
                 self.cache.keep_document(cache_key, &validators, &body.0)?;
-                let said = Said::Kept(Digest::of(&body.0));
-                Ok((Fetched { bytes: body.0, from_cache: false }, Some(said)))
+                let fetched = Fetched::fresh(body.0);
+                let said = Said::Kept(fetched.digest);
+                Ok((fetched, Some(said)))
             }
             (Outcome::Complete { .. }, _) => {
                 self.counting.miss();
                 self.cache.drop_document(cache_key);
-                Ok((Fetched { bytes: body.0, from_cache: false }, None))
+                Ok((Fetched::fresh(body.0), None))
             }
         }
     }
 
     fn known_again(&self, known: Document) -> Fetched {
         self.counting.hit();
-        Fetched { bytes: known.bytes, from_cache: true }
+        Fetched { bytes: known.bytes, digest: known.digest, from_cache: true }
     }
 
     /// Something that never changes, known by its key and not by its place: a package. Its size is checked; whether its
@@ -399,7 +408,7 @@ fn local_document(location: &Location, limit: u64) -> Result<Fetched, FetchError
     let path = location.local_path().unwrap_or(std::path::Path::new(""));
     let bytes = open_limited(path, limit).map_err(|error| of_repository(location, error))?;
     let bytes = bytes.ok_or_else(|| FetchError::TooLarge { location: location.clone(), limit })?;
-    Ok(Fetched { bytes, from_cache: false })
+    Ok(Fetched::fresh(bytes))
 }
 
 fn local_content(location: &Location, key: &ContentKey) -> Result<Blob, FetchError> {

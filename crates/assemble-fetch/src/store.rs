@@ -4,8 +4,8 @@
 //! Outputs may be hard links to the files kept here, so whoever writes into an output writes into the cache. Each use
 //! therefore compares what the file is like with what it was like when it was made; only if that differs is the file
 //! read and hashed, and dropped if it is damaged. Contents are not flushed to the disk when they are written, so what
-//! another boot of the machine left is hashed once, too: it may have been lost with the power. Records are flushed
-//! before they get their name, and hold a digest of themselves.
+//! another boot of the machine left is hashed once, too: it may have been lost with the power. Every record holds a digest
+//! of itself; those of builds, which point at all else, are flushed before they get their name.
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use tempfile::NamedTempFile;
 
 use crate::FetchError;
 use crate::cache::{Cache, give_name, hashed, keep_blob, remove};
-use crate::local::{Stamp, Watch, boot, open_kept, open_limited};
+use crate::local::{Watch, open_kept, open_limited};
 
 /// The largest record that is read.
 pub(crate) const MOST_RECORD: u64 = 256 << 20;
@@ -81,11 +81,11 @@ impl Store {
         Arc::new(Layers(Arc::clone(&self.cache)))
     }
 
-    /// What a kept blob is like now, to be given to [`Store::blob`] later. Nothing if the blob is not a file of a cache
-    /// that lasts.
+    /// What a kept blob was like when it was made or opened, to be given to [`Store::blob`] later. Nothing if the blob is
+    /// not a file of a cache.
     pub fn kept(digest: &Digest, blob: &Blob) -> Option<KeptBlob> {
-        let path = blob.whole_file()?;
-        let stamp = Self::stamp(path)?;
+        blob.whole_file()?;
+        let (stamp, _) = blob.identity()?;
         Some(KeptBlob { digest: *digest, size: blob.len(), stamp })
     }
 
@@ -95,22 +95,17 @@ impl Store {
         blob.identity().filter(|(_, certain)| *certain).map(|(identity, _)| identity)
     }
 
-    fn stamp(path: &Path) -> Option<String> {
-        let meta = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file)?;
-        Some(format!("{}@{}", Stamp::of(&meta).kept_text(), boot()))
-    }
-
     /// A blob that was kept, if it is still there and whole; and what its file is like now, if that is something else
     /// than before. A damaged one is dropped.
     pub fn blob(&self, wanted: &KeptBlob) -> Option<(Blob, Option<KeptBlob>)> {
         for root in self.cache.readable() {
             let path = blob_path(&root.path, &wanted.digest);
             let Ok(blob) = open_kept(&path, Watch::Cache, root.keep) else { continue };
-            let now = Self::stamp(&path)?;
-            if now == wanted.stamp && !boot().is_empty() && blob.len() == wanted.size {
+            let (now, certain) = blob.identity()?;
+            if now == wanted.stamp && certain && blob.len() == wanted.size {
                 return Some((blob, None));
             }
-            if blob.len() == wanted.size && digest_of(&blob).is_ok_and(|found| found == wanted.digest) {
+            if blob.len() == wanted.size && blob.content_digest().is_ok_and(|found| found == wanted.digest) {
                 let renewed = KeptBlob { stamp: now, ..wanted.clone() };
                 return Some((blob, Some(renewed)));
             }
@@ -123,18 +118,12 @@ impl Store {
     pub fn record(&self, kind: RecordKind, key: &Digest) -> Option<Vec<u8>> {
         self.cache.readable().into_iter().find_map(|root| {
             let path = record_path(&root.path, kind, key);
-            let mut bytes = open_limited(&path, MOST_RECORD).ok()??;
-            let start = RECORD_START.len();
-            let whole = bytes.starts_with(RECORD_START.as_bytes())
-                && bytes
-                    .get(start..start + 64)
-                    .is_some_and(|hex| hex == Digest::of(&bytes[start + 64..]).hex().as_bytes());
-            if !whole {
+            let bytes = open_limited(&path, MOST_RECORD).ok()??;
+            let body = whole_record(&bytes).map(<[u8]>::to_vec);
+            if body.is_none() {
                 remove(&path);
-                return None;
             }
-            bytes.drain(..start + 64);
-            Some(bytes)
+            body
         })
     }
 
@@ -161,8 +150,7 @@ impl Store {
     }
 
     /// The digest of local files, each with a label of the caller's, which says all that there is to say of what is no
-    /// file. They are read unless it is certain that they are
-    /// what they were when they were read last.
+    /// file. They are read unless it is certain that they are what they were when they were read last.
     ///
     /// # Errors
     /// One of them cannot be read, or changes while it is.
@@ -190,7 +178,7 @@ impl Store {
         for (label, blob) in files {
             frame(&mut contents, label)?;
             if let Some(blob) = blob {
-                frame(&mut contents, digest_of(blob)?.hex().as_bytes())?;
+                frame(&mut contents, blob.content_digest()?.hex().as_bytes())?;
             }
         }
         let digest = contents.finish().1;
@@ -212,13 +200,6 @@ pub(crate) fn whole_record(bytes: &[u8]) -> Option<&[u8]> {
 fn frame(out: &mut impl Write, text: &[u8]) -> io::Result<()> {
     out.write_all(&(text.len() as u64).to_le_bytes())?;
     out.write_all(text)
-}
-
-pub(crate) fn digest_of(blob: &Blob) -> io::Result<Digest> {
-    let mut writer = HashingWriter::new(io::sink());
-    let mut reader = io::BufReader::with_capacity(BUFFER, blob.reader());
-    io::copy(&mut reader, &mut writer)?;
-    Ok(writer.finish().1)
 }
 
 pub(crate) fn blob_path(root: &Path, digest: &Digest) -> PathBuf {

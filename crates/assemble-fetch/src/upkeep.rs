@@ -13,7 +13,7 @@ use assemble_types::Blob;
 
 use crate::cache::{Root, content_name, is_whole_document, open_content, remove};
 use crate::local::{Watch, open_kept, open_limited};
-use crate::store::{MOST_RECORD, Store, digest_of, whole_record};
+use crate::store::{MOST_RECORD, Store, whole_record};
 use crate::{ContentKey, FetchError};
 
 /// A part of the cache.
@@ -164,7 +164,7 @@ impl Store {
                     })
                 }
                 CachePart::Layers => open_kept(&file.path, Watch::Cache, None)
-                    .is_ok_and(|blob| digest_of(&blob).is_ok_and(|digest| digest.hex() == name)),
+                    .is_ok_and(|blob| blob.content_digest().is_ok_and(|digest| digest.hex() == name)),
                 CachePart::Documents => {
                     open_limited(&file.path, MOST_RECORD).ok().flatten().is_some_and(is_whole_document)
                 }

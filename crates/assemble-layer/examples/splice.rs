@@ -1,7 +1,13 @@
 //! Measures how much of real packages can be copied block by block, and how fast: `splice FOLDER...` reads all `.apk`
 //! files in the folders. With `THREADS` set it packs them as one layer instead.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::cast_precision_loss, reason = "a measurement")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "a measurement"
+)]
 
 use std::io::Read;
 use std::num::NonZeroUsize;
@@ -227,9 +233,10 @@ fn layer(threads: NonZeroUsize) {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default().to_owned()
     };
-    println!("{} entries, {}", entries.len(), peak());
     // What was needed for reading the packages does not count.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
+    println!("{} entries, {}", entries.len(), peak());
+    let before = processor();
     let start = std::time::Instant::now();
     let layer = pack(&entries, &AccountNames::none(), threads, &Nowhere).unwrap();
     let wall = start.elapsed();
@@ -237,7 +244,15 @@ fn layer(threads: NonZeroUsize) {
     println!("plain {}, packed {}", layer.uncompressed_size, layer.size);
     println!("ratio {:.4}", ratio(layer.size, layer.uncompressed_size));
     println!("copied {:.1} %", 100.0 * ratio(layer.copied, layer.uncompressed_size));
-    println!("{:.2} s with {threads} threads, {}", wall.as_secs_f64(), peak());
+    let (wall, busy) = (wall.as_secs_f64(), processor() - before);
+    println!("{wall:.2} s with {threads} threads, {busy:.2} s of processors, {}", peak());
+}
+
+/// Processor time of all threads, in seconds.
+fn processor() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let ticks = text.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    ticks.filter_map(|n| n.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
 fn plant(name: &Path, tree: &mut Tree) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
-use assemble_types::{Blob, Digest};
+use assemble_types::Blob;
 use reqwest::Method;
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION};
 use url::Url;
@@ -345,7 +345,7 @@ impl Upload<'_> {
     /// Reads the local bytes and compares their digest.
     async fn check_local(&self) -> Result<(), Miss> {
         let content = self.blob.content.clone();
-        let read = tokio::task::spawn_blocking(move || digest_of(&content)).await;
+        let read = tokio::task::spawn_blocking(move || content.content_digest()).await;
         let (place, expected) = (self.conn.place(self.action), self.blob.digest);
         match read {
             Ok(Ok(found)) if found == expected => Ok(()),
@@ -370,12 +370,6 @@ impl Upload<'_> {
 struct Session {
     location: Url,
     chunk: u64,
-}
-
-fn digest_of(content: &Blob) -> std::io::Result<Digest> {
-    let mut hasher = assemble_types::HashingWriter::new(std::io::sink());
-    std::io::copy(&mut content.reader(), &mut hasher)?;
-    Ok(hasher.finish().1)
 }
 
 /// Shared by the tasks of one push.

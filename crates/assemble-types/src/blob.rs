@@ -1,12 +1,15 @@
 //! Byte ranges that can be read any number of times.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::Digest;
+use crate::{Digest, HashingWriter};
+
+/// Bytes that are read at a time to be hashed: few enough to stay in the processor's cache.
+const HASHED_AT_ONCE: usize = 128 << 10;
 
 /// Something whose bytes can be read at any position, from several threads at once.
 ///
@@ -179,6 +182,16 @@ impl Blob {
         let mut out = Vec::with_capacity(usize::try_from(self.len).unwrap_or(0));
         self.reader().read_to_end(&mut out)?;
         Ok(out)
+    }
+
+    /// The digest of all bytes. Memory does not depend on how many they are.
+    ///
+    /// # Errors
+    /// Whatever reading reports.
+    pub fn content_digest(&self) -> io::Result<Digest> {
+        let mut hasher = HashingWriter::new(io::sink());
+        io::copy(&mut BufReader::with_capacity(HASHED_AT_ONCE, self.reader()), &mut hasher)?;
+        Ok(hasher.finish().1)
     }
 
     /// Fills `buf` as far as the blob has bytes at `offset`; returns how many.

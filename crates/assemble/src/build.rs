@@ -58,7 +58,7 @@ pub struct BuiltImage {
 }
 
 /// What went into an image.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ContentsReport {
     /// Packages in the order of installation.
     pub packages: Vec<PackageSummary>,

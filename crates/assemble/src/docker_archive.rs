@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use assemble_image::{Descriptor, media_type};
-use assemble_types::{Blob, Digest, HashingWriter};
+use assemble_types::{Blob, Digest};
 use serde_json::{Value, json};
 
 use crate::error::{OwnError, Result};
@@ -80,9 +80,8 @@ pub(crate) fn open(
 }
 
 fn add(blobs: &mut BTreeMap<Digest, Blob>, blob: Blob, media_type: &str, place: &str) -> Result<Value> {
-    let mut hasher = HashingWriter::new(std::io::sink());
-    std::io::copy(&mut blob.reader(), &mut hasher).map_err(OwnError::io(place, "cannot be read"))?;
-    let (_, digest, size) = hasher.finish();
+    let digest = blob.content_digest().map_err(OwnError::io(place, "cannot be read"))?;
+    let size = blob.len();
     blobs.insert(digest, blob);
     Ok(json!({ "mediaType": media_type, "digest": digest.to_string(), "size": size }))
 }

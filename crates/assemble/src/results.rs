@@ -163,13 +163,11 @@ impl RecordedImage {
             })
         };
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
-        // The reports hold nothing that cannot be copied by way of JSON.
-        let copy = |value: &ContentsReport| serde_json::from_value(serde_json::to_value(value).ok()?).ok();
         Some(Self {
             platform: built.platform.to_string(),
             created: built.image.created().seconds(),
             layers: built.layers.iter().map(layer).collect::<Option<_>>()?,
-            contents: copy(&built.contents)?,
+            contents: built.contents.clone(),
             start: built.start.clone(),
             config: text(built.image.config())?,
             manifest: text(built.image.manifest())?,
@@ -191,7 +189,7 @@ impl RecordedImage {
         let created = Timestamp::from_seconds(self.created).ok()?;
         let (config, manifest) = (self.config.clone().into_bytes(), self.manifest.clone().into_bytes());
         let image = Image::restored(platform, created, described.collect(), config, manifest)?;
-        let contents = serde_json::from_value(serde_json::to_value(&self.contents).ok()?).ok()?;
+        let contents = self.contents.clone();
         Some(BuiltImage {
             platform,
             image,
@@ -305,7 +303,7 @@ fn of_indexes(plan: &Plan<'_>, sources: &Sources<'_>, text: &mut String) -> Opti
         let index = |(platform, repository): &(Platform, &RepositoryInput)| {
             let files = repository.layout().indexes(&repository.text, platform.arch);
             let (file, fetched) = sources.first(&repository.base(), &files).ok()?;
-            Some((file, Digest::of(&fetched.bytes)))
+            Some((file, fetched.digest))
         };
         let running: Vec<_> = wanted.iter().map(|one| scope.spawn(move || index(one))).collect();
         running.into_iter().map(|thread| thread.join().ok().flatten()).collect()

@@ -79,6 +79,8 @@ pub(crate) struct FoundIndex {
     pub(crate) file: String,
     /// As it is.
     pub(crate) bytes: Vec<u8>,
+    /// Digest of the bytes.
+    pub(crate) digest: Digest,
     /// What it says.
     pub(crate) index: Index,
 }
@@ -145,7 +147,8 @@ impl Sources<'_> {
         for (number, repository) in repositories.iter().enumerate() {
             let trusted = self.trusted(&own, &found, number, repository);
             let keys: Keyring = trusted.iter().map(|(_, key)| key.clone()).collect();
-            let Some(FoundIndex { bytes, index, .. }) = self.read_index(repository, &keys, arch)? else {
+            let Some(FoundIndex { bytes, digest, index, .. }) = self.read_index(repository, &keys, arch)?
+            else {
                 out.push(repository, Index::empty());
                 continue;
             };
@@ -153,7 +156,7 @@ impl Sources<'_> {
                 arch,
                 url: repository.text.clone(),
                 pin: repository.pin.clone(),
-                index: Digest::of(&bytes),
+                index: digest,
                 size: bytes.len() as u64,
                 signed_by: index.signed_by.clone(),
             });
@@ -291,7 +294,7 @@ impl Sources<'_> {
                 .doing(format!("checking the index of {} for {}", repository.text, arch.apk()))
                 .at(&repository.span)
         })?;
-        Ok(Some(FoundIndex { file, bytes: fetched.bytes, index }))
+        Ok(Some(FoundIndex { file, bytes: fetched.bytes, digest: fetched.digest, index }))
     }
 
     /// The first of these files that is there, with its name. If none is, that is said of the first.

@@ -1,7 +1,7 @@
 //! Packages that are layers just as their distribution packed them, and what a report says of them.
 
 use assemble_apk::{Format, Package};
-use assemble_image::media_type;
+use assemble_image::{MAX_LAYERS, media_type};
 use assemble_layer::{AccountNames, Layer};
 use assemble_rootfs::verbatim::{VerbatimPlan, Verdict};
 use assemble_rootfs::{PackageIndex, Part, Tree};
@@ -72,13 +72,14 @@ pub(crate) struct VerbatimLayers {
     pub(crate) report: VerbatimReport,
 }
 
-/// Runtimes take 127 layers in all, and some are for what is no package.
-const MOST_LAYERS: i64 = 120;
+/// The layers of packages. The rest of what an image may have is left for what is no package.
+const MOST_LAYERS: usize = MAX_LAYERS - 8;
 
 impl VerbatimLayers {
     /// Decides for the packages of a tree.
     pub(crate) fn of(tree: &Tree, packages: &[Package], budget: i64) -> Result<Self> {
-        let plan = VerbatimPlan::of(tree, packages, budget.min(MOST_LAYERS));
+        let most = i64::try_from(MOST_LAYERS).unwrap_or(i64::MAX);
+        let plan = VerbatimPlan::of(tree, packages, budget.min(most));
         let layers = plan.verbatim().map(|index| as_packed(packages, index)).collect::<Result<_>>()?;
         let report = VerbatimReport::of(packages, plan.verdicts());
         Ok(Self { plan, layers, report })

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use assemble::{CachePart, Prune, Result};
 
 use super::Session;
-use crate::args::{CacheArgs, CacheCommand, ReportArgs};
+use crate::args::ReportArgs;
+use crate::cache_args::{CacheArgs, CacheCommand};
 use crate::summary::size;
 use crate::{json, settings};
 

@@ -27,7 +27,7 @@ pub(crate) enum Watch {
 
 /// What tells two states of a file apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub(super) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -36,7 +36,7 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    pub(crate) fn of(meta: &Metadata) -> Self {
+    pub(super) fn of(meta: &Metadata) -> Self {
         Self {
             device: meta.dev(),
             inode: meta.ino(),
@@ -62,7 +62,7 @@ impl Stamp {
     }
 
     /// What must stay the same of a file of the cache, whose links may come and go.
-    pub(crate) fn kept_text(&self) -> String {
+    fn kept_text(&self) -> String {
         let Self { device: _, inode, size, modified, changed: _ } = self;
         format!("{inode}:{size}:{}.{:09}", modified.0, modified.1)
     }
@@ -225,7 +225,7 @@ pub(crate) fn kept(
 }
 
 /// Differs from boot to boot of the machine; empty where that cannot be told.
-pub(crate) fn boot() -> &'static str {
+fn boot() -> &'static str {
     static BOOT: OnceLock<String> = OnceLock::new();
     BOOT.get_or_init(|| {
         let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();

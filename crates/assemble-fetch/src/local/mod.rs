@@ -6,5 +6,5 @@ mod pool;
 mod tree;
 
 pub use file::open_file;
-pub(crate) use file::{Stamp, Watch, boot, kept, open_kept, open_limited};
+pub(crate) use file::{Watch, kept, open_kept, open_limited};
 pub use tree::{LocalEntry, LocalKind, is_excluded, read_tree};

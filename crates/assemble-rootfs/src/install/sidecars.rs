@@ -1,8 +1,6 @@
 //! Checksums beside the bundles of certificates, so that tools can tell whether they were changed since.
 
-use std::io;
-
-use assemble_types::{HashingWriter, ImagePath, Timestamp};
+use assemble_types::{ImagePath, Timestamp};
 
 use super::certificates::{BUNDLES, JAVA};
 use super::error::InstallError;
@@ -14,12 +12,10 @@ const FOR: &str = "the checksum of a bundle of certificates";
 pub(super) fn write(root: &mut Root, epoch: Timestamp) -> Result<(), InstallError> {
     for bundle in BUNDLES.into_iter().chain([JAVA]) {
         let Some(blob) = root.blob(bundle.as_bytes(), FOR)? else { continue };
-        let mut hash = HashingWriter::new(io::sink());
-        io::copy(&mut blob.reader(), &mut hash).map_err(|source| InstallError::Read {
+        let digest = blob.content_digest().map_err(|source| InstallError::Read {
             path: ImagePath::parse(bundle).unwrap_or_default(),
             source,
         })?;
-        let (_, digest, _) = hash.finish();
         let (folder, name) = split(bundle.as_bytes());
         let name = String::from_utf8_lossy(name);
         let path = format!("{}/.{name}.sha256", String::from_utf8_lossy(folder));

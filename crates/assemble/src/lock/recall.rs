@@ -6,7 +6,7 @@ use std::path::Path;
 use assemble_apk::{Constraint, Operator, PackageId, PublicKey};
 use assemble_fetch::{FetchError, Location};
 use assemble_spec::lock::{Change, Difference, Lock, LockedHashes, LockedImage, LockedKey, LockedPackage};
-use assemble_types::{Blob, Digest, Event, HashingWriter, Platform, SourceSpan};
+use assemble_types::{Blob, Digest, Event, Platform, SourceSpan};
 
 use super::basis::Beside;
 use super::draft::{BUILT_IN, Draft, NewDraft};
@@ -215,8 +215,5 @@ pub(crate) fn check_start(packed: &Blob, id: &PackageId, pinned: &Pinned) -> Res
 
 /// Of any number of bytes: a section's size is the lock's word only.
 pub(super) fn digest_of(bytes: &Blob, id: &PackageId) -> Result<Digest> {
-    let mut writer = HashingWriter::new(std::io::sink());
-    std::io::copy(&mut bytes.reader(), &mut writer)
-        .map_err(OwnError::io(id.to_string(), "cannot be read"))?;
-    Ok(writer.finish().1)
+    bytes.content_digest().map_err(OwnError::io(id.to_string(), "cannot be read"))
 }

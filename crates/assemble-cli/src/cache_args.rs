@@ -1,0 +1,71 @@
+//! What was typed behind `assemble cache`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Args)]
+pub(crate) struct CacheArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<CacheCommand>,
+    /// The folder of the cache [default: $ASSEMBLE_CACHE, else the platform's]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Write one JSON document to standard output, in success and in failure
+    #[arg(long, help_heading = "Report", global = true)]
+    pub(crate) json: bool,
+    /// Say nothing but warnings and errors
+    #[arg(short, long, help_heading = "Report", global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// What to do with the cache.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// Remove what was not used for long, or is too much
+    Prune {
+        /// Remove what was not used for so long: 12h, 30d, 8w
+        #[arg(long, value_name = "AGE", value_parser = age)]
+        unused_for: Option<std::time::Duration>,
+        /// Keep no more than so many bytes, those used last: 500M, 5G
+        #[arg(long, value_name = "SIZE", value_parser = bytes)]
+        max_size: Option<u64>,
+    },
+    /// Read everything, and remove what is damaged
+    Verify,
+}
+
+/// A number with a unit of time.
+fn age(text: &str) -> Result<std::time::Duration, String> {
+    let wrong = || format!("`{text}` is no age: expected a number with s, m, h, d or w, such as 30d");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        'w' => 604_800,
+        _ => return Err(wrong()),
+    };
+    let count: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    count.checked_mul(seconds).map(std::time::Duration::from_secs).ok_or_else(wrong)
+}
+
+/// A number of bytes, perhaps with a unit: powers of 1000, or of 1024 with an `i`.
+fn bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is no size: expected a number with K, M, G or T, such as 5G");
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text[number.len()..].to_ascii_lowercase();
+    let unit = unit.strip_suffix('b').unwrap_or(&unit);
+    let (unit, base) = unit.strip_suffix('i').map_or((unit, 1000_u64), |unit| (unit, 1024));
+    let power = match unit {
+        "" => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(base.pow(power)).ok_or_else(wrong)
+}
