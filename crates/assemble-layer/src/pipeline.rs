@@ -1,11 +1,13 @@
 //! Makes, packs, hashes and writes pieces on several threads, and keeps their order.
 //!
 //! # Why it is the way it is
-//! There is no thread for each of the four kinds of work: every thread takes what is most urgent. What ends a piece's
-//! life comes first, so memory is bounded and pieces are hashed while they are in a processor's cache. Hashing and
-//! writing have one lane each, as the next piece needs the result of the one before. Pieces of a large file are made
-//! one after the other, too; meanwhile other threads make what comes behind it out of other streams, as far as the
-//! bounds allow. The unit whose turn it is may always make a piece, so it goes on whatever waits behind it.
+//! There is no thread for each of the four kinds of work: every thread takes what is most urgent. Making takes the
+//! longest, and pieces out of one stream are made one after the other; so where there are several threads and pieces do
+//! not pile up, some of them are always making. Otherwise what ends a piece's life comes first, so memory is bounded and
+//! pieces are hashed while they are in a processor's cache. Hashing and writing have one lane each, as the next piece
+//! needs the result of the one before. While pieces of a large file are made, other threads may make what comes behind
+//! it out of other streams, as far as the bounds allow. The unit whose turn it is may always make a piece, so it goes on
+//! whatever waits behind it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -21,10 +23,10 @@ use crate::codec::{GzipWriter, Packed, Packer};
 use crate::make::{Maker, Progress};
 
 /// Units that are looked at beyond those in work.
-const AHEAD: usize = 64;
+const AHEAD: usize = 128;
 
 /// Plain bytes of pieces in memory for each thread. What is known of them takes up about as much again.
-const HELD: u64 = 1 << 20;
+const HELD: u64 = 3 << 19;
 
 /// Pieces that are kept to be filled again.
 const SPARE: usize = 4;
@@ -73,6 +75,8 @@ struct State {
     spare: Vec<Piece>,
     /// Threads that do something.
     busy: usize,
+    /// Those of them that make a piece.
+    making: usize,
     /// The first unit in order that failed.
     failed: Option<(usize, LayerError)>,
     /// A thread ended before it was told to.
@@ -90,6 +94,7 @@ struct Shared<'a> {
     maker: &'a Maker<'a>,
     state: Mutex<State>,
     changed: Condvar,
+    threads: usize,
     most: u64,
 }
 
@@ -111,13 +116,14 @@ pub(crate) fn run(
         write: Lane { next: (0, 0), tool: Some(out) },
         spare: Vec::new(),
         busy: 0,
+        making: 0,
         failed: None,
         lost: false,
     };
     let most = HELD * (threads.get() as u64 + 1);
-    let shared = Shared { maker, state: Mutex::new(state), changed: Condvar::new(), most };
     let useful = maker.plan.size() / WORTH_A_THREAD + 1;
     let threads = threads.get().min(usize::try_from(useful).unwrap_or(usize::MAX));
+    let shared = Shared { maker, state: Mutex::new(state), changed: Condvar::new(), threads, most };
     thread::scope(|scope| {
         for _ in 1..threads {
             scope.spawn(|| shared.work());
@@ -149,7 +155,7 @@ impl Shared<'_> {
             if state.lost {
                 break;
             }
-            if let Some(task) = state.task(self.maker, self.most) {
+            if let Some(task) = state.task(self) {
                 state.busy += 1;
                 drop(state);
                 // There may be work for another thread, too.
@@ -196,8 +202,11 @@ impl Shared<'_> {
 
 impl State {
     /// What to do next; nothing if there is nothing, or not yet.
-    fn task(&mut self, maker: &Maker<'_>, most: u64) -> Option<Task> {
-        let units = self.failed.as_ref().map_or(maker.plan.units.len(), |(unit, _)| *unit);
+    fn task(&mut self, shared: &Shared<'_>) -> Option<Task> {
+        let makers_missing = 2 * self.making + 2 <= shared.threads && self.held < shared.most / 2;
+        if makers_missing && let Some(task) = self.make(shared) {
+            return Some(task);
+        }
         if let Some(slot) = self.slots.get_mut(&self.write.next)
             && let Some(packed) = slot.packed.take()
         {
@@ -216,23 +225,25 @@ impl State {
         {
             return Some(Task::Pack(Arc::clone(&slot.piece), key));
         }
-        self.make(maker, units, most)
+        self.make(shared)
     }
 
-    fn make(&mut self, maker: &Maker<'_>, units: usize, most: u64) -> Option<Task> {
+    fn make(&mut self, shared: &Shared<'_>) -> Option<Task> {
+        let all = &shared.maker.plan.units;
+        let units = self.failed.as_ref().map_or(all.len(), |(unit, _)| *unit);
         while self.next < units && self.units.len() < AHEAD {
             self.units.insert(self.next, Unit::Waiting);
             self.next += 1;
         }
         let urgent = !self.slots.contains_key(&self.write.next) && !self.slots.contains_key(&self.hash.next);
         let (&first, _) = self.units.first_key_value()?;
-        let room = self.held < most;
+        let room = self.held < shared.most;
         let unfinished = |before: &usize| *before >= self.next || self.units.contains_key(before);
         let startable = |(number, unit): (&usize, &Unit)| {
             let ready = match unit {
                 Unit::Running => false,
                 Unit::Paused(_) => true,
-                Unit::Waiting => !maker.plan.units[*number].after.iter().any(unfinished),
+                Unit::Waiting => !all[*number].after.iter().any(unfinished),
             };
             (*number < units && ready && (room || (urgent && *number == first))).then_some(*number)
         };
@@ -241,10 +252,12 @@ impl State {
             Some(Unit::Paused(progress)) => progress,
             _ => Progress::default(),
         };
+        self.making += 1;
         Some(Task::Make(number, progress, self.spare.pop().unwrap_or_default()))
     }
 
     fn has_made(&mut self, unit: usize, piece: Piece, more: Result<Option<Progress>, LayerError>) {
+        self.making -= 1;
         let more = match more {
             Ok(more) => more,
             Err(error) => return self.fail(unit, error),
