@@ -115,6 +115,8 @@ impl BufRead for Plain<'_> {
 #[derive(Debug)]
 pub(crate) struct Unpacked {
     stream: Blob,
+    /// The digest of the section, which was compared before it was read.
+    digest: Digest,
     /// The CRC-32 in the member's end, which was compared when it was read.
     sum: u32,
     cursor: Mutex<Option<Cursor>>,
@@ -129,15 +131,15 @@ struct Cursor {
 }
 
 impl Unpacked {
-    /// The contents of a section: one gzip member, which was read to its end before.
-    pub(crate) fn new(member: &Blob) -> io::Result<Arc<Self>> {
+    /// The contents of a section: one gzip member of this digest, which was read to its end before.
+    pub(crate) fn new(member: &Blob, digest: Digest) -> io::Result<Arc<Self>> {
         let header = header_size(&mut BufReader::with_capacity(512, member.reader()))?;
         let stream = member.slice(header..member.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
         let mut end = [0; 8];
         let at = stream.len().checked_sub(8).ok_or(io::ErrorKind::UnexpectedEof)?;
         stream.slice(at..stream.len()).ok_or(io::ErrorKind::UnexpectedEof)?.reader().read_exact(&mut end)?;
         let sum = u32::from_le_bytes([end[0], end[1], end[2], end[3]]);
-        Ok(Arc::new(Self { stream, sum, cursor: Mutex::default() }))
+        Ok(Arc::new(Self { stream, digest, sum, cursor: Mutex::default() }))
     }
 
     fn start(&self) -> Cursor {
@@ -192,6 +194,10 @@ impl ReadAt for Unpacked {
 
     fn deflated(&self) -> Option<&Blob> {
         Some(&self.stream)
+    }
+
+    fn deflated_digest(&self) -> Option<Digest> {
+        Some(self.digest)
     }
 
     fn deflated_sum(&self) -> Option<u32> {
@@ -267,14 +273,17 @@ mod tests {
     #[test]
     fn every_range_can_be_read_in_any_order() {
         let plain = pattern(5 * PIECE + 77);
-        let blob = Blob::new(Unpacked::new(&member(GzBuilder::new(), &plain)).unwrap(), plain.len() as u64);
+        let blob = Blob::new(
+            Unpacked::new(&member(GzBuilder::new(), &plain), Digest::of(b"")).unwrap(),
+            plain.len() as u64,
+        );
         let ranges =
             [(0, 10), (3 * PIECE - 5, 10), (5, 2 * PIECE), (5 * PIECE, 77), (PIECE, 1), (0, plain.len())];
         for (start, len) in ranges {
             let part = blob.slice(start as u64..(start + len) as u64).unwrap();
             assert_eq!(part.read_to_vec(u64::MAX).unwrap(), &plain[start..start + len], "{start} {len}");
         }
-        let behind = Blob::new(Unpacked::new(&member(GzBuilder::new(), b"abc")).unwrap(), 4);
+        let behind = Blob::new(Unpacked::new(&member(GzBuilder::new(), b"abc"), Digest::of(b"")).unwrap(), 4);
         assert_eq!(behind.read_to_vec(9).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 
@@ -286,7 +295,7 @@ mod tests {
             GzBuilder::new().filename(vec![b'n'; 2000]),
         ] {
             let member = member(builder, b"the plain bytes");
-            let blob = Blob::new(Unpacked::new(&member).unwrap(), 15);
+            let blob = Blob::new(Unpacked::new(&member, Digest::of(b"")).unwrap(), 15);
             assert_eq!(blob.read_to_vec(99).unwrap(), b"the plain bytes");
             let range = blob.slice(4..9).unwrap().deflated().unwrap();
             assert_eq!(range.plain, 4..9);
@@ -294,6 +303,7 @@ mod tests {
             DeflateDecoder::new(BufReader::new(range.stream.reader())).read_to_end(&mut out).unwrap();
             assert_eq!(out, b"the plain bytes");
         }
-        assert!(Unpacked::new(&Blob::from_bytes([0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 0, b'n'])).is_err());
+        let cut = Blob::from_bytes([0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 0, b'n']);
+        assert!(Unpacked::new(&cut, Digest::of(b"")).is_err());
     }
 }

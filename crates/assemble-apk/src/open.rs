@@ -194,12 +194,13 @@ fn open(
         return Err(PackageProblem::NoSection { section: Section::Data });
     }
     check_data(packed, data.start, data_hash, limits)?;
-    let contents = Unpacked::new(&part(packed, data.clone())).map_err(|error| match error.kind() {
-        kind @ ErrorKind::UnexpectedEof => {
-            PackageProblem::Damaged { section: Section::Data, source: kind.into() }
-        }
-        _ => PackageProblem::Read(error),
-    })?;
+    let contents =
+        Unpacked::new(&part(packed, data.clone()), data_hash).map_err(|error| match error.kind() {
+            kind @ ErrorKind::UnexpectedEof => {
+                PackageProblem::Damaged { section: Section::Data, source: kind.into() }
+            }
+            _ => PackageProblem::Read(error),
+        })?;
     // How long it is turns out while it is read; the entries are ranges of what was read by then.
     let contents = Blob::new(contents, u64::MAX);
     let ((entries, oddity), plain_size, diff_id) =

@@ -63,7 +63,7 @@ fn read(
     let fits = input.range().as_ref() == Some(&data)
         && input.take(32) == Some(start.data_hash.as_bytes().as_slice());
     let Some(member) = packed.slice(data.clone()).filter(|_| fits) else { return Ok(None) };
-    let contents = Unpacked::new(&member).map_err(PackageProblem::Read)?;
+    let contents = Unpacked::new(&member, start.data_hash).map_err(PackageProblem::Read)?;
     let contents = Blob::new(contents, u64::MAX);
     let Some((plain_size, diff_id, oddity, entries)) = input.rest(&contents) else { return Ok(None) };
     let format = Format::V2 {

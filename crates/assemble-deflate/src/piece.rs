@@ -13,6 +13,9 @@ pub const LARGEST_BLOCK: usize = 1024 << 10;
 /// A block that begins so close to the file's end will hardly be copied.
 const NEAR_END: u64 = 80 << 10;
 
+/// Bytes of room that a cleared piece keeps for its plain bytes, and for its symbols.
+const USUAL: usize = 512 << 10;
+
 /// Plain bytes, and how they can be written as a stream.
 #[derive(Debug, Default)]
 pub struct Piece {
@@ -45,12 +48,20 @@ pub(crate) enum Part {
 }
 
 impl Piece {
-    /// Begins again, with the room there is.
+    /// Begins again, with the room there is, unless that is more than most pieces need.
     pub fn clear(&mut self) {
         self.plain.clear();
+        self.plain.shrink_to(USUAL);
         self.parts.clear();
         self.symbols.clear();
+        self.symbols.shrink_to(USUAL / size_of::<Symbol>());
         self.packed.clear();
+        self.packed.shrink_to(USUAL / 2);
+    }
+
+    /// Bytes of memory that the piece takes up.
+    pub fn footprint(&self) -> usize {
+        self.plain.len() + self.packed.len() + size_of_val(self.symbols.as_slice())
     }
 
     /// Appends bytes of which nothing is known.
@@ -65,6 +76,19 @@ impl Piece {
         } else if count > 0 {
             self.parts.push(Part::Fresh(count));
         }
+    }
+
+    /// Appends the next plain bytes of a stream, up to the given one, of which nothing else is needed.
+    ///
+    /// # Errors
+    /// Bytes that are no stream, or one that is shorter.
+    pub fn plain_of<R: Read>(&mut self, inflater: &mut Inflater<R>, to: u64) -> Result<(), DeflateError> {
+        let before = self.plain.len();
+        while inflater.position() < to {
+            inflater.read(to, &mut self.plain)?;
+        }
+        self.count_fresh(self.plain.len() - before);
+        Ok(())
     }
 
     /// How many of the bytes stand in blocks that are copied.

@@ -32,6 +32,8 @@ pub enum RecordKind {
     Result,
     /// A package: what is in it.
     Package,
+    /// A layer: under what it depends on, what it became; and under a place in an image, which was there last.
+    Layer,
     /// A local file or folder: the digest of what it holds, by what it looks like from outside.
     Local,
     /// An image in a registry's repository: the tags that it was pushed under.
@@ -43,6 +45,7 @@ impl RecordKind {
         match self {
             Self::Result => "results",
             Self::Package => "packages",
+            Self::Layer => "layers",
             Self::Local => "local",
             Self::Pushed => "pushed",
         }

@@ -7,6 +7,7 @@ use flate2::{Compress, Compression, FlushCompress};
 use std::io::Write;
 
 use crate::LayerError;
+use crate::segment::PackedPiece;
 
 /// Name and version of the rule that turns a tree into compressed bytes. Equal entries with equal contents, of which
 /// the same lie in equal streams, give equal compressed bytes under an equal name. `docs/format/layer-v1.md` says what
@@ -45,6 +46,33 @@ pub(crate) struct Packed {
     plain: u64,
     /// Plain bytes in blocks that were copied.
     copied: u64,
+}
+
+impl Packed {
+    /// A piece that was packed before, to `deflated`, if its plain bytes are the same.
+    pub(crate) fn again(
+        deflated: Vec<u8>,
+        plain: &[u8],
+        known: Option<&PackedPiece>,
+    ) -> Result<Self, LayerError> {
+        let mut crc = Hasher::new();
+        crc.update(plain);
+        match known {
+            Some(known) if known.crc == crc.clone().finalize() && known.plain as usize == plain.len() => {
+                Ok(Self { deflated, crc, plain: plain.len() as u64, copied: known.copied.into() })
+            }
+            _ => Err(LayerError::Earlier),
+        }
+    }
+
+    fn piece(&self) -> Option<PackedPiece> {
+        Some(PackedPiece {
+            size: u32::try_from(self.deflated.len()).ok()?,
+            plain: u32::try_from(self.plain).ok()?,
+            copied: u32::try_from(self.copied).ok()?,
+            crc: self.crc.clone().finalize(),
+        })
+    }
 }
 
 /// More than deflate can need for so many bytes, so that one call always suffices.
@@ -98,16 +126,32 @@ pub(crate) struct GzipWriter {
     crc: Hasher,
     plain: u64,
     copied: u64,
+    /// Where the next piece goes.
+    at: u64,
+    /// The pieces of each unit; nothing of one that cannot be described.
+    units: Vec<(u64, Option<Vec<PackedPiece>>)>,
 }
 
 impl GzipWriter {
     pub(crate) fn new(out: Box<dyn SpoolWriter>) -> Result<Self, LayerError> {
         let mut out = HashingWriter::new(out);
         out.write_all(&GZIP_HEADER).map_err(LayerError::Store)?;
-        Ok(Self { out, crc: Hasher::new(), plain: 0, copied: 0 })
+        let at = GZIP_HEADER.len() as u64;
+        Ok(Self { out, crc: Hasher::new(), plain: 0, copied: 0, at, units: Vec::new() })
     }
 
-    pub(crate) fn append(&mut self, piece: &Packed) -> Result<(), LayerError> {
+    /// Appends the next piece, which is of this unit.
+    pub(crate) fn append(&mut self, piece: &Packed, unit: usize) -> Result<(), LayerError> {
+        if self.units.len() <= unit {
+            self.units.resize_with(unit + 1, || (self.at, Some(Vec::new())));
+        }
+        if let Some((_, pieces)) = self.units.last_mut() {
+            *pieces = pieces.take().zip(piece.piece()).map(|(mut pieces, piece)| {
+                pieces.push(piece);
+                pieces
+            });
+        }
+        self.at += piece.deflated.len() as u64;
         self.out.write_all(&piece.deflated).map_err(LayerError::Store)?;
         self.crc.combine(&piece.crc);
         self.plain += piece.plain;
@@ -123,7 +167,8 @@ impl GzipWriter {
         tail.extend_from_slice(&self.plain.to_le_bytes()[..4]);
         self.out.write_all(&tail).map_err(LayerError::Store)?;
         let (writer, digest, size) = self.out.finish();
-        Ok(Written { writer, digest, size, plain: self.plain, copied: self.copied })
+        let Self { plain, copied, units, .. } = self;
+        Ok(Written { writer, digest, size, plain, copied, units })
     }
 }
 
@@ -135,4 +180,6 @@ pub(crate) struct Written {
     pub(crate) size: u64,
     pub(crate) plain: u64,
     pub(crate) copied: u64,
+    /// Where each unit stands, and its pieces, as far as they can be described.
+    pub(crate) units: Vec<(u64, Option<Vec<PackedPiece>>)>,
 }

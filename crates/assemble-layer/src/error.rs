@@ -48,6 +48,9 @@ pub enum LayerError {
         /// Bytes that went in.
         taken: u64,
     },
+    /// What was kept of an earlier layer is not what was noted of it. Without it the layer can be packed.
+    #[error("a layer that was packed before is not what was noted of it")]
+    Earlier,
     /// A compressing thread ended early.
     #[error("a compressing thread ended early")]
     Worker,
@@ -115,6 +118,7 @@ impl Explain for LayerError {
             Self::Unrepresentable { .. } => "layer/unrepresentable",
             Self::Store(_) => "layer/store",
             Self::Compressor { .. } | Self::Worker => "layer/compressor",
+            Self::Earlier => "layer/earlier",
             Self::Read { .. } => "layer/read",
             Self::Compression { .. } => "layer/compression",
             Self::NotALayer { .. } => "layer/not-a-layer",
@@ -131,6 +135,7 @@ impl Explain for LayerError {
             Self::Unrepresentable { .. } => Kind::Spec,
             Self::Compressor { .. } | Self::Worker => Kind::Bug,
             Self::Stream { .. }
+            | Self::Earlier
             | Self::Read { .. }
             | Self::Compression { .. }
             | Self::NotALayer { .. }

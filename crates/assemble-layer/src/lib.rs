@@ -24,6 +24,7 @@ mod parse;
 mod pipeline;
 mod plan;
 mod read;
+mod segment;
 mod source;
 
 pub use accounts::AccountNames;
@@ -31,7 +32,8 @@ pub use codec::CODEC;
 pub use compare::{DifferentField, LayerDifference, first_difference};
 pub use error::LayerError;
 pub use header::Unrepresentable;
-pub use pack::{Layer, pack};
+pub use pack::{Layer, Packing, pack};
 pub use read::{
     EntryKind, LayerEntry, LayerReader, ReadLimits, diff_id, read_file, read_layer, read_layer_within,
 };
+pub use segment::{Earlier, Segments};

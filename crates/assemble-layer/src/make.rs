@@ -8,6 +8,7 @@ use assemble_types::{BlobReader, ImagePath};
 use crate::codec::{CUT, ENOUGH, GROUP};
 use crate::header::{BLOCK, padding};
 use crate::plan::{Content, Plan, Planned, Unit};
+use crate::segment::{Earlier, PackedPiece, UnitKey};
 use crate::source::{Recent, failed};
 use crate::{AccountNames, LayerError};
 
@@ -15,20 +16,38 @@ use crate::{AccountNames, LayerError};
 pub(crate) struct Maker<'a> {
     pub(crate) plan: &'a Plan<'a>,
     names: &'a AccountNames,
+    /// The keys of all units.
+    pub(crate) keys: &'a [Option<UnitKey>],
+    /// A layer that has some of the units.
+    pub(crate) earlier: Option<&'a Earlier>,
     recent: Recent,
 }
 
 /// How far a large file is made.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
+    /// Bytes of its content.
     done: u64,
+    /// Pieces.
+    pieces: usize,
     /// Of a file that is compressed here.
     reader: Option<BlobReader>,
 }
 
 impl<'a> Maker<'a> {
-    pub(crate) fn new(plan: &'a Plan<'a>, names: &'a AccountNames) -> Self {
-        Self { plan, names, recent: Recent::default() }
+    pub(crate) fn new(
+        plan: &'a Plan<'a>,
+        names: &'a AccountNames,
+        keys: &'a [Option<UnitKey>],
+        earlier: Option<&'a Earlier>,
+    ) -> Self {
+        Self { plan, names, keys, earlier, recent: Recent::default() }
+    }
+
+    /// What a unit was packed to before, if that is known.
+    pub(crate) fn known(&self, number: usize) -> Option<(&'a Earlier, &'a UnitKey, &'a [PackedPiece])> {
+        let (earlier, key) = (self.earlier?, self.keys.get(number)?.as_ref()?);
+        Some((earlier, key, earlier.pieces(key)?))
     }
 
     /// Makes the next piece of a unit. Returns how far it came, unless the unit is done.
@@ -39,11 +58,14 @@ impl<'a> Maker<'a> {
         piece: &mut Piece,
     ) -> Result<Option<Progress>, LayerError> {
         let unit = &self.plan.units[number];
+        let known = self.known(number).map(|(.., pieces)| pieces);
+        let expected =
+            known.map(|pieces| pieces.get(progress.pieces).ok_or(LayerError::Earlier)).transpose()?;
         let more = if unit.large {
-            self.large(unit, progress, piece)?
+            self.large(unit, progress, piece, expected)?
         } else {
             for entry in &self.plan.entries[unit.entries.clone()] {
-                self.entry(entry, piece)?;
+                self.entry(entry, piece, known.is_some())?;
             }
             None
         };
@@ -53,22 +75,21 @@ impl<'a> Maker<'a> {
             }
             self.leave(number, unit)?;
         }
+        if expected.is_some_and(|expected| expected.plain as usize != piece.plain.len()) {
+            return Err(LayerError::Earlier);
+        }
         Ok(more)
     }
 
     fn header(&self, entry: &Planned<'_>, piece: &mut Piece) -> Result<(), LayerError> {
-        let mut header = entry.header();
-        header.uname = self.names.user(header.uid);
-        header.gname = self.names.group(header.gid);
         let mut bytes = Vec::with_capacity(BLOCK);
-        header
-            .encode(&mut bytes)
-            .map_err(|why| LayerError::Unrepresentable { path: entry.entry.path.clone(), why })?;
+        entry.encode(self.names, &mut bytes)?;
         piece.fresh(&bytes);
         Ok(())
     }
 
-    fn entry(&self, entry: &Planned<'_>, piece: &mut Piece) -> Result<(), LayerError> {
+    /// Appends an entry; of one that is known how it is packed only the plain bytes.
+    fn entry(&self, entry: &Planned<'_>, piece: &mut Piece, known: bool) -> Result<(), LayerError> {
         self.header(entry, piece)?;
         let path = &entry.entry.path;
         match &entry.content {
@@ -81,7 +102,11 @@ impl<'a> Maker<'a> {
             Content::Deflated { range, .. } if range.is_empty() => {}
             Content::Deflated { source, range } => {
                 let stream = &self.plan.streams[*source];
-                let done = stream.take(*source, range, 0, piece, usize::MAX);
+                let done = if known {
+                    stream.take_plain(range, 0, piece, u64::MAX)
+                } else {
+                    stream.take(*source, range, 0, piece, usize::MAX)
+                };
                 if done.map_err(|source| failed(path, source))? < range.end - range.start {
                     return Err(failed(path, DeflateError::Cut));
                 }
@@ -97,6 +122,7 @@ impl<'a> Maker<'a> {
         unit: &Unit,
         mut progress: Progress,
         piece: &mut Piece,
+        expected: Option<&PackedPiece>,
     ) -> Result<Option<Progress>, LayerError> {
         let entry = &self.plan.entries[unit.entries.start];
         let path = &entry.entry.path;
@@ -118,11 +144,19 @@ impl<'a> Maker<'a> {
             }
             Content::Deflated { source, range } => {
                 let stream = &self.plan.streams[*source];
-                let done = stream.take(*source, range, progress.done, piece, ENOUGH);
+                let done = match expected {
+                    // The padding behind the last of it does not belong to the content.
+                    Some(expected) => {
+                        let count = u64::from(expected.plain).saturating_sub(piece.plain.len() as u64);
+                        stream.take_plain(range, progress.done, piece, count)
+                    }
+                    None => stream.take(*source, range, progress.done, piece, ENOUGH),
+                };
                 progress.done = done.map_err(|source| failed(path, source))?;
                 self.recent.used(*source, &self.plan.streams);
             }
         }
+        progress.pieces += 1;
         if progress.done < len {
             return Ok(Some(progress));
         }

@@ -11,6 +11,7 @@ use crate::make::Maker;
 use crate::pipeline;
 use crate::plan::Plan;
 use crate::read::unpacked;
+use crate::segment::{Earlier, Segments, UnitKey, layer_key};
 use crate::{AccountNames, LayerError};
 
 /// A finished layer.
@@ -55,16 +56,75 @@ pub fn pack(
     threads: NonZeroUsize,
     spool: &dyn Spool,
 ) -> Result<Layer, LayerError> {
-    let out = GzipWriter::new(spool.create().map_err(LayerError::Store)?)?;
-    let plan = Plan::new(entries, spool)?;
-    let (out, diff_id) = pipeline::run(&Maker::new(&plan, names), threads, out)?;
-    let written = out.finish()?;
-    Ok(Layer {
-        digest: written.digest,
-        diff_id,
-        size: written.size,
-        uncompressed_size: written.plain,
-        copied: written.copied,
-        blob: written.writer.finish_as(&written.digest).map_err(LayerError::Store)?,
-    })
+    Packing::without_keys(entries, names, spool)?.pack(threads, spool, None).map(|(layer, _)| layer)
+}
+
+/// A layer that is about to be written.
+#[derive(Debug)]
+pub struct Packing<'a> {
+    plan: Plan<'a>,
+    names: &'a AccountNames,
+    /// What stands for each unit.
+    keys: Vec<Option<UnitKey>>,
+}
+
+impl<'a> Packing<'a> {
+    /// Prepares what [`pack`] does, and finds out what stands for the layer and its parts.
+    ///
+    /// # Errors
+    /// See [`pack`].
+    pub fn new(
+        entries: &'a [TreeEntry<'_>],
+        names: &'a AccountNames,
+        spool: &dyn Spool,
+    ) -> Result<Self, LayerError> {
+        let packing = Self::without_keys(entries, names, spool)?;
+        let keys = packing.plan.keys(names)?;
+        Ok(Self { keys, ..packing })
+    }
+
+    fn without_keys(
+        entries: &'a [TreeEntry<'_>],
+        names: &'a AccountNames,
+        spool: &dyn Spool,
+    ) -> Result<Self, LayerError> {
+        Ok(Self { plan: Plan::new(entries, spool)?, names, keys: Vec::new() })
+    }
+
+    /// Stands for all that the layer depends on: what is packed under the same key is the same layer. Nothing if that
+    /// cannot be said without much reading.
+    pub fn key(&self) -> Option<Digest> {
+        layer_key(&self.keys)
+    }
+
+    /// Writes the layer, and tells what stands where in it. What `earlier` has already is copied from there.
+    ///
+    /// # Errors
+    /// See [`pack`]; [`LayerError::Earlier`] if `earlier` is not what was noted of it.
+    pub fn pack(
+        self,
+        threads: NonZeroUsize,
+        spool: &dyn Spool,
+        earlier: Option<&Earlier>,
+    ) -> Result<(Layer, Segments), LayerError> {
+        let out = GzipWriter::new(spool.create().map_err(LayerError::Store)?)?;
+        let maker = Maker::new(&self.plan, self.names, &self.keys, earlier);
+        let (out, diff_id) = pipeline::run(&maker, threads, out)?;
+        let written = out.finish()?;
+        let mut segments = Segments::default();
+        for (key, (at, pieces)) in self.keys.iter().zip(written.units) {
+            if let (Some(key), Some(pieces)) = (key, pieces) {
+                segments.add(*key, at, pieces);
+            }
+        }
+        let layer = Layer {
+            digest: written.digest,
+            diff_id,
+            size: written.size,
+            uncompressed_size: written.plain,
+            copied: written.copied,
+            blob: written.writer.finish_as(&written.digest).map_err(LayerError::Store)?,
+        };
+        Ok((layer, segments))
+    }
 }

@@ -25,8 +25,8 @@ use crate::make::{Maker, Progress};
 /// Units that are looked at beyond those in work.
 const AHEAD: usize = 128;
 
-/// Plain bytes of pieces in memory for each thread. What is known of them takes up about as much again.
-const HELD: u64 = 3 << 19;
+/// Bytes of memory that pieces may take up, for each thread.
+const HELD: usize = 5 << 19;
 
 /// Pieces that are kept to be filled again.
 const SPARE: usize = 4;
@@ -68,7 +68,7 @@ struct State {
     /// How many pieces of units in work were made.
     made: BTreeMap<usize, usize>,
     slots: BTreeMap<Key, Slot>,
-    held: u64,
+    held: usize,
     unpacked: BTreeSet<Key>,
     hash: Lane<Sha256>,
     write: Lane<GzipWriter>,
@@ -95,7 +95,7 @@ struct Shared<'a> {
     state: Mutex<State>,
     changed: Condvar,
     threads: usize,
-    most: u64,
+    most: usize,
 }
 
 /// Makes all units of a plan, and gives the compressed layer but for its end, and the digest of the tar.
@@ -120,7 +120,7 @@ pub(crate) fn run(
         failed: None,
         lost: false,
     };
-    let most = HELD * (threads.get() as u64 + 1);
+    let most = HELD * (threads.get() + 1);
     let useful = maker.plan.size() / WORTH_A_THREAD + 1;
     let threads = threads.get().min(usize::try_from(useful).unwrap_or(usize::MAX));
     let shared = Shared { maker, state: Mutex::new(state), changed: Condvar::new(), threads, most };
@@ -179,7 +179,7 @@ impl Shared<'_> {
     fn perform(&self, task: Task, packer: &mut Packer) -> Box<dyn FnOnce(&mut State)> {
         match task {
             Task::Write(mut out, packed, key) => {
-                let done = out.append(&packed);
+                let done = out.append(&packed, key.0);
                 Box::new(move |state| state.has_written(key, out, done))
             }
             Task::Hash(mut hasher, piece, key) => {
@@ -188,7 +188,12 @@ impl Shared<'_> {
                 Box::new(move |state| state.has_hashed(key, hasher))
             }
             Task::Pack(piece, key) => {
-                let packed = packer.pack(&piece, self.maker.plan.units[key.0].spliced);
+                let packed = match self.maker.known(key.0) {
+                    Some((earlier, unit, pieces)) => earlier
+                        .packed(unit, key.1)
+                        .and_then(|bytes| Packed::again(bytes, &piece.plain, pieces.get(key.1))),
+                    None => packer.pack(&piece, self.maker.plan.units[key.0].spliced),
+                };
                 drop(piece);
                 Box::new(move |state| state.has_packed(key, packed))
             }
@@ -265,7 +270,7 @@ impl State {
         let made = self.made.entry(unit).or_default();
         let key = (unit, *made);
         *made += 1;
-        self.held += piece.plain.len() as u64;
+        self.held += piece.footprint();
         let piece = Arc::new(piece);
         self.slots.insert(key, Slot { piece, packed: None, hashed: false, written: false });
         self.unpacked.insert(key);
@@ -328,7 +333,7 @@ impl State {
             return;
         }
         if let Some(slot) = self.slots.remove(&key) {
-            self.held -= slot.piece.plain.len() as u64;
+            self.held -= slot.piece.footprint();
             if self.spare.len() < SPARE
                 && let Some(mut piece) = Arc::into_inner(slot.piece)
             {

@@ -8,10 +8,10 @@ use assemble_deflate::Inflater;
 use assemble_rootfs::{Body, NodeId, Part, TreeEntry};
 use assemble_types::{Blob, ImagePath, Spool};
 
-use crate::LayerError;
 use crate::codec::GROUP;
 use crate::header::{BLOCK, Header, padding};
 use crate::source::{Stream, failed};
+use crate::{AccountNames, LayerError};
 
 /// A stream in which the layer's order goes back more often is unpacked first, and its files are like any others. Part
 /// of [`crate::CODEC`].
@@ -276,8 +276,17 @@ fn depend(units: &mut [Unit], entries: &[Planned<'_>], streams: &mut [Stream]) {
 }
 
 impl<'a> Planned<'a> {
+    /// Appends the header.
+    pub(crate) fn encode(&self, names: &AccountNames, out: &mut Vec<u8>) -> Result<(), LayerError> {
+        let mut header = self.header();
+        header.uname = names.user(header.uid);
+        header.gname = names.group(header.gid);
+        let unrepresentable = |why| LayerError::Unrepresentable { path: self.entry.path.clone(), why };
+        header.encode(out).map_err(unrepresentable)
+    }
+
     /// The header, but for the names of its owners.
-    pub(crate) fn header(&self) -> Header<'a> {
+    fn header(&self) -> Header<'a> {
         let (entry, meta) = (self.entry, &self.entry.node.meta);
         let mut header = Header {
             name: entry.path.as_bytes(),

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use assemble_deflate::{DeflateError, Inflater, Parked, Piece};
-use assemble_types::{Blob, DeflatedRange, ImagePath};
+use assemble_types::{Blob, DeflatedRange, Digest, ImagePath};
 
 use crate::LayerError;
 
@@ -21,6 +21,8 @@ const REMEMBERED: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Stream {
     packed: Blob,
+    /// Stands for its bytes, if that is known.
+    pub(crate) digest: Option<Digest>,
     /// Some bytes that come out of it; they are asked whether the medium has changed.
     content: Blob,
     /// The CRC-32 of all its plain bytes, if it is known.
@@ -96,8 +98,16 @@ impl State {
 
 impl Stream {
     pub(crate) fn new(deflated: &DeflatedRange, content: &Blob) -> Self {
-        let (packed, sum) = (deflated.stream.clone(), deflated.sum);
-        Self { packed, content: content.clone(), sum, end: 0, last_unit: None, state: Mutex::default() }
+        let DeflatedRange { ref stream, digest, sum, .. } = *deflated;
+        Self {
+            packed: stream.clone(),
+            digest,
+            content: content.clone(),
+            sum,
+            end: 0,
+            last_unit: None,
+            state: Mutex::default(),
+        }
     }
 
     /// Where files begin that come after one that lies behind them.
@@ -131,6 +141,29 @@ impl Stream {
         piece: &mut Piece,
         enough: usize,
     ) -> Result<u64, DeflateError> {
+        self.at(file, done, |inflater| piece.file(inflater, number, file, enough))
+    }
+
+    /// Appends the next bytes of a file from its byte `done` on, so many or what is left of it. Returns how much of the
+    /// file is done then.
+    pub(crate) fn take_plain(
+        &self,
+        file: &Range<u64>,
+        done: u64,
+        piece: &mut Piece,
+        count: u64,
+    ) -> Result<u64, DeflateError> {
+        let to = file.end.min(file.start.saturating_add(done).saturating_add(count));
+        self.at(file, done, |inflater| piece.plain_of(inflater, to))
+    }
+
+    /// Lets `take` take from a file's byte `done` on. Returns how much of the file is done then.
+    fn at(
+        &self,
+        file: &Range<u64>,
+        done: u64,
+        take: impl FnOnce(&mut Inflater<StreamReader>) -> Result<(), DeflateError>,
+    ) -> Result<u64, DeflateError> {
         let mut state = self.lock();
         let from = file.start + done;
         state.places.retain(|place| *place != file.start);
@@ -145,7 +178,7 @@ impl Stream {
                 state.remember(snapshot);
             }
         }
-        piece.file(&mut inflater, number, file, enough)?;
+        take(&mut inflater)?;
         let done = inflater.position() - file.start;
         state.warm = Some(inflater);
         Ok(done)

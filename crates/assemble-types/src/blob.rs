@@ -56,6 +56,11 @@ pub trait ReadAt: Send + Sync + fmt::Debug {
         None
     }
 
+    /// A digest that stands for the bytes of this stream: two streams of one digest are equal.
+    fn deflated_digest(&self) -> Option<Digest> {
+        None
+    }
+
     /// The CRC-32 of all that this stream unpacks to, if it is known from when the stream was checked. Whoever unpacks it
     /// again can see that the same bytes came out.
     fn deflated_sum(&self) -> Option<u32> {
@@ -168,7 +173,8 @@ impl Blob {
         let stream = self.source.deflated()?.clone();
         let source = Arc::as_ptr(&self.source).cast::<()>().addr();
         let plain = self.offset..self.offset + self.len;
-        Some(DeflatedRange { stream, sum: self.source.deflated_sum(), plain, source })
+        let (sum, digest) = (self.source.deflated_sum(), self.source.deflated_digest());
+        Some(DeflatedRange { stream, digest, sum, plain, source })
     }
 
     /// All bytes, refused if there are more than `limit`.
@@ -217,6 +223,8 @@ impl Blob {
 pub struct DeflatedRange {
     /// The raw deflate stream.
     pub stream: Blob,
+    /// Stands for the stream's bytes, if it is known: two streams of one digest are equal.
+    pub digest: Option<Digest>,
     /// The CRC-32 of all its plain bytes, if it is known.
     pub sum: Option<u32>,
     /// Which of its plain bytes.

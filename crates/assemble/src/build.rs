@@ -15,6 +15,7 @@ use crate::contents::{self, Contents};
 use crate::documents;
 use crate::error::{Doing, Result};
 use crate::image_set::ImageSet;
+use crate::kept::KeptLayers;
 use crate::layers::{self, BuiltLayer};
 use crate::lock::PendingLock;
 use crate::plan::{BuildOptions, Plan};
@@ -192,7 +193,8 @@ fn image(
         watch.time("rootfs", || contents::assemble(plan, platform, selection, &packages))?;
     let start =
         watch.time("start check", || start::check(plan, &tree, platform, installed.as_ref(), observer))?;
-    let own = watch.time("layers", || layers::pack(&tree, installed.as_ref(), env))?;
+    let kept = KeptLayers::of(env, format!("{} {platform}", plan.file.name));
+    let own = watch.time("layers", || layers::pack(&tree, installed.as_ref(), &kept, env))?;
     let ground = plan.ground(platform)?;
     let mut layers = match &ground {
         Some(ground) => watch.time("base image", || ground.layers())?,

@@ -2,7 +2,7 @@
 
 use assemble_apk::Package;
 use assemble_image::{LayerDescriptor, media_type};
-use assemble_layer::{AccountNames, CODEC, Layer, pack as pack_layer};
+use assemble_layer::{AccountNames, CODEC, Layer};
 use assemble_rootfs::layering::{Split, group};
 use assemble_rootfs::{Body, PackageIndex, Part, Tree, TreeEntry};
 use assemble_types::Event;
@@ -11,6 +11,7 @@ use crate::build::Env;
 use crate::contents::InstalledFacts;
 use crate::error::{Doing, Result};
 use crate::faults;
+use crate::kept::KeptLayers;
 use crate::verbatim::VerbatimLayers;
 
 /// What stands in the history in place of the codec, of a layer that was not compressed here.
@@ -125,21 +126,26 @@ fn group_name(packages: &[Package], members: &[PackageIndex]) -> String {
 }
 
 /// One layer for each part that is not empty, lowest first; the packages may have several.
-pub(crate) fn pack(tree: &Tree, installed: Option<&InstalledFacts>, env: &Env) -> Result<Vec<BuiltLayer>> {
+pub(crate) fn pack(
+    tree: &Tree,
+    installed: Option<&InstalledFacts>,
+    kept: &KeptLayers,
+    env: &Env,
+) -> Result<Vec<BuiltLayer>> {
     let mut layers = Vec::new();
     for part in Part::ALL {
         match installed.and_then(|facts| facts.layers.as_ref()) {
             Some(PackageLayers::Origin(cut)) if part == Part::Packages => {
-                pack_packages(tree, cut, env, &mut layers)?;
+                pack_packages(tree, cut, kept, env, &mut layers)?;
             }
             Some(PackageLayers::Verbatim(cut)) if part == Part::Packages => {
-                layers.extend(cut.pack(tree, env)?);
+                layers.extend(cut.pack(tree, kept, env)?);
             }
             _ => {
                 let entries = tree.layer(part);
                 if !entries.is_empty() {
                     let name = part_name(part).to_owned();
-                    layers.push(pack_one(part, name, entries, &account_names(tree, part)?, env)?);
+                    layers.push(pack_one(part, name, entries, &account_names(tree, part)?, kept, env)?);
                 }
             }
         }
@@ -152,12 +158,18 @@ fn account_names(tree: &Tree, part: Part) -> Result<AccountNames> {
     Ok(if part == Part::Packages { AccountNames::from_tree(tree)? } else { AccountNames::none() })
 }
 
-fn pack_packages(tree: &Tree, cut: &OriginLayers, env: &Env, layers: &mut Vec<BuiltLayer>) -> Result<()> {
+fn pack_packages(
+    tree: &Tree,
+    cut: &OriginLayers,
+    kept: &KeptLayers,
+    env: &Env,
+    layers: &mut Vec<BuiltLayer>,
+) -> Result<()> {
     let split = Split::of(tree, &cut.groups, &cut.records);
     let names = account_names(tree, Part::Packages)?;
     for index in 0..split.len() {
         let name = cut.names.get(index).map_or("system files", String::as_str);
-        layers.push(pack_one(Part::Packages, name.to_owned(), split.layer(index), &names, env)?);
+        layers.push(pack_one(Part::Packages, name.to_owned(), split.layer(index), &names, kept, env)?);
     }
     Ok(())
 }
@@ -168,6 +180,7 @@ pub(crate) fn pack_one(
     name: String,
     mut entries: Vec<TreeEntry<'_>>,
     names: &AccountNames,
+    kept: &KeptLayers,
     env: &Env,
 ) -> Result<BuiltLayer> {
     let content: u64 = entries.iter().map(content_size).sum();
@@ -175,8 +188,8 @@ pub(crate) fn pack_one(
         env.observer.event(Event::Stage(format!("packing the {name} ({} MB)", content / 1_000_000)));
     }
     faults::reorder(&mut entries, env.threads.get());
-    let layer = pack_layer(&entries, names, env.threads, env.fetcher.store().layers().as_ref())
-        .doing(|| format!("writing the layer with the {name}"))?;
+    let layer =
+        kept.pack(&name, &entries, names, env).doing(|| format!("writing the layer with the {name}"))?;
     let media_type = media_type::LAYER_GZIP.to_owned();
     Ok(BuiltLayer { name, layer, media_type, of_packages: part == Part::Packages, verbatim: false })
 }

@@ -29,6 +29,7 @@ mod fronts;
 mod image_set;
 mod init;
 mod inspect;
+mod kept;
 mod keys;
 mod layers;
 mod load;

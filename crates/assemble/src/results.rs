@@ -10,9 +10,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use assemble_apk::Package;
-use assemble_fetch::{KeptBlob, RecordKind, Store};
+use assemble_fetch::{RecordKind, Store};
 use assemble_image::{Image, media_type};
-use assemble_layer::{CODEC, Layer};
+use assemble_layer::CODEC;
 use assemble_rootfs::{Placement, PlacementKind, data_versions};
 use assemble_spec::CertificateSource;
 use assemble_types::{Blob, Digest, Event, Observer, Platform, Silent, Timestamp};
@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::build::{BuiltImage, ContentsReport, Env, Stopwatch};
 use crate::choose::Wanted;
 use crate::error::Result;
+use crate::kept::KeptLayer;
 use crate::layers::BuiltLayer;
 use crate::lock::{self, Basis, PendingLock};
 use crate::plan::Plan;
@@ -28,7 +29,7 @@ use crate::sources::{RepositoryInput, Sources};
 use crate::start::StartReport;
 
 /// Counts up with each change of what a record holds.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 type Images = (Vec<BuiltImage>, Option<PendingLock>);
 
@@ -127,14 +128,10 @@ fn still_look_so(files: &[(String, String)]) -> bool {
 #[derive(Debug, Serialize, Deserialize)]
 struct RecordedLayer {
     name: String,
-    digest: String,
-    diff_id: String,
-    size: u64,
-    uncompressed_size: u64,
-    copied: u64,
     of_packages: bool,
     verbatim: bool,
-    stamp: String,
+    #[serde(flatten)]
+    layer: KeptLayer,
 }
 
 impl Record {
@@ -149,17 +146,11 @@ impl RecordedImage {
     fn of(built: &BuiltImage) -> Option<Self> {
         let layer = |built: &BuiltLayer| {
             let BuiltLayer { name, layer, of_packages, verbatim, media_type: _ } = built;
-            let kept = Store::kept(&layer.digest, &layer.blob)?;
             Some(RecordedLayer {
                 name: name.clone(),
-                digest: layer.digest.hex(),
-                diff_id: layer.diff_id.hex(),
-                size: layer.size,
-                uncompressed_size: layer.uncompressed_size,
-                copied: layer.copied,
                 of_packages: *of_packages,
                 verbatim: *verbatim,
-                stamp: kept.stamp,
+                layer: KeptLayer::of(layer)?,
             })
         };
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
@@ -204,21 +195,7 @@ impl RecordedImage {
 
 impl RecordedLayer {
     fn restore(&mut self, store: &Store, renewed: &mut bool) -> Option<BuiltLayer> {
-        let digest = Digest::parse_hex(&self.digest).ok()?;
-        let wanted = KeptBlob { digest, size: self.size, stamp: self.stamp.clone() };
-        let (blob, now) = store.blob(&wanted)?;
-        if let Some(now) = now {
-            self.stamp = now.stamp;
-            *renewed = true;
-        }
-        let layer = Layer {
-            digest,
-            diff_id: Digest::parse_hex(&self.diff_id).ok()?,
-            size: self.size,
-            uncompressed_size: self.uncompressed_size,
-            copied: self.copied,
-            blob,
-        };
+        let layer = self.layer.restore(store, renewed)?;
         let (of_packages, verbatim) = (self.of_packages, self.verbatim);
         let media_type = media_type::LAYER_GZIP.to_owned();
         Some(BuiltLayer { name: self.name.clone(), layer, media_type, of_packages, verbatim })

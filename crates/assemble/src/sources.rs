@@ -335,13 +335,16 @@ impl Sources<'_> {
         open: &(dyn Fn(&Wanted) -> Result<T> + Sync),
     ) -> Result<Vec<T>> {
         let total = wanted.len();
+        // The largest first, so that no thread is left with a large one when the others are done.
+        let mut order: Vec<usize> = (0..total).collect();
+        order.sort_by_key(|number| std::cmp::Reverse(wanted[*number].size));
         let next = AtomicUsize::new(0);
         let failed = AtomicBool::new(false);
         let slots: Vec<Mutex<Option<Result<T>>>> = (0..total).map(|_| Mutex::new(None)).collect();
         let work = || {
             while !failed.load(Ordering::Relaxed) {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                let Some(wanted) = wanted.get(number) else { return };
+                let Some(&number) = order.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+                let wanted = &wanted[number];
                 let result = self.twice(wanted, open).map_err(|e| {
                     e.doing(format!("reading package {} of {total} for {}", number + 1, arch.apk()))
                 });

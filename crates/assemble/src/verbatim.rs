@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::build::Env;
 use crate::error::{OwnError, Result};
+use crate::kept::KeptLayers;
 use crate::layers::{BuiltLayer, pack_one};
 
 /// How many of an image's packages are layers as they are.
@@ -87,17 +88,17 @@ impl VerbatimLayers {
 
     /// All layers of packages, lowest first. Names of accounts are in none of them: they would tie the layers to the
     /// image's accounts, and packages have others in theirs anyway.
-    pub(crate) fn pack(&self, tree: &Tree, env: &Env) -> Result<Vec<BuiltLayer>> {
+    pub(crate) fn pack(&self, tree: &Tree, kept: &KeptLayers, env: &Env) -> Result<Vec<BuiltLayer>> {
         let mut layers = self.layers.clone();
         let names = AccountNames::none();
         let anew = self.plan.rewritten(tree);
         if !anew.is_empty() {
             let name = format!("{} packages", self.report.rewritten.len());
-            layers.push(pack_one(Part::Packages, name, anew, &names, env)?);
+            layers.push(pack_one(Part::Packages, name, anew, &names, kept, env)?);
         }
         let top = self.plan.top(tree);
         if !top.is_empty() {
-            layers.push(pack_one(Part::Packages, "system files".to_owned(), top, &names, env)?);
+            layers.push(pack_one(Part::Packages, "system files".to_owned(), top, &names, kept, env)?);
         }
         Ok(layers)
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 
 mod compare;
+mod earlier;
 mod golden;
 mod hostile;
 mod listings;

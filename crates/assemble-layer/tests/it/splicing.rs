@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use assemble_layer::{AccountNames, Layer, LayerError, diff_id, pack};
 use assemble_rootfs::{Body, Node, Part, Tree};
-use assemble_types::{Blob, Explain, Kind, MemorySpool, ReadAt};
+use assemble_types::{Blob, Digest, Explain, Kind, MemorySpool, ReadAt};
 use flate2::{Compress, Compression, FlushCompress};
 use proptest::prelude::*;
 
@@ -34,6 +34,10 @@ impl ReadAt for Packed {
 
     fn deflated(&self) -> Option<&Blob> {
         Some(&self.stream)
+    }
+
+    fn deflated_digest(&self) -> Option<Digest> {
+        self.stream.content_digest().ok()
     }
 
     fn deflated_sum(&self) -> Option<u32> {
@@ -67,13 +71,13 @@ fn deflate(plain: &[u8], level: u32, every: usize) -> Vec<u8> {
 }
 
 /// Contents with something before, between and behind them, as in a package.
-struct Package {
+pub(crate) struct Package {
     blobs: Vec<Blob>,
     contents: Vec<Vec<u8>>,
 }
 
 impl Package {
-    fn new(contents: Vec<Vec<u8>>, level: u32, every: usize) -> Self {
+    pub(crate) fn new(contents: Vec<Vec<u8>>, level: u32, every: usize) -> Self {
         let source = |stream: Vec<u8>| Blob::from_bytes(stream);
         Self::with(contents, level, every, &source, u64::MAX)
     }
@@ -102,7 +106,7 @@ impl Package {
     }
 }
 
-fn varied(seed: u64) -> Vec<Vec<u8>> {
+pub(crate) fn varied(seed: u64) -> Vec<Vec<u8>> {
     let sizes = [0, 1, 511, 3000, 40_000, 130_000, 131_072, 500, 700_000, 3, 1_500_000, 20, 90_000];
     let content = |(index, size): (usize, usize)| match index % 4 {
         0 => noise(size, seed + index as u64),
@@ -113,7 +117,7 @@ fn varied(seed: u64) -> Vec<Vec<u8>> {
 }
 
 /// A tree in which the files of several packages stand side by side.
-fn tree_of(packages: &[Package]) -> (Tree, Tree) {
+pub(crate) fn tree_of(packages: &[Package]) -> (Tree, Tree) {
     let (mut spliced, mut plain) = (Tree::new(), Tree::new());
     for (number, package) in packages.iter().enumerate() {
         for (index, (blob, content)) in package.blobs.iter().zip(&package.contents).enumerate() {

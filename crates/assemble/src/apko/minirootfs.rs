@@ -9,6 +9,7 @@ use crate::build::{Env, Stopwatch};
 use crate::choose;
 use crate::contents;
 use crate::error::{Doing, Error, OwnError, Result};
+use crate::kept::KeptLayers;
 use crate::layers;
 use crate::plan::Plan;
 use crate::sources::Sources;
@@ -44,7 +45,7 @@ pub(super) fn build(request: &ApkoRequest, out: &Path, env: &Env) -> Result<()> 
     let packages: Vec<_> = opened.into_iter().map(|(package, _)| package).collect();
     let config = apko_config::of(&written.spec);
     let tree = contents::install_packages(&plan, platform, &selection, &packages, config)?.tree;
-    let layers = layers::pack(&tree, None, env)?;
+    let layers = layers::pack(&tree, None, &KeptLayers::of(env, format!("minirootfs {platform}")), env)?;
     let [only] = layers.as_slice() else {
         return Err(OwnError::Bug("packages made several layers where one was asked for".into()).into());
     };

@@ -1,0 +1,143 @@
+//! Layers of which parts were packed before.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use assemble_layer::{AccountNames, Earlier, Layer, LayerError, Packing, Segments};
+use assemble_rootfs::{Body, Node, Part, Tree};
+use assemble_types::{Blob, Digest, MemorySpool, ReadAt};
+use proptest::prelude::*;
+
+use crate::splicing::{Package, tree_of, varied};
+use crate::{META, file, noise, pack_with, prose, put, threads};
+
+/// Counts what is read of it.
+#[derive(Debug)]
+struct Counted(Blob, Arc<AtomicUsize>);
+impl ReadAt for Counted {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let n = self.0.read_at(buf, offset)?;
+        self.1.fetch_add(n, Ordering::Relaxed);
+        Ok(n)
+    }
+}
+
+fn packed(
+    tree: &Tree,
+    count: usize,
+    earlier: Option<&Earlier>,
+) -> Result<(Option<Digest>, Layer, Segments), LayerError> {
+    let (entries, names) = (tree.layer(Part::Files), AccountNames::none());
+    let packing = Packing::new(&entries, &names, &MemorySpool)?;
+    let key = packing.key();
+    let (layer, segments) = packing.pack(threads(count), &MemorySpool, earlier)?;
+    Ok((key, layer, segments))
+}
+
+fn assert_same(a: &Layer, b: &Layer) {
+    let facts =
+        |layer: &Layer| (layer.digest, layer.diff_id, layer.size, layer.uncompressed_size, layer.copied);
+    assert_eq!(facts(a), facts(b));
+}
+
+fn packages() -> Vec<Package> {
+    vec![Package::new(varied(1), 6, 20_000), Package::new(varied(2), 9, 1 << 20)]
+}
+
+#[test]
+fn what_was_packed_before_is_taken_from_there() {
+    let (first, _) = tree_of(&packages());
+    let (key, layer, segments) = packed(&first, 2, None).unwrap();
+    let mut second = tree_of(&packages()).0;
+    put(&mut second, Part::Files, "d1/changed", file(prose(200_000, 5)));
+    let expected = pack_with(&second.layer(Part::Files), 1);
+    assert_ne!(expected.digest, layer.digest);
+    let segments = Segments::from_bytes(&segments.to_bytes()).unwrap();
+    for count in [1, 2, 3, 8] {
+        let read = Arc::new(AtomicUsize::new(0));
+        let blob = Blob::new(Arc::new(Counted(layer.blob.clone(), Arc::clone(&read))), layer.blob.len());
+        let earlier = Earlier { segments: segments.clone(), blob };
+        let (other, again, _) = packed(&second, count, Some(&earlier)).unwrap();
+        assert_same(&again, &expected);
+        assert_ne!(other, key);
+        let read = read.load(Ordering::Relaxed) as u64;
+        assert!(read * 10 > layer.size * 8, "{read} of {} bytes were taken", layer.size);
+    }
+    let (same, again, _) = packed(&tree_of(&packages()).0, 3, None).unwrap();
+    assert_eq!(same, key);
+    assert_same(&again, &layer);
+}
+
+#[test]
+fn notes_that_do_not_fit_are_noticed() {
+    let (tree, _) = tree_of(&packages());
+    let (_, layer, segments) = packed(&tree, 2, None).unwrap();
+    let bytes = segments.to_bytes();
+    assert!(Segments::from_bytes(&bytes[..bytes.len() - 1]).is_none());
+    // The first piece of the first unit: how large it is, packed and plain, and the sum over the plain bytes.
+    for number in [28, 32, 40] {
+        let mut other = bytes.clone();
+        other[number] ^= 1;
+        let earlier = Earlier { segments: Segments::from_bytes(&other).unwrap(), blob: layer.blob.clone() };
+        match packed(&tree, 2, Some(&earlier)) {
+            Err(error) => assert!(matches!(error, LayerError::Earlier), "{error:?}"),
+            // One byte more or less of what is packed shows only to who unpacks it.
+            Ok(_) => assert_eq!(number, 28),
+        }
+    }
+    let blob = layer.blob.slice(0..layer.size / 2).unwrap();
+    let error = packed(&tree, 2, Some(&Earlier { segments, blob })).unwrap_err();
+    assert!(matches!(error, LayerError::Earlier), "{error:?}");
+}
+
+#[test]
+fn what_cannot_be_named_has_no_key() {
+    #[derive(Debug)]
+    struct Nameless(Vec<u8>, Blob);
+    impl ReadAt for Nameless {
+        fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+            self.0.read_at(buf, offset)
+        }
+        fn deflated(&self) -> Option<&Blob> {
+            Some(&self.1)
+        }
+    }
+    let stored = [&[1, 5, 0, 0xfa, 0xff][..], b"hello"].concat();
+    let blob = Blob::new(Arc::new(Nameless(b"hello".to_vec(), Blob::from_bytes(stored))), 5);
+    let mut tree = Tree::new();
+    put(&mut tree, Part::Files, "f", Node::new(META, Body::File(blob)));
+    let (key, layer, segments) = packed(&tree, 1, None).unwrap();
+    assert_eq!((key, segments), (None, Segments::default()));
+    assert_same(&layer, &pack_with(&tree.layer(Part::Files), 1));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn parts_of_any_other_layer_change_nothing(
+        seed: u64,
+        sizes in prop::collection::vec(prop_oneof![0_usize..2000, 0_usize..300_000], 1..16),
+        changed in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+        count in 1_usize..4,
+    ) {
+        let content = |seed: u64, size: usize, index: usize| match (seed >> (index % 60)) % 3 {
+            0 => noise(size, seed.wrapping_add(index as u64)),
+            1 => prose(size, seed % 5),
+            _ => [prose(size / 2, 1), vec![0; size - size / 2]].concat(),
+        };
+        let mut contents: Vec<Vec<u8>> =
+            sizes.iter().enumerate().map(|(index, size)| content(seed, *size, index)).collect();
+        let others = || Package::new(varied(seed % 3), 6, 20_000);
+        let (first, _) = tree_of(&[others(), Package::new(contents.clone(), 6, 20_000)]);
+        for index in changed {
+            let at = index.index(contents.len());
+            contents[at] = content(seed ^ 77, sizes[at] / 2 + 1, at);
+        }
+        let (second, _) = tree_of(&[others(), Package::new(contents, 6, 20_000)]);
+        let (_, layer, segments) = packed(&first, count, None).unwrap();
+        let (_, again, _) = packed(&second, count, Some(&Earlier { segments, blob: layer.blob })).unwrap();
+        assert_same(&again, &pack_with(&second.layer(Part::Files), 1));
+    }
+}
