@@ -130,6 +130,32 @@ fn split(token: &str) -> (&str, &str, &str) {
     (name, run, version)
 }
 
+/// As [`split`], of a token that holds nothing unusual: only visible ASCII, no tag and no `!`, and behind an operator a
+/// version. Such a token is inside the grammar if its name is not empty and its run is an operator.
+fn split_plain(token: &str) -> Option<(&str, &str)> {
+    if !token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@') || token.starts_with('!') {
+        return None;
+    }
+    let (name, run, version) = split(token);
+    (!name.is_empty() && run.is_empty() == version.is_empty()).then_some((name, run))
+}
+
+/// The length of the name in front of a token, if that is a [`Provide`].
+pub(crate) fn provided_name(token: &str) -> Option<usize> {
+    match split_plain(token) {
+        Some((name, "" | "=")) => Some(name.len()),
+        _ => Provide::parse(token).ok().map(|provide| provide.name.as_str().len()),
+    }
+}
+
+/// The length of the name in front of a token. Nothing where it has to be parsed to know the name.
+pub(crate) fn condition_name(token: &str) -> Option<usize> {
+    match split_plain(token) {
+        Some((name, "" | "=" | "<" | "<=" | ">" | ">=" | "~" | "=~" | ">~" | "<~")) => Some(name.len()),
+        _ => None,
+    }
+}
+
 /// Whether the version ends in `-r<digits>`, as versions of packages do and numbers of ABIs do not.
 fn ends_in_revision(version: &str) -> bool {
     version.rsplit_once("-r").is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))

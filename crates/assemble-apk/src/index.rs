@@ -9,6 +9,7 @@ use crate::adb::{self, AdbError, SignatureError};
 use crate::flaw::Flaw;
 use crate::index_text::{RecordReader, Room};
 use crate::keyring::SignatureHash;
+use crate::records::Records;
 use crate::sections::GZIP_MAGIC;
 use crate::tarball::{ArchiveError, ItemKind, WalkLimits, Walker, first_name, read_limited};
 use crate::text::shown;
@@ -59,7 +60,7 @@ pub struct Record {
 #[derive(Debug, Clone)]
 pub struct Index {
     /// In the order of the index.
-    pub records: Vec<Record>,
+    pub records: Records,
     /// What the index says about itself; often a version of the repository.
     pub description: String,
     /// The file name of the key whose signature was verified. Nothing if there was none, which only
@@ -72,7 +73,7 @@ pub struct Index {
 impl Index {
     /// One that lists nothing, for a place where there is none.
     pub fn empty() -> Self {
-        let (records, description) = (Vec::new(), String::new());
+        let (records, description) = (Records::default(), String::new());
         Self { records, description, signed_by: None, files: PackageSpec::version_2() }
     }
 
@@ -521,7 +522,7 @@ impl io::Read for Members<'_> {
 }
 
 /// Reads `APKINDEX` and `DESCRIPTION` of the archive.
-fn read_archive(body: &[u8], limit: u64, room: Room) -> Result<(Vec<Record>, String), IndexError> {
+fn read_archive(body: &[u8], limit: u64, room: Room) -> Result<(Records, String), IndexError> {
     let mut members = Members::new(body, limit);
     let read = walk(&mut members, room);
     if let Some(flaw) = members.flaw() {

@@ -2,133 +2,215 @@
 
 use std::str::FromStr;
 
+use crate::constraint::{condition_name, provided_name};
 use crate::index::{IndexError, Record};
+use crate::names::NamesBuilder;
+use crate::records::Records;
 use crate::{Checksum, Constraint, PackageName, Provide, Version};
 
 /// Longest line, as in apko. Dependencies of real packages have a few kilobytes.
 const MAX_LINE: usize = 1 << 20;
 
-/// A record while its lines are read.
-#[derive(Default)]
-struct Draft {
-    name: Option<PackageName>,
-    version: Option<Version>,
-    rest: Rest,
+/// The letters that are kept, in the order in which a record's lines are kept.
+const LETTERS: [u8; 17] = *b"PVACSIkotDpiLTmUc";
+/// Places of letters in it.
+const NAME: usize = 0;
+const VERSION: usize = 1;
+const SUM: usize = 3;
+const PROVIDES: usize = 10;
+const INSTALL_IF: usize = 11;
+
+/// The place of a letter in [`LETTERS`].
+fn slot(letter: u8) -> Option<usize> {
+    LETTERS.iter().position(|known| *known == letter)
 }
 
+/// A record while its lines are read: the last value of each letter, checked.
 #[derive(Default)]
-struct Rest {
-    arch: String,
-    license: String,
-    description: String,
-    origin: String,
-    maintainer: String,
-    url: String,
-    depends: Vec<Constraint>,
-    provides: Vec<Provide>,
-    install_if: Vec<Constraint>,
-    commit: String,
-    build_time: i64,
-    size: u64,
-    installed_size: u64,
-    provider_priority: u64,
-    checksum: Option<Checksum>,
-    unknown_field: Option<char>,
+struct Draft {
+    values: [Vec<u8>; LETTERS.len()],
+    /// The last letter that has to be known and is not.
+    unknown: Option<u8>,
 }
 
 fn number<T: FromStr + Default>(value: &str) -> Result<T, &'static str> {
     value.parse().map_err(|_| "this is no number")
 }
 
-/// Tags belong to the list of packages of an image. A package that asks for one cannot be installed by apk.
-fn constraints(value: &str) -> Vec<Constraint> {
-    let constraint = |token| match Constraint::parse_or_unmeetable(token) {
+/// A dependency or condition. Tags belong to the list of packages of an image. A package that asks for one cannot be
+/// installed by apk.
+pub(crate) fn constraint(token: &str) -> Constraint {
+    match Constraint::parse_or_unmeetable(token) {
         Constraint { pin: Some(_), .. } => Constraint::unmeetable(token),
         constraint => constraint,
-    };
+    }
+}
+
+fn constraints(value: &str) -> Vec<Constraint> {
     value.split_ascii_whitespace().map(constraint).collect()
 }
 
+/// What is wrong with a line, if anything is.
+fn check(letter: u8, value: &str) -> Result<(), &'static str> {
+    match letter {
+        b'P' if !value.is_empty() => {
+            let name = PackageName::parse(value).map_err(|_| "this is no package name")?;
+            if !name.is_file_name() {
+                return Err("a package name that is a path");
+            }
+        }
+        b'V' if !value.is_empty() => {
+            let version = Version::parse(value).map_err(|_| "this is no version")?;
+            if !version.is_file_name() {
+                return Err("a version that is a path");
+            }
+        }
+        b't' => drop(number::<i64>(value)?),
+        b'S' | b'I' | b'k' => drop(number::<u64>(value)?),
+        _ => {}
+    }
+    Ok(())
+}
+
 impl Draft {
-    /// Takes one line. Lower-case letters that are not known are passed over.
+    /// Takes one line. Lower-case letters that are not known are passed over, as are fields of installed packages, for
+    /// which an index has no use.
     fn line(&mut self, letter: u8, value: &str) -> Result<(), &'static str> {
-        let rest = &mut self.rest;
-        match letter {
-            b'P' if value.is_empty() => self.name = None,
-            b'P' => {
-                let name = PackageName::parse(value).map_err(|_| "this is no package name")?;
-                if !name.is_file_name() {
-                    return Err("a package name that is a path");
-                }
-                self.name = Some(name);
+        match slot(letter) {
+            Some(slot) => {
+                check(letter, value)?;
+                self.values[slot].clear();
+                self.values[slot].extend_from_slice(value.as_bytes());
             }
-            b'V' if value.is_empty() => self.version = None,
-            b'V' => {
-                let version = Version::parse(value).map_err(|_| "this is no version")?;
-                if !version.is_file_name() {
-                    return Err("a version that is a path");
-                }
-                self.version = Some(version);
-            }
-            b'A' => value.clone_into(&mut rest.arch),
-            b'L' => value.clone_into(&mut rest.license),
-            b'T' => value.clone_into(&mut rest.description),
-            b'o' => value.clone_into(&mut rest.origin),
-            b'm' => value.clone_into(&mut rest.maintainer),
-            b'U' => value.clone_into(&mut rest.url),
-            b'c' => value.clone_into(&mut rest.commit),
-            b'D' => rest.depends = constraints(value),
-            b'i' => rest.install_if = constraints(value),
-            b'p' => {
-                rest.provides =
-                    value.split_ascii_whitespace().filter_map(|token| Provide::parse(token).ok()).collect();
-            }
-            b't' => rest.build_time = number(value)?,
-            b'S' => rest.size = number(value)?,
-            b'I' => rest.installed_size = number(value)?,
-            b'k' => rest.provider_priority = number(value)?,
-            b'C' => rest.checksum = Checksum::parse(value).ok().filter(Checksum::is_short),
-            // Fields of installed packages; an index has no use for them.
-            b'F' | b'M' | b'R' | b'Z' => {}
-            other if other.is_ascii_lowercase() => {}
-            other => rest.unknown_field = Some(char::from(other)),
+            None if letter.is_ascii_lowercase() || b"FMRZ".contains(&letter) => {}
+            None => self.unknown = Some(letter),
         }
         Ok(())
     }
 
-    /// A record without a name or version is of no use to anyone.
-    fn finish(self) -> Option<Record> {
-        let rest = self.rest;
-        Some(Record {
-            name: self.name?,
-            version: self.version?,
-            arch: rest.arch,
-            license: rest.license,
-            description: rest.description,
-            origin: rest.origin,
-            maintainer: rest.maintainer,
-            url: rest.url,
-            depends: rest.depends,
-            provides: rest.provides,
-            install_if: rest.install_if,
-            commit: rest.commit,
-            build_time: rest.build_time,
-            size: rest.size,
-            installed_size: rest.installed_size,
-            provider_priority: rest.provider_priority,
-            checksum: rest.checksum,
-            unknown_field: rest.unknown_field,
-        })
+    fn clear(&mut self) {
+        self.values.iter_mut().for_each(Vec::clear);
+        self.unknown = None;
+    }
+
+    /// About how many bytes the record takes once it was asked for, or a little more.
+    fn weight(&self) -> u64 {
+        let texts: usize = self.values.iter().map(|value| value.len() + OWN).sum();
+        let lists = self.values[PROVIDES - 1..=INSTALL_IF].iter().filter(|list| !list.is_empty());
+        let tokens: usize = lists.map(|list| 1 + list.iter().filter(|byte| **byte <= b' ').count()).sum();
+        (size_of::<Record>() + texts + tokens * (size_of::<Constraint>() + 2 * OWN)) as u64
+    }
+
+    /// Adds the record to those that are kept.
+    fn keep(&self, out: &mut NamesBuilder) {
+        out.begin();
+        let mut starts = [0; LETTERS.len()];
+        for ((value, letter), start) in self.values.iter().zip(LETTERS).zip(&mut starts) {
+            *start = out.text.len() + 2;
+            if !value.is_empty() {
+                out.text.extend_from_slice(&[letter, b':']);
+                out.text.extend_from_slice(value);
+                out.text.push(b'\n');
+            }
+        }
+        if let Some(letter) = self.unknown {
+            out.text.extend_from_slice(&[letter, b':', b'\n']);
+        }
+        let text = |slot: usize| str::from_utf8(&self.values[slot]).unwrap_or_default();
+        out.own(starts[NAME], self.values[NAME].len());
+        for (at, token) in tokens(text(PROVIDES)) {
+            if let Some(len) = provided_name(token) {
+                out.provide(starts[PROVIDES] + at, len);
+            }
+        }
+        for (place, (at, token)) in (0..).zip(tokens(text(INSTALL_IF))) {
+            match condition_name(token) {
+                Some(len) => out.condition(starts[INSTALL_IF] + at, len, place),
+                None => out.condition_behind(constraint(token).name.as_str(), place),
+            }
+        }
+        if let Some(sum) = checksum(text(SUM)) {
+            out.sum(&sum);
+        }
+    }
+}
+
+/// What stands between white space, and where.
+fn tokens(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let start = text.as_ptr().addr();
+    text.split_ascii_whitespace().map(move |token| (token.as_ptr().addr() - start, token))
+}
+
+fn checksum(value: &str) -> Option<Checksum> {
+    Checksum::parse(value).ok().filter(Checksum::is_short)
+}
+
+/// A record of its lines, as [`Draft::keep`] wrote them: nothing in them is wrong.
+pub(crate) fn read_lines(lines: &str) -> Record {
+    let mut record = Record {
+        name: PackageName::unmeetable(""),
+        version: Version::none(),
+        arch: String::new(),
+        license: String::new(),
+        description: String::new(),
+        origin: String::new(),
+        maintainer: String::new(),
+        url: String::new(),
+        depends: Vec::new(),
+        provides: Vec::new(),
+        install_if: Vec::new(),
+        commit: String::new(),
+        build_time: 0,
+        size: 0,
+        installed_size: 0,
+        provider_priority: 0,
+        checksum: None,
+        unknown_field: None,
+    };
+    let mut rest = lines;
+    while let Some(end) = memchr::memchr(b'\n', rest.as_bytes()) {
+        let (line, next) = rest.split_at(end);
+        rest = &next[1..];
+        if let Some((letter, value)) = line.split_once(':') {
+            field(&mut record, letter, value);
+        }
+    }
+    record
+}
+
+fn field(record: &mut Record, letter: &str, value: &str) {
+    match letter.as_bytes().first().copied().unwrap_or_default() {
+        b'P' => record.name = PackageName::parse(value).unwrap_or_else(|_| PackageName::unmeetable(value)),
+        b'V' => record.version = Version::parse(value).unwrap_or_else(|_| Version::none()),
+        b'A' => value.clone_into(&mut record.arch),
+        b'L' => value.clone_into(&mut record.license),
+        b'T' => value.clone_into(&mut record.description),
+        b'o' => value.clone_into(&mut record.origin),
+        b'm' => value.clone_into(&mut record.maintainer),
+        b'U' => value.clone_into(&mut record.url),
+        b'c' => value.clone_into(&mut record.commit),
+        b'D' => record.depends = constraints(value),
+        b'i' => record.install_if = constraints(value),
+        b'p' => {
+            let provides = value.split_ascii_whitespace();
+            record.provides = provides.filter_map(|token| Provide::parse(token).ok()).collect();
+        }
+        b't' => record.build_time = number(value).unwrap_or_default(),
+        b'S' => record.size = number(value).unwrap_or_default(),
+        b'I' => record.installed_size = number(value).unwrap_or_default(),
+        b'k' => record.provider_priority = number(value).unwrap_or_default(),
+        b'C' => record.checksum = checksum(value),
+        other => record.unknown_field = Some(char::from(other)),
     }
 }
 
 /// Reads records as their text comes. Bytes that are not UTF-8 become U+FFFD. A last record without an empty line behind
-/// it counts.
+/// it counts. Every line is checked; what it says is read when somebody asks for the record.
 ///
 /// What is kept is bounded, and what the text claims is not believed: a text of hundreds of megabytes may leave a few, or
 /// more than there is room for.
 pub(crate) struct RecordReader {
-    records: Vec<Record>,
+    records: NamesBuilder,
     draft: Draft,
     /// The beginning of a line whose end has not come.
     begun: Vec<u8>,
@@ -140,41 +222,40 @@ pub(crate) struct RecordReader {
 
 impl RecordReader {
     pub(crate) fn new(room: Room) -> Self {
-        let (records, draft, begun) = (Vec::new(), Draft::default(), Vec::new());
+        let (records, draft, begun) = (NamesBuilder::default(), Draft::default(), Vec::new());
         Self { records, draft, begun, number: 1, room, failed: None }
     }
 
     /// Takes what comes next. After a mistake nothing counts any more.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            if self.failed.is_some() {
-                return;
-            }
-            let result = match piece.strip_suffix(b"\n") {
-                Some(end) if self.begun.is_empty() => self.line(end),
-                Some(end) => {
-                    let mut line = std::mem::take(&mut self.begun);
-                    line.extend_from_slice(end);
-                    let result = self.line(&line);
-                    line.clear();
-                    self.begun = line;
-                    result
-                }
-                None => {
-                    self.begun.extend_from_slice(piece);
-                    if self.begun.len() <= MAX_LINE {
-                        return;
-                    }
+        let mut rest = bytes;
+        while self.failed.is_none() && !rest.is_empty() {
+            let Some(end) = memchr::memchr(b'\n', rest) else {
+                self.begun.extend_from_slice(rest);
+                if self.begun.len() > MAX_LINE {
                     let line = std::mem::take(&mut self.begun);
-                    self.line(&line)
+                    self.failed = self.line(&line).err();
                 }
+                return;
+            };
+            let (line, next) = rest.split_at(end);
+            rest = &next[1..];
+            let result = if self.begun.is_empty() {
+                self.line(line)
+            } else {
+                let mut whole = std::mem::take(&mut self.begun);
+                whole.extend_from_slice(line);
+                let result = self.line(&whole);
+                whole.clear();
+                self.begun = whole;
+                result
             };
             self.failed = result.err();
         }
     }
 
     /// All records, in order.
-    pub(crate) fn finish(mut self) -> Result<Vec<Record>, IndexError> {
+    pub(crate) fn finish(mut self) -> Result<Records, IndexError> {
         let last = std::mem::take(&mut self.begun);
         if self.failed.is_none() && !last.is_empty() {
             self.failed = self.line(&last).err();
@@ -184,7 +265,7 @@ impl RecordReader {
         }
         match self.failed {
             Some(error) => Err(error),
-            None => Ok(self.records),
+            None => Ok(Records::of_text(self.records.finish())),
         }
     }
 
@@ -206,11 +287,13 @@ impl RecordReader {
         }
     }
 
+    /// A record without a name or version is of no use to anyone.
     fn end(&mut self) -> Result<(), IndexError> {
-        if let Some(record) = std::mem::take(&mut self.draft).finish() {
-            self.room.take(&record)?;
-            self.records.push(record);
+        if !self.draft.values[NAME].is_empty() && !self.draft.values[VERSION].is_empty() {
+            self.room.take_bytes(self.draft.weight())?;
+            self.draft.keep(&mut self.records);
         }
+        self.draft.clear();
         Ok(())
     }
 }
@@ -234,15 +317,20 @@ impl Room {
 
     /// Takes the room of a record, or fails if there is too little.
     pub(crate) fn take(&mut self, record: &Record) -> Result<(), IndexError> {
-        self.left = self.left.checked_sub(weight(record)).ok_or(IndexError::TooMuch { limit: self.all })?;
+        self.take_bytes(weight(record))
+    }
+
+    fn take_bytes(&mut self, bytes: u64) -> Result<(), IndexError> {
+        self.left = self.left.checked_sub(bytes).ok_or(IndexError::TooMuch { limit: self.all })?;
         Ok(())
     }
 }
 
+/// What the allocator adds to a text.
+const OWN: usize = 16;
+
 /// About how many bytes a record takes.
 fn weight(record: &Record) -> u64 {
-    /// What the allocator adds to a text.
-    const OWN: usize = 16;
     let texts = [
         record.name.as_str(),
         record.version.as_str(),
@@ -270,7 +358,7 @@ pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    pub(crate) fn parse_records(bytes: &[u8]) -> Result<Vec<Record>, IndexError> {
+    pub(crate) fn parse_records(bytes: &[u8]) -> Result<Records, IndexError> {
         let mut reader = RecordReader::new(Room::beside(0));
         reader.feed(bytes);
         reader.finish()

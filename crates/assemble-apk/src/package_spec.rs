@@ -133,7 +133,7 @@ mod tests {
     use crate::index_text::tests::parse_records;
 
     fn record(text: &str) -> Record {
-        parse_records(text.as_bytes()).unwrap().remove(0)
+        parse_records(text.as_bytes()).unwrap().into_vec().remove(0)
     }
 
     #[test]

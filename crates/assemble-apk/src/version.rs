@@ -160,6 +160,11 @@ impl Version {
         }
     }
 
+    /// What stands where there is no version; outside the grammar.
+    pub(crate) fn none() -> Self {
+        Self { text: "?".into() }
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.text

@@ -27,8 +27,7 @@ pub(crate) fn missing_elsewhere(universes: &[Universe<'_>]) -> Vec<Vec<Id>> {
 }
 
 fn key<'a>(universe: &Universe<'a>, id: Id) -> (&'a str, &'a str) {
-    let record = universe.record(id);
-    (record.name.as_str(), record.version.as_str())
+    universe.identity(id)
 }
 
 /// Names the architecture if there are several.

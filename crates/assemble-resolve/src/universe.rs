@@ -1,10 +1,14 @@
 //! All records of all repositories, and who provides which name.
 
 use std::borrow::Cow;
+use std::cell::{OnceCell, RefCell};
 use std::cmp::Ordering;
-use std::collections::{HashMap, hash_map};
+use std::collections::HashMap;
+use std::rc::Rc;
 
-use assemble_apk::{Constraint, PackageId, Provide, Record, Version};
+use assemble_apk::{
+    Checksum, Constraint, NameNumber, Names, PackageId, Provide, Record, RecordNumber, Records, Version,
+};
 
 use crate::{Choice, Repository};
 
@@ -12,10 +16,9 @@ use crate::{Choice, Repository};
 pub(crate) type Id = u32;
 
 /// A record and where it comes from.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry<'a> {
     pub(crate) choice: Choice,
-    pub(crate) record: &'a Record,
     pub(crate) pin: Option<&'a str>,
     /// Place of its repository in the order in which repositories count.
     pub(crate) place: u32,
@@ -33,40 +36,34 @@ pub(crate) enum Order {
     Given,
 }
 
-/// A table of lists: those of one row stand together.
-#[derive(Debug, Default)]
-struct Rows<T> {
-    items: Vec<T>,
-    /// Where each row begins, and where the last one ends.
-    starts: Vec<u32>,
+/// A repository, with the numbers that its records and names have here.
+#[derive(Debug)]
+struct Shelf<'a> {
+    repository: usize,
+    pin: Option<&'a str>,
+    records: &'a Records,
+    names: &'a Names,
+    /// The number of its first record.
+    first: Id,
+    /// The number of its first name. A name that an earlier repository has, too, goes by the number that it has there.
+    first_name: NameId,
+    /// By its own number of a name: the number that it goes by, once that was asked for. Empty for the first repository.
+    known: Vec<OnceCell<NameId>>,
+    /// By its own number of a record: the names that it provides, once they were asked for. Empty for the first.
+    provided: Vec<OnceCell<Box<[NameId]>>>,
 }
 
-impl<T> Rows<T> {
-    fn row(&self, row: u32) -> &[T] {
-        let row = row as usize;
-        match (self.starts.get(row), self.starts.get(row + 1)) {
-            (Some(&from), Some(&to)) => &self.items[from as usize..to as usize],
-            _ => &[],
-        }
-    }
-}
-
-/// The tables that a resolution reads. Maps in here are only looked into, never walked.
+/// All records as one list, and all names. It is made of the tables of the indexes, and joins of them what is asked for.
 #[derive(Debug)]
 pub(crate) struct Universe<'a> {
-    entries: Vec<Entry<'a>>,
-    names: HashMap<&'a str, NameId>,
-    texts: Vec<&'a str>,
-    /// The name of each record.
-    own: Vec<NameId>,
-    /// The names that each record provides, as listed.
-    provided: Rows<NameId>,
-    /// Who holds each name: records of that name as listed, then those that provide it, in byte order of their names.
-    holders: Rows<Id>,
-    /// A name that an `install_if` condition has, the record, and the condition's place; sorted.
-    waiting: Vec<(NameId, Id, u32)>,
+    shelves: Vec<Shelf<'a>>,
+    records: Id,
+    names: NameId,
+    /// Who holds each name that was asked for: records of that name as listed, then those that provide it, in byte order
+    /// of their names.
+    holders: Vec<OnceCell<Box<[Id]>>>,
     /// Of records that provide much: the places of their provides, by name, then as listed.
-    sorted: HashMap<Id, Vec<u32>>,
+    sorted: RefCell<HashMap<Id, Rc<[u32]>>>,
 }
 
 /// From how many provides on a record gets a table of its own.
@@ -103,146 +100,104 @@ impl<'a> Universe<'a> {
         if count == Order::Sorted {
             order.sort_by_cached_key(key);
         }
-        let mut entries = Vec::with_capacity(repositories.iter().map(|r| r.index.records.len()).sum());
-        for (place, repository) in (0..).zip(order) {
+        let (mut shelves, mut records, mut names) = (Vec::with_capacity(order.len()), 0, 0);
+        for repository in order {
             let Repository { index, pin, .. } = &repositories[repository];
-            entries.extend(index.records.iter().enumerate().map(|(i, record)| Entry {
-                choice: Choice { repository, record: i },
-                record,
+            let (first, first_name) = (records, names);
+            let table = index.records.names();
+            // More than numbers would need more memory than there is: an index is at most some hundred megabytes.
+            records += length(index.records.len());
+            names += length(table.count());
+            let joined = !shelves.is_empty();
+            shelves.push(Shelf {
+                repository,
                 pin: pin.as_deref(),
-                place,
-            }));
+                records: &index.records,
+                names: table,
+                first,
+                first_name,
+                known: cells(table.count(), joined),
+                provided: cells(index.records.len(), joined),
+            });
         }
-        // More records than numbers would need more memory than there is: an index is at most some hundred megabytes.
-        entries.truncate(Id::MAX as usize);
-        let mut universe = Self {
-            entries,
-            names: HashMap::new(),
-            texts: Vec::new(),
-            own: Vec::new(),
-            provided: Rows::default(),
-            holders: Rows::default(),
-            waiting: Vec::new(),
-            sorted: HashMap::new(),
-        };
-        universe.number_names();
-        universe.list_holders();
-        universe
+        let holders = cells(names as usize, true);
+        Self { shelves, records, names, holders, sorted: RefCell::default() }
     }
 
-    fn intern(&mut self, text: &'a str) -> NameId {
-        // There are fewer names than bytes of indexes.
-        let next = u32::try_from(self.texts.len()).unwrap_or(NameId::MAX);
-        match self.names.entry(text) {
-            hash_map::Entry::Occupied(known) => *known.get(),
-            hash_map::Entry::Vacant(place) => {
-                self.texts.push(text);
-                *place.insert(next)
-            }
-        }
+    /// The repository of a record, and the record's number there.
+    fn shelf(&self, id: Id) -> (usize, RecordNumber) {
+        let place = self.shelves.partition_point(|shelf| shelf.first <= id).saturating_sub(1);
+        (place, id - self.shelves[place].first)
     }
 
-    fn number_names(&mut self) {
-        let count = self.entries.len();
-        self.names.reserve(count * 2);
-        self.own.reserve(count);
-        self.provided.starts.reserve(count + 1);
-        for id in 0..count {
-            let record = self.entries[id].record;
-            let own = self.intern(record.name.as_str());
-            self.own.push(own);
-            self.provided.starts.push(length(&self.provided.items));
-            for provide in &record.provides {
-                let name = self.intern(provide.name.as_str());
-                self.provided.items.push(name);
-            }
-            for (place, condition) in (0..).zip(&record.install_if) {
-                let name = self.intern(condition.name.as_str());
-                self.waiting.push((name, length(&self.own) - 1, place));
-            }
-        }
-        self.provided.starts.push(length(&self.provided.items));
-        self.waiting.sort_unstable();
+    /// The number that a repository's own number of a name goes by.
+    fn joined(&self, place: usize, local: NameNumber) -> NameId {
+        let shelf = &self.shelves[place];
+        let Some(known) = shelf.known.get(local as usize) else { return shelf.first_name + local };
+        *known.get_or_init(|| {
+            let earlier = self.name_before(place, shelf.names.text(local));
+            earlier.unwrap_or(shelf.first_name + local)
+        })
     }
 
-    /// Sorts records by the names they hold, by counting.
-    fn list_holders(&mut self) {
-        const NOBODY: Id = Id::MAX;
-        let names = self.texts.len();
-        // A record may provide a name twice, or its own.
-        let mut last = vec![NOBODY; names];
-        let mut counts = vec![0_u32; names];
-        let mut shared = Vec::new();
-        let mut named = vec![0_u32; names];
-        for (id, &own) in (0..).zip(&self.own) {
-            counts[own as usize] += 1;
-            named[own as usize] += 1;
-            last[own as usize] = id;
-            for &name in self.provided.row(id) {
-                if last[name as usize] != id {
-                    last[name as usize] = id;
-                    counts[name as usize] += 1;
-                }
-            }
+    /// The number of a name in the first of so many repositories that has it.
+    fn name_before(&self, end: usize, text: &str) -> Option<NameId> {
+        self.shelves[..end].iter().find_map(|shelf| Some(shelf.first_name + shelf.names.find(text)?))
+    }
+
+    /// The repositories that have a name, and the number that it has there.
+    fn with_name(&self, name: NameId) -> impl Iterator<Item = (&Shelf<'a>, NameNumber)> {
+        let place = self.shelves.partition_point(|shelf| shelf.first_name <= name).saturating_sub(1);
+        // Repositories without names begin where the next one does.
+        let (first, others) = (self.shelves.get(place), self.shelves.get(place + 1..).unwrap_or_default());
+        let text = self.text(name);
+        let first = first.into_iter().map(move |shelf| (shelf, name - shelf.first_name));
+        first.chain(others.iter().filter_map(move |shelf| Some((shelf, shelf.names.find(text)?))))
+    }
+
+    fn held(&self, name: NameId) -> Box<[Id]> {
+        let (mut named, mut others) = (Vec::new(), Vec::new());
+        for (shelf, local) in self.with_name(name) {
+            let all = shelf.names.holders(local);
+            let end = all.partition_point(|record| shelf.names.own(*record) == local);
+            named.extend(all[..end].iter().map(|record| shelf.first + record));
+            others.extend(all[end..].iter().map(|record| shelf.first + record));
         }
-        let mut at = 0;
-        self.holders.starts.reserve(names + 1);
-        for count in &counts {
-            self.holders.starts.push(at);
-            at += count;
+        if others.len() > 1 {
+            others.sort_by_cached_key(|id| {
+                let (place, record) = self.shelf(*id);
+                let names = self.shelves[place].names;
+                (names.text(names.own(record)), *id)
+            });
         }
-        self.holders.starts.push(at);
-        self.holders.items = vec![NOBODY; at as usize];
-        // Where the next record of a name, and the next that provides it, goes.
-        let mut next_named = self.holders.starts.clone();
-        let mut next: Vec<u32> = next_named.iter().zip(&named).map(|(start, named)| start + named).collect();
-        last.fill(NOBODY);
-        for (id, &own) in (0..).zip(&self.own) {
-            self.holders.items[next_named[own as usize] as usize] = id;
-            next_named[own as usize] += 1;
-            last[own as usize] = id;
-            for &name in self.provided.row(id) {
-                let name = name as usize;
-                if last[name] != id {
-                    last[name] = id;
-                    self.holders.items[next[name] as usize] = id;
-                    next[name] += 1;
-                    if next[name] - self.holders.starts[name] == named[name] + 2 {
-                        shared.push(name);
-                    }
-                }
-            }
-        }
-        for name in shared {
-            let (from, to) = (self.holders.starts[name] + named[name], self.holders.starts[name + 1]);
-            let providers = &mut self.holders.items[from as usize..to as usize];
-            providers.sort_unstable_by_key(|id| (self.texts[self.own[*id as usize] as usize], *id));
-        }
-        for id in 0..length(&self.own) {
-            let provided = self.provided.row(id);
-            if provided.len() >= MANY {
-                let mut places: Vec<u32> = (0..length(provided)).collect();
-                places.sort_by_key(|place| provided[*place as usize]);
-                self.sorted.insert(id, places);
-            }
-        }
+        named.append(&mut others);
+        named.into()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.records as usize
     }
 
     /// All records.
     pub(crate) fn ids(&self) -> impl Iterator<Item = Id> + use<> {
-        0..length(&self.entries)
+        0..self.records
     }
 
-    pub(crate) fn entry(&self, id: Id) -> &Entry<'a> {
-        &self.entries[id as usize]
+    pub(crate) fn entry(&self, id: Id) -> Entry<'a> {
+        let (place, record) = self.shelf(id);
+        let Shelf { repository, pin, .. } = self.shelves[place];
+        Entry { choice: Choice { repository, record: record as usize }, pin, place: length(place) }
     }
 
     pub(crate) fn record(&self, id: Id) -> &'a Record {
-        self.entry(id).record
+        let (place, record) = self.shelf(id);
+        &self.shelves[place].records[record as usize]
+    }
+
+    /// Name and version of a record.
+    pub(crate) fn identity(&self, id: Id) -> (&'a str, &'a str) {
+        let (place, record) = self.shelf(id);
+        self.shelves[place].records.identity(record as usize)
     }
 
     pub(crate) fn package(&self, id: Id) -> PackageId {
@@ -250,38 +205,57 @@ impl<'a> Universe<'a> {
         PackageId { name: record.name.clone(), version: record.version.clone() }
     }
 
-    /// The tags of all repositories; one may come more than once.
-    pub(crate) fn pins(&self) -> impl Iterator<Item = &'a str> {
-        self.entries.iter().filter_map(|entry| entry.pin)
+    /// Records with the checksum of this one, itself included, in order; none if it has no checksum.
+    pub(crate) fn same_sum(&self, id: Id) -> impl Iterator<Item = Id> + '_ {
+        let sum = self.record(id).checksum;
+        let of = move |(shelf, sum): (&'_ Shelf<'a>, Checksum)| {
+            let first = shelf.first;
+            shelf.names.alike(&sum).map(move |record| first + record)
+        };
+        let alike = sum.into_iter().flat_map(|sum| self.shelves.iter().map(move |shelf| (shelf, sum)));
+        alike.flat_map(of).filter(move |other| *other == id || self.record(*other).checksum == sum)
     }
 
+    /// The tags of all repositories; one may come more than once.
+    pub(crate) fn pins(&self) -> impl Iterator<Item = &'a str> {
+        self.shelves.iter().filter(|shelf| !shelf.records.is_empty()).filter_map(|shelf| shelf.pin)
+    }
+
+    /// Names have numbers below this; not every number is one of a name.
     pub(crate) fn name_count(&self) -> usize {
-        self.texts.len()
+        self.names as usize
     }
 
     /// A name by its number.
     pub(crate) fn text(&self, name: NameId) -> &'a str {
-        self.texts[name as usize]
+        let place = self.shelves.partition_point(|shelf| shelf.first_name <= name).saturating_sub(1);
+        self.shelves.get(place).map_or("", |shelf| shelf.names.text(name - shelf.first_name))
     }
 
     /// The number of a name that some record has, provides, or waits for.
     pub(crate) fn name(&self, text: &str) -> Option<NameId> {
-        self.names.get(text).copied()
+        self.name_before(self.shelves.len(), text)
     }
 
     /// The name of a record.
     pub(crate) fn own(&self, id: Id) -> NameId {
-        self.own[id as usize]
+        let (place, record) = self.shelf(id);
+        self.joined(place, self.shelves[place].names.own(record))
     }
 
     /// The names of what a record provides, as listed.
     pub(crate) fn provided(&self, id: Id) -> &[NameId] {
-        self.provided.row(id)
+        let (place, record) = self.shelf(id);
+        let shelf = &self.shelves[place];
+        let listed = shelf.names.provided(record);
+        // The numbers of the first repository are those of the universe.
+        let Some(known) = shelf.provided.get(record as usize) else { return listed };
+        known.get_or_init(|| listed.iter().map(|local| self.joined(place, *local)).collect())
     }
 
     /// Records of this name as listed, then records that provide it, in byte order of their names.
     pub(crate) fn holders(&self, name: NameId) -> &[Id] {
-        self.holders.row(name)
+        self.holders.get(name as usize).map_or(&[], |held| held.get_or_init(|| self.held(name)))
     }
 
     /// As [`Universe::holders`]; none if nobody knows the name.
@@ -292,30 +266,48 @@ impl<'a> Universe<'a> {
     /// What a record provides under this name, as listed. Quick, however much it provides.
     pub(crate) fn provides(&self, id: Id, name: NameId) -> impl Iterator<Item = &'a Provide> + '_ {
         let all = &self.record(id).provides;
-        let names = self.provided.row(id);
-        let (few, places) = match (all.len() >= MANY).then(|| self.sorted.get(&id)).flatten() {
-            None => (names, &[][..]),
-            Some(places) => {
-                let from = places.partition_point(|place| names[*place as usize] < name);
-                let count = places[from..].partition_point(|place| names[*place as usize] == name);
-                (&[][..], &places[from..from + count])
-            }
+        let names = self.provided(id);
+        let (few, places) = if names.len() < MANY {
+            (names, Vec::new())
+        } else {
+            let places = self.sorted_places(id, names);
+            let from = places.partition_point(|place| names[*place as usize] < name);
+            let count = places[from..].partition_point(|place| names[*place as usize] == name);
+            (&[][..], places[from..from + count].to_vec())
         };
         let listed =
             all.iter().zip(few).filter(move |(_, other)| **other == name).map(|(provide, _)| provide);
-        listed.chain(places.iter().map(|place| &all[*place as usize]))
+        listed.chain(places.into_iter().map(|place| &all[place as usize]))
+    }
+
+    fn sorted_places(&self, id: Id, names: &[NameId]) -> Rc<[u32]> {
+        let mut sorted = self.sorted.borrow_mut();
+        let places = sorted.entry(id).or_insert_with(|| {
+            let mut places: Vec<u32> = (0..length(names.len())).collect();
+            places.sort_by_key(|place| names[*place as usize]);
+            places.into()
+        });
+        Rc::clone(places)
     }
 
     /// The names of all records; one may come more than once.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'a str> {
-        self.entries.iter().map(|entry| entry.record.name.as_str())
+        let of = |shelf: &Shelf<'a>| {
+            let names = shelf.names;
+            (0..length(shelf.records.len())).map(move |record| names.text(names.own(record)))
+        };
+        self.shelves.iter().flat_map(of)
     }
 
     /// Records with an `install_if` condition for this name, and the condition.
     pub(crate) fn waiting(&self, name: NameId) -> impl Iterator<Item = (Id, &'a Constraint)> + '_ {
-        let from = self.waiting.partition_point(|(other, _, _)| *other < name);
-        let same = self.waiting[from..].iter().take_while(move |(other, _, _)| *other == name);
-        same.map(|&(_, id, place)| (id, &self.record(id).install_if[place as usize]))
+        self.with_name(name).flat_map(|(shelf, local)| {
+            let condition = move |(record, place): (RecordNumber, usize)| {
+                let of = &shelf.records[record as usize];
+                (shelf.first + record, &of.install_if[place])
+            };
+            shelf.names.waiting(local).map(condition)
+        })
     }
 
     /// Holders of the constraint's name that its bound allows. `bound` has the rule for shared libraries applied.
@@ -383,8 +375,13 @@ impl<'a> Universe<'a> {
 }
 
 /// Never more than numbers: see [`Universe::new`].
-fn length<T>(items: &[T]) -> u32 {
-    u32::try_from(items.len()).unwrap_or(u32::MAX)
+fn length(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// So many cells, or none if they are not used.
+fn cells<T: Clone>(count: usize, used: bool) -> Vec<OnceCell<T>> {
+    vec![OnceCell::new(); if used { count } else { 0 }]
 }
 
 /// A version outside the grammar loses against one inside.

@@ -226,10 +226,9 @@ fn listing<'i>(
     package: &PackageSummary,
 ) -> Option<(usize, &'i Record, Checksum)> {
     let of = |index: &'i Index| {
-        index.records.iter().find_map(|record| {
+        index.records.named(&package.name).find_map(|record| {
             let checksum = record.checksum.filter(|checksum| checksum.to_string() == package.checksum)?;
-            let same = record.name.as_str() == package.name && record.version.as_str() == package.version;
-            same.then_some((record, checksum))
+            (record.version.as_str() == package.version).then_some((record, checksum))
         })
     };
     // Under our rules each repository that is named has an index.

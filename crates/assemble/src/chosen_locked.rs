@@ -61,7 +61,12 @@ fn solution(
     let mut names = homes.into_iter().map(|home| (home.text, home.pin));
     let repositories = records.into_iter().map(|records| {
         let (name, pin) = names.next().unwrap_or_default();
-        Repository { name, pin, index: Shared::new(Index { records, ..Index::empty() }), installed: false }
+        Repository {
+            name,
+            pin,
+            index: Shared::new(Index { records: records.into(), ..Index::empty() }),
+            installed: false,
+        }
     });
     Ok((repositories.collect(), Solution { locked: Vec::new(), packages: choices }))
 }

@@ -62,5 +62,5 @@ fn interpret(database: &[u8], signed_by: Option<String>, mut room: Room) -> Resu
         spec => PackageSpec::parse(spec)?,
     };
     let description = text(root, DESCRIPTION, "description").map_err(IndexError::Adb)?;
-    Ok(Index { records, description, signed_by, files })
+    Ok(Index { records: records.into(), description, signed_by, files })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use assemble_apk::{Checksum, Constraint, Version};
+use assemble_apk::{Constraint, Version};
 use assemble_types::Arch;
 
 use super::field::{
@@ -50,36 +50,9 @@ struct Discovery<'f, 'u, 'a> {
     opened: Vec<bool>,
     /// Numbers of the field's packages, by record.
     by_id: Vec<P>,
-    /// Records that stand for others of the same checksum.
-    same: Same,
     walked: Vec<Walked>,
     waited: Vec<usize>,
     order: u32,
-}
-
-/// Two records with one checksum are one package.
-struct Same {
-    /// Of each record: the first one of its checksum.
-    first: Vec<Id>,
-    /// First records that have doubles, and those.
-    doubles: HashMap<Id, Vec<Id>>,
-}
-
-impl Same {
-    fn new(universe: &Universe<'_>) -> Self {
-        let mut known: HashMap<Checksum, Id> = HashMap::with_capacity(universe.len());
-        let mut doubles: HashMap<Id, Vec<Id>> = HashMap::new();
-        let mut first = Vec::with_capacity(universe.len());
-        // Numbers of records fit: see `Universe::new`.
-        for id in 0..Id::try_from(universe.len()).unwrap_or(Id::MAX) {
-            let of = universe.record(id).checksum.map_or(id, |sum| *known.entry(sum).or_insert(id));
-            if of != id {
-                doubles.entry(of).or_default().push(id);
-            }
-            first.push(of);
-        }
-        Self { first, doubles }
-    }
 }
 
 /// What `world` can reach. Records in `barred` cannot be installed.
@@ -100,7 +73,6 @@ pub(crate) fn discover<'u, 'a>(
         outer: Vec::new(),
         opened: Vec::new(),
         by_id: vec![NONE; universe.len()],
-        same: Same::new(universe),
         walked: Vec::new(),
         waited: Vec::new(),
         order: 0,
@@ -116,7 +88,17 @@ pub(crate) fn discover<'u, 'a>(
     field
 }
 
+/// The first record with the checksum of this one.
+fn first_of(universe: &Universe<'_>, id: Id) -> Id {
+    universe.same_sum(id).next().unwrap_or(id)
+}
+
 impl<'a> Discovery<'_, '_, 'a> {
+    /// Whether a record has a number already, and so is the first of its checksum.
+    fn is_known(&self, id: Id) -> bool {
+        self.by_id[id as usize] != NONE
+    }
+
     fn run(&mut self, world: &'a [Constraint]) {
         let mut sorted: Vec<&'a Constraint> = world.iter().collect();
         sorted.sort_by_cached_key(|c| (c.name.as_str().to_ascii_lowercase(), c.name.as_str(), c.to_string()));
@@ -161,17 +143,20 @@ impl<'a> Discovery<'_, '_, 'a> {
 
     /// The number of a package, which it gets if it has none. Its names are numbered, what it needs is not.
     fn package(&mut self, id: Id) -> P {
-        let id = self.same.first[id as usize];
-        let known = self.by_id[id as usize];
-        if known != NONE {
-            return known;
+        if self.is_known(id) {
+            return self.by_id[id as usize];
         }
         let universe = self.universe;
+        // Two records with one checksum are one package.
+        let id = first_of(universe, id);
+        if self.is_known(id) {
+            return self.by_id[id as usize];
+        }
         let next = P::try_from(self.out.packages.len()).unwrap_or(NONE);
         let record = universe.record(id);
         let mut tags = self.out.tags.bit(universe.entry(id).pin);
-        for double in self.same.doubles.get(&id).into_iter().flatten() {
-            tags.add(self.out.tags.bit(universe.entry(*double).pin));
+        for double in universe.same_sum(id) {
+            tags.add(self.out.tags.bit(universe.entry(double).pin));
         }
         let name = self.number_outer(universe.own(id));
         let names = universe.provided(id).iter().zip(&record.provides);
@@ -201,7 +186,7 @@ impl<'a> Discovery<'_, '_, 'a> {
         }
         let Some(outer) = self.outer[name as usize] else { return };
         let mut holders = self.universe.holders(outer).to_vec();
-        holders.retain(|id| self.same.first[*id as usize] == *id);
+        holders.retain(|id| self.is_known(*id) || first_of(self.universe, *id) == *id);
         holders.sort_unstable();
         let mut providers = Vec::with_capacity(holders.len());
         for id in holders {

@@ -100,8 +100,8 @@ fn untagged(
     let elsewhere = |id: Id| {
         let record = universe.record(id);
         let same = |other: &Id| {
-            let entry = universe.entry(*other);
-            entry.pin.is_none() && entry.record.name == record.name && entry.record.version == record.version
+            let (pin, other) = (universe.entry(*other).pin, universe.record(*other));
+            pin.is_none() && other.name == record.name && other.version == record.version
         };
         universe.holders(universe.own(id)).iter().any(same)
     };

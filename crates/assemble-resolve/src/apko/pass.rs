@@ -381,7 +381,7 @@ impl<'u, 'a> Pass<'u, 'a> {
                 let entry = self.universe.entry(waiting);
                 let usable = self.automatic.as_ref().is_none_or(|allowed| allowed[waiting as usize])
                     && (entry.pin.is_none() || entry.pin == pin);
-                if usable && entry.record.install_if.iter().all(met) {
+                if usable && self.universe.record(waiting).install_if.iter().all(met) {
                     out.push(waiting);
                 }
             }

@@ -74,17 +74,19 @@ pub(crate) struct Ground<'b> {
 impl Packages {
     fn parse(text: &[u8]) -> Result<Self> {
         let db = BaseDb::parse(text)?;
-        let mut index = Index::of_installed(text)?;
+        let index = Index::of_installed(text)?;
         // What the new image does not write down is not there.
         let mut there: HashSet<_> = db.packages().cloned().collect();
-        index.records.retain(|record| {
+        let mut records = index.records.into_vec();
+        records.retain(|record| {
             let id = assemble_apk::PackageId { name: record.name.clone(), version: record.version.clone() };
             there.remove(&id)
         });
-        for record in &mut index.records {
+        for record in &mut records {
             // It is installed, so whether it could be is no question.
             record.unknown_field = None;
         }
+        let index = Index { records: records.into(), ..Index::empty() };
         let repository =
             Repository { name: REPOSITORY.to_owned(), pin: None, index: Shared::new(index), installed: true };
         let names = db.packages().map(|id| id.name.clone()).collect();

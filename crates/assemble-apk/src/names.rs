@@ -1,0 +1,372 @@
+//! Who has, provides and waits for which name, as tables of numbers beside the text of an index.
+//!
+//! # Why it is the way it is
+//! A choice looks at a few hundred of an index's records, and would otherwise pay for all of them. Texts are therefore
+//! ranges of one buffer, lists are rows of one list, and the whole is what lies in the cache: see [`crate::index_form`].
+//! Names are found by a hash that says where they may stand; there they stand in byte order, so that nobody can make
+//! finding them slow by choosing names of one hash.
+
+use crate::Checksum;
+
+/// The place of a record in its index.
+pub type RecordNumber = u32;
+/// The number of a name that some record of an index has, provides, or waits for: below [`Names::count`]. Which number a
+/// name gets depends on the names alone.
+pub type NameNumber = u32;
+
+/// Most bits of a hash that choose a bucket.
+const MOST_BITS: u32 = 24;
+/// Marks, in an offset, that the text lies behind all records.
+const BEHIND: u32 = 1 << 31;
+/// Marks, in a place, that it is one of the conditions, not of the provides.
+const CONDITION: u32 = 1 << 31;
+/// In a place: the record's own name.
+const OWN: u32 = u32::MAX;
+
+/// The tables of one index.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    /// The records' lines, then texts that stand in none.
+    pub(crate) text: Vec<u8>,
+    pub(crate) lists: Lists,
+}
+
+/// What stands beside the text. The order is that of the form in the cache.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Lists {
+    /// Where the lines of each record begin, and where the last one's end.
+    pub(crate) starts: Vec<u32>,
+    /// The first name of each bucket, and the number of names.
+    pub(crate) buckets: Vec<u32>,
+    /// Of each name, where it stands in the text and how long it is.
+    pub(crate) names: Vec<u32>,
+    /// The name of each record.
+    pub(crate) own: Vec<u32>,
+    /// Where the provides of each record begin, and where the last one's end.
+    pub(crate) provided_starts: Vec<u32>,
+    /// The names of what is provided, as listed.
+    pub(crate) provided: Vec<u32>,
+    /// Where the holders of each name begin, and where the last one's end.
+    pub(crate) holder_starts: Vec<u32>,
+    /// Records of the name, then others that provide it, each in the order of the index.
+    pub(crate) holders: Vec<u32>,
+    /// Name, record, place of the condition in the record's list; ascending.
+    pub(crate) waiting: Vec<u32>,
+    /// The first four bytes of a checksum, and its record; ascending.
+    pub(crate) sums: Vec<u32>,
+}
+
+impl Lists {
+    pub(crate) const COUNT: usize = 10;
+
+    pub(crate) fn all(&self) -> [&Vec<u32>; Self::COUNT] {
+        let Self { starts, buckets, names, own, provided_starts, provided, .. } = self;
+        let Self { holder_starts, holders, waiting, sums, .. } = self;
+        [starts, buckets, names, own, provided_starts, provided, holder_starts, holders, waiting, sums]
+    }
+
+    pub(crate) fn all_mut(&mut self) -> [&mut Vec<u32>; Self::COUNT] {
+        let Self {
+            starts,
+            buckets,
+            names,
+            own,
+            provided_starts,
+            provided,
+            holder_starts,
+            holders,
+            waiting,
+            sums,
+        } = self;
+        [starts, buckets, names, own, provided_starts, provided, holder_starts, holders, waiting, sums]
+    }
+}
+
+/// A row of a table of lists; an empty one where there is none.
+fn row<'t>(items: &'t [u32], starts: &[u32], row: u32) -> &'t [u32] {
+    let row = row as usize;
+    let range = starts.get(row).zip(starts.get(row + 1));
+    range.and_then(|(&from, &to)| items.get(from as usize..to as usize)).unwrap_or_default()
+}
+
+/// The upper bits choose a bucket. Its values are part of the form in the cache.
+fn hash(text: &[u8]) -> u32 {
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let step = |sum: u64, bytes: &[u8]| {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        let sum = (sum ^ u64::from_le_bytes(word)).wrapping_mul(FACTOR);
+        sum ^ (sum >> 32)
+    };
+    let sum = text.chunks(8).fold(text.len() as u64, step).wrapping_mul(FACTOR);
+    (sum >> 32) as u32
+}
+
+/// The first four bytes.
+fn head(sum: &Checksum) -> u32 {
+    sum.as_bytes().first_chunk().map_or(0, |head| u32::from_be_bytes(*head))
+}
+
+impl Names {
+    /// How many names there are.
+    pub fn count(&self) -> usize {
+        self.lists.names.len() / 2
+    }
+
+    /// A name.
+    pub fn text(&self, name: NameNumber) -> &str {
+        str::from_utf8(self.bytes(name)).unwrap_or_default()
+    }
+
+    fn bytes(&self, name: NameNumber) -> &[u8] {
+        let at = name as usize * 2;
+        let range = self
+            .lists
+            .names
+            .get(at..at + 2)
+            .map(|pair| pair[0] as usize..(pair[0] as usize + pair[1] as usize));
+        range.and_then(|range| self.text.get(range)).unwrap_or_default()
+    }
+
+    /// The number of a name.
+    pub fn find(&self, text: &str) -> Option<NameNumber> {
+        let buckets = u32::try_from(self.lists.buckets.len().checked_sub(1)?).ok()?;
+        let bucket = bucket(hash(text.as_bytes()), buckets.checked_ilog2()?);
+        let (mut from, mut to) = (*self.lists.buckets.get(bucket)?, *self.lists.buckets.get(bucket + 1)?);
+        while from < to {
+            let middle = from + (to - from) / 2;
+            match self.bytes(middle).cmp(text.as_bytes()) {
+                std::cmp::Ordering::Equal => return Some(middle),
+                std::cmp::Ordering::Less => from = middle + 1,
+                std::cmp::Ordering::Greater => to = middle,
+            }
+        }
+        None
+    }
+
+    /// The name of a record.
+    pub fn own(&self, record: RecordNumber) -> NameNumber {
+        self.lists.own.get(record as usize).copied().unwrap_or(NameNumber::MAX)
+    }
+
+    /// The names of what a record provides, as listed.
+    pub fn provided(&self, record: RecordNumber) -> &[NameNumber] {
+        row(&self.lists.provided, &self.lists.provided_starts, record)
+    }
+
+    /// Records of this name, then others that provide it, each once and in the order of the index.
+    pub fn holders(&self, name: NameNumber) -> &[RecordNumber] {
+        row(&self.lists.holders, &self.lists.holder_starts, name)
+    }
+
+    /// Records with an `install_if` condition for this name, and its place in their list.
+    pub fn waiting(&self, name: NameNumber) -> impl Iterator<Item = (RecordNumber, usize)> + '_ {
+        let (all, _) = self.lists.waiting.as_chunks::<3>();
+        let from = all.partition_point(|[other, ..]| *other < name);
+        let same = all[from..].iter().take_while(move |[other, ..]| *other == name);
+        same.map(|&[_, record, place]| (record, place as usize))
+    }
+
+    /// Records whose checksum begins as this one does, in the order of the index.
+    pub fn alike<'n>(&'n self, sum: &Checksum) -> impl Iterator<Item = RecordNumber> + use<'n> {
+        let head = head(sum);
+        let (all, _) = self.lists.sums.as_chunks::<2>();
+        let from = all.partition_point(|[other, _]| *other < head);
+        all[from..].iter().take_while(move |[other, _]| *other == head).map(|[_, record]| *record)
+    }
+
+    /// The lines of a record.
+    pub(crate) fn lines(&self, record: usize) -> &str {
+        let range = self.lists.starts.get(record).zip(self.lists.starts.get(record + 1));
+        let lines = range.and_then(|(&from, &to)| self.text.get(from as usize..to as usize));
+        str::from_utf8(lines.unwrap_or_default()).unwrap_or_default()
+    }
+}
+
+fn bucket(hash: u32, bits: u32) -> usize {
+    hash.checked_shr(32 - bits).unwrap_or(0) as usize
+}
+
+/// A name where it occurs.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    hash: u32,
+    at: u32,
+    len: u32,
+    record: u32,
+    /// [`OWN`], a place among all provides, or [`CONDITION`] and a place among the record's conditions.
+    place: u32,
+}
+
+/// Makes the tables, record by record. There is never so much text that an offset has its highest bit: see
+/// [`crate::index_text::Room`].
+#[derive(Debug, Default)]
+pub(crate) struct NamesBuilder {
+    /// The records' lines.
+    pub(crate) text: Vec<u8>,
+    behind: Vec<u8>,
+    seen: Vec<Seen>,
+    lists: Lists,
+    sums: Vec<(u32, u32)>,
+    provided: u32,
+}
+
+/// Never more than offsets: see [`NamesBuilder`].
+fn short(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+impl NamesBuilder {
+    /// A new record, whose lines come next.
+    pub(crate) fn begin(&mut self) {
+        self.lists.starts.push(short(self.text.len()));
+        self.lists.provided_starts.push(self.provided);
+    }
+
+    fn see(&mut self, text: &[u8], at: u32, place: u32) {
+        let record = short(self.lists.starts.len() - 1);
+        self.seen.push(Seen { hash: hash(text), at, len: short(text.len()), record, place });
+    }
+
+    fn see_in_lines(&mut self, at: usize, len: usize, place: u32) {
+        let text = std::mem::take(&mut self.text);
+        self.see(&text[at..at + len], short(at), place);
+        self.text = text;
+    }
+
+    fn see_behind(&mut self, text: &str, place: u32) {
+        let at = BEHIND | short(self.behind.len());
+        self.behind.extend_from_slice(text.as_bytes());
+        self.see(text.as_bytes(), at, place);
+    }
+
+    fn next_provide(&mut self) -> u32 {
+        self.provided += 1;
+        self.provided - 1
+    }
+
+    /// The record's name, which stands in its lines.
+    pub(crate) fn own(&mut self, at: usize, len: usize) {
+        self.see_in_lines(at, len, OWN);
+    }
+
+    /// A name that it provides, which stands in its lines.
+    pub(crate) fn provide(&mut self, at: usize, len: usize) {
+        let place = self.next_provide();
+        self.see_in_lines(at, len, place);
+    }
+
+    /// The name of a condition, which stands in its lines.
+    pub(crate) fn condition(&mut self, at: usize, len: usize, place: u32) {
+        self.see_in_lines(at, len, CONDITION | place);
+    }
+
+    /// The name of a condition that is shown in another way than it is written.
+    pub(crate) fn condition_behind(&mut self, text: &str, place: u32) {
+        self.see_behind(text, CONDITION | place);
+    }
+
+    /// The record's checksum.
+    pub(crate) fn sum(&mut self, sum: &Checksum) {
+        self.sums.push((head(sum), short(self.lists.starts.len() - 1)));
+    }
+
+    /// A record that has no lines.
+    pub(crate) fn record(&mut self, record: &crate::Record) {
+        self.begin();
+        self.see_behind(record.name.as_str(), OWN);
+        for provide in &record.provides {
+            let place = self.next_provide();
+            self.see_behind(provide.name.as_str(), place);
+        }
+        for (place, condition) in (0..).zip(&record.install_if) {
+            self.condition_behind(condition.name.as_str(), place);
+        }
+        if let Some(sum) = &record.checksum {
+            self.sum(sum);
+        }
+    }
+
+    pub(crate) fn finish(mut self) -> Names {
+        let lines = short(self.text.len());
+        let records = self.lists.starts.len();
+        self.lists.starts.push(lines);
+        self.lists.provided_starts.push(self.provided);
+        self.text.append(&mut self.behind);
+        for seen in &mut self.seen {
+            if seen.at & BEHIND != 0 {
+                seen.at = lines + (seen.at ^ BEHIND);
+            }
+        }
+        self.sums.sort_unstable();
+        self.lists.sums = self.sums.iter().flat_map(|(head, record)| [*head, *record]).collect();
+        self.lists.own = vec![0; records];
+        self.lists.provided = vec![0; self.provided as usize];
+        self.number();
+        self.text.shrink_to_fit();
+        Names { text: self.text, lists: self.lists }
+    }
+
+    /// Numbers all names: by bucket, there in byte order.
+    fn number(&mut self) {
+        let bits = self.seen.len().next_power_of_two().ilog2().clamp(1, MOST_BITS);
+        let mut next = vec![0_u32; (1 << bits) + 1];
+        for seen in &self.seen {
+            next[bucket(seen.hash, bits) + 1] += 1;
+        }
+        for at in 1..next.len() {
+            next[at] += next[at - 1];
+        }
+        let ends = next.clone();
+        let mut order = vec![0_u32; self.seen.len()];
+        for (number, seen) in (0..).zip(&self.seen) {
+            let place = &mut next[bucket(seen.hash, bits)];
+            order[*place as usize] = number;
+            *place += 1;
+        }
+        for pair in ends.windows(2) {
+            self.lists.buckets.push(short(self.lists.names.len() / 2));
+            let bucket = &mut order[pair[0] as usize..pair[1] as usize];
+            let (seen, text) = (&self.seen, &self.text);
+            let text_of = |number: u32| {
+                let Seen { at, len, .. } = seen[number as usize];
+                &text[at as usize..at as usize + len as usize]
+            };
+            if bucket.len() > 1 {
+                bucket.sort_unstable_by(|a, b| text_of(*a).cmp(text_of(*b)).then(a.cmp(b)));
+            }
+            for group in bucket.chunk_by(|a, b| text_of(*a) == text_of(*b)) {
+                name(&mut self.lists, seen, group);
+            }
+        }
+        self.lists.buckets.push(short(self.lists.names.len() / 2));
+        self.lists.holder_starts.push(short(self.lists.holders.len()));
+    }
+}
+
+/// Gives the next number to a name, which occurs in these places.
+fn name(lists: &mut Lists, seen: &[Seen], group: &[u32]) {
+    let number = short(lists.names.len() / 2);
+    let occurrences = || group.iter().map(|place| seen[*place as usize]);
+    let start = lists.holders.len();
+    lists.names.extend(occurrences().next().into_iter().flat_map(|first| [first.at, first.len]));
+    lists.holder_starts.push(short(start));
+    for one in occurrences().filter(|one| one.place == OWN) {
+        lists.own[one.record as usize] = number;
+        lists.holders.push(one.record);
+    }
+    let named = lists.holders.len();
+    for one in occurrences().filter(|one| one.place != OWN) {
+        if one.place & CONDITION != 0 {
+            lists.waiting.extend([number, one.record, one.place ^ CONDITION]);
+            continue;
+        }
+        lists.provided[one.place as usize] = number;
+        // A record may provide a name twice, or its own.
+        let again = lists.holders[named..].last() == Some(&one.record)
+            || lists.holders[start..named].binary_search(&one.record).is_ok();
+        if !again {
+            lists.holders.push(one.record);
+        }
+    }
+}
