@@ -51,6 +51,7 @@ mod entries;
 mod error;
 mod flaw;
 mod index;
+mod index_form;
 mod index_text;
 mod ini;
 pub mod installed_db;

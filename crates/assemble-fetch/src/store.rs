@@ -22,6 +22,8 @@ use crate::local::{Watch, open_kept, open_limited};
 pub(crate) const MOST_RECORD: u64 = 256 << 20;
 /// What every record begins with.
 const RECORD_START: &str = "assemble record 1 ";
+/// What the end of a record begins with that has only a checksum.
+const SEAL_START: &str = "assemble index 1 ";
 /// Bytes that are gathered before they are written.
 const BUFFER: usize = 256 << 10;
 
@@ -38,6 +40,10 @@ pub enum RecordKind {
     Local,
     /// An image in a registry's repository: the tags that it was pushed under.
     Pushed,
+    /// An index of packages, as it is read quickly. Large, and read by every run: a checksum is enough against damage.
+    Index,
+    /// A choice of packages: which records of which indexes.
+    Choice,
 }
 
 impl RecordKind {
@@ -48,6 +54,8 @@ impl RecordKind {
             Self::Layer => "layers",
             Self::Local => "local",
             Self::Pushed => "pushed",
+            Self::Index => "indexes",
+            Self::Choice => "choices",
         }
     }
 }
@@ -121,8 +129,16 @@ impl Store {
     pub fn record(&self, kind: RecordKind, key: &Digest) -> Option<Vec<u8>> {
         self.cache.readable().into_iter().find_map(|root| {
             let path = record_path(&root.path, kind, key);
-            let bytes = open_limited(&path, MOST_RECORD).ok()??;
-            let body = whole_record(&bytes).map(<[u8]>::to_vec);
+            let mut bytes = open_limited(&path, MOST_RECORD).ok()??;
+            let body = if kind == RecordKind::Index {
+                let length = sealed(&bytes).map(<[u8]>::len);
+                length.map(|length| {
+                    bytes.truncate(length);
+                    bytes
+                })
+            } else {
+                whole_record(&bytes).map(<[u8]>::to_vec)
+            };
             if body.is_none() {
                 remove(&path);
             }
@@ -137,9 +153,13 @@ impl Store {
     pub fn keep_record(&self, kind: RecordKind, key: &Digest, bytes: &[u8]) -> Result<(), FetchError> {
         let mut part = self.cache.part()?;
         let failed = |part: &NamedTempFile, e| FetchError::io(part.path(), "write", e);
-        let head = format!("{RECORD_START}{}", Digest::of(bytes).hex());
+        let (head, end) = match kind {
+            RecordKind::Index => (String::new(), seal(bytes)),
+            _ => (format!("{RECORD_START}{}", Digest::of(bytes).hex()), String::new()),
+        };
         part.write_all(head.as_bytes())
             .and_then(|()| part.write_all(bytes))
+            .and_then(|()| part.write_all(end.as_bytes()))
             .and_then(|()| if kind == RecordKind::Result { part.as_file().sync_data() } else { Ok(()) })
             .map_err(|e| failed(&part, e))?;
         give_name(part, &record_path(&self.cache.root()?.path, kind, key)).map(drop)
@@ -193,8 +213,22 @@ impl Store {
     }
 }
 
+/// What stands behind a record that has only a checksum.
+fn seal(bytes: &[u8]) -> String {
+    format!("{SEAL_START}{:08x}", crc32fast::hash(bytes))
+}
+
+/// What stands in front of a seal, if it is one and it fits.
+fn sealed(bytes: &[u8]) -> Option<&[u8]> {
+    let (body, end) = bytes.split_at_checked(bytes.len().checked_sub(SEAL_START.len() + 8)?)?;
+    (end.starts_with(SEAL_START.as_bytes()) && end == seal(body).as_bytes()).then_some(body)
+}
+
 /// What a record holds, if it is one and whole.
 pub(crate) fn whole_record(bytes: &[u8]) -> Option<&[u8]> {
+    if !bytes.starts_with(RECORD_START.as_bytes()) {
+        return sealed(bytes);
+    }
     let (hex, body) = bytes.strip_prefix(RECORD_START.as_bytes())?.split_at_checked(64)?;
     (hex == Digest::of(body).hex().as_bytes()).then_some(body)
 }

@@ -133,3 +133,25 @@ fn what_gets_no_name_lives_as_long_as_it_is_held() {
     }
     assert_eq!(fs::read_dir(dir.path().join("v1/tmp")).unwrap().count(), 0);
 }
+
+#[test]
+fn a_flipped_byte_of_an_index_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let key = Digest::of(b"an index");
+    let form = b"the form of an index";
+    store.keep_record(RecordKind::Index, &key, form).unwrap();
+    assert_eq!(store.record(RecordKind::Index, &key).unwrap(), form);
+    let path = record_path(&dir.path().join("v1"), RecordKind::Index, &key);
+    let whole = fs::read(&path).unwrap();
+    assert_eq!(whole_record(&whole).unwrap(), form);
+    for at in 0..whole.len() {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1;
+        fs::write(&path, &flipped).unwrap();
+        assert_eq!(whole_record(&flipped), None, "{at}");
+        assert_eq!(store.record(RecordKind::Index, &key), None, "{at}");
+        assert!(!path.exists(), "it is dropped");
+        store.keep_record(RecordKind::Index, &key, form).unwrap();
+    }
+}

@@ -73,7 +73,7 @@ fn memory(key: &str) -> String {
     line.map_or_else(|| "unknown".to_owned(), |value| value.trim().to_owned())
 }
 
-/// How long this process was on a processor, with all its threads; where nobody tells, what the clock says.
+/// How long this thread was on a processor; where nobody tells, what the clock says.
 fn processor_time(start: Instant) -> Duration {
     let told = std::fs::read_to_string("/proc/self/schedstat").ok();
     let nanoseconds = told.and_then(|text| text.split(' ').next()?.parse().ok());

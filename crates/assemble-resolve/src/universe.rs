@@ -303,10 +303,10 @@ impl<'a> Universe<'a> {
     pub(crate) fn waiting(&self, name: NameId) -> impl Iterator<Item = (Id, &'a Constraint)> + '_ {
         self.with_name(name).flat_map(|(shelf, local)| {
             let condition = move |(record, place): (RecordNumber, usize)| {
-                let of = &shelf.records[record as usize];
-                (shelf.first + record, &of.install_if[place])
+                let condition = shelf.records[record as usize].install_if.get(place)?;
+                Some((shelf.first + record, condition))
             };
-            shelf.names.waiting(local).map(condition)
+            shelf.names.waiting(local).filter_map(condition)
         })
     }
 

@@ -257,8 +257,11 @@ fn blob_of(
 pub(crate) fn open_limited(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FetchError> {
     let failed = |e| FetchError::io(path, "read", e);
     let file = open_regular(path, Watch::Followed)?;
-    let before = Stamp::of(&file.metadata().map_err(failed)?);
-    let mut bytes = Vec::new();
+    let meta = file.metadata().map_err(failed)?;
+    let before = Stamp::of(&meta);
+    // One byte more, so that the end is met without asking for more room.
+    let room = usize::try_from(meta.len().min(limit).saturating_add(1)).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(room);
     (&file).take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > limit {
         return Ok(None);

@@ -1,0 +1,184 @@
+//! An index as it lies in the cache: its records' text and its tables, so that nothing of it has to be read again.
+//!
+//! ```text
+//! the text | ten lists of 32-bit numbers | description | key name | lengths: lists, text, description, key name
+//! ```
+//! Numbers are little-endian. The lengths stand at the end, so that the text stays where it was read to. Whoever keeps the
+//! form sees to it that it comes back as it was; what could not have been written is refused all the same.
+
+use crate::names::{Lists, Names};
+use crate::records::Records;
+use crate::{Index, Keyring, PackageSpec, Trust};
+
+/// Counts up with the form and with all that decides what is read from an index, so that none is taken for another.
+const FORM: &str = "index form 1";
+/// The length that stands for no key name.
+const NO_KEY: u32 = u32::MAX;
+/// How many lengths stand at the end.
+const LENGTHS: usize = Lists::COUNT + 3;
+
+impl Index {
+    /// The index as bytes, from which [`Index::from_form`] makes the same. Nothing of an index that was not read from the
+    /// text of format version 2.
+    pub fn to_form(&self) -> Option<Vec<u8>> {
+        let names = self.records.as_text().filter(|_| self.files == PackageSpec::version_2())?;
+        let lists = names.lists.all();
+        let numbers: usize = lists.iter().map(|list| list.len()).sum();
+        let mut out =
+            Vec::with_capacity(names.text.len() + 4 * (numbers + LENGTHS) + self.description.len() + 256);
+        out.extend_from_slice(&names.text);
+        lists.iter().for_each(|list| put(&mut out, list));
+        out.extend_from_slice(self.description.as_bytes());
+        out.extend_from_slice(self.signed_by.as_deref().unwrap_or_default().as_bytes());
+        let mut lengths = Vec::with_capacity(LENGTHS);
+        for list in lists {
+            lengths.push(u32::try_from(list.len()).ok()?);
+        }
+        lengths.push(u32::try_from(names.text.len()).ok()?);
+        lengths.push(u32::try_from(self.description.len()).ok()?);
+        lengths.push(self.signed_by.as_ref().map_or(Some(NO_KEY), |name| u32::try_from(name.len()).ok())?);
+        put(&mut out, &lengths);
+        Some(out)
+    }
+
+    /// An index of the bytes that [`Index::to_form`] made of it. Nothing if they are no such bytes.
+    pub fn from_form(mut bytes: Vec<u8>) -> Option<Self> {
+        let tail = bytes.len().checked_sub(4 * LENGTHS)?;
+        let lengths = numbers(&bytes[tail..]);
+        let (of_lists, others) = lengths.split_first_chunk::<{ Lists::COUNT }>()?;
+        let [text, description, key] = *others.first_chunk()?;
+        let mut rest = bytes[..tail].get(text as usize..)?;
+        let mut take = |length: usize| {
+            let (taken, left) = rest.split_at_checked(length)?;
+            rest = left;
+            Some(taken)
+        };
+        let mut lists = Lists::default();
+        for (list, length) in lists.all_mut().into_iter().zip(of_lists) {
+            *list = numbers(take((*length as usize).checked_mul(4)?)?);
+        }
+        let description = str::from_utf8(take(description as usize)?).ok()?.to_owned();
+        let signed_by = match key {
+            NO_KEY => None,
+            length => Some(str::from_utf8(take(length as usize)?).ok()?.to_owned()),
+        };
+        if !rest.is_empty() || !lists.fit(text) {
+            return None;
+        }
+        bytes.truncate(text as usize);
+        bytes.shrink_to_fit();
+        let records = Records::of_text(Names { text: bytes, lists });
+        Some(Self { records, description, signed_by, files: PackageSpec::version_2() })
+    }
+
+    /// A text that says which form of an index with these digits as its digest is meant: one that was read with these
+    /// keys, under this trust and this limit, by this version of the program.
+    pub fn form_key(digest: &str, keyring: &Keyring, trust: Trust, limit: Option<u64>) -> String {
+        let mut key = format!("{FORM}\n{}\n{digest}\n{trust:?} {limit:?}\n", env!("CARGO_PKG_VERSION"));
+        for one in keyring.iter() {
+            key += &format!("{} {}\n", one.fingerprint().hex(), one.name());
+        }
+        key
+    }
+}
+
+fn put(out: &mut Vec<u8>, list: &[u32]) {
+    out.extend(list.iter().flat_map(|number| number.to_le_bytes()));
+}
+
+fn numbers(bytes: &[u8]) -> Vec<u32> {
+    bytes.as_chunks::<4>().0.iter().map(|number| u32::from_le_bytes(*number)).collect()
+}
+
+impl Lists {
+    /// Whether every number in here is one of what it should be, beside so many bytes of text.
+    fn fit(&self, text: u32) -> bool {
+        let (records, names) = (self.own.len(), self.names.len() / 2);
+        let (names_below, records_below) = (below(names), below(records));
+        let starts = |list: &[u32], rows: usize, end: usize| {
+            list.len() == rows + 1
+                && list.is_sorted()
+                && list.last().is_some_and(|last| *last as usize <= end)
+        };
+        let (waiting, rest) = self.waiting.as_chunks::<3>();
+        let (sums, odd) = self.sums.as_chunks::<2>();
+        starts(&self.starts, records, text as usize)
+            && starts(&self.provided_starts, records, self.provided.len())
+            && starts(&self.holder_starts, names, self.holders.len())
+            && self.buckets.len() > 2
+            && (self.buckets.len() - 1).is_power_of_two()
+            && self.own.iter().all(&names_below)
+            && self.provided.iter().all(&names_below)
+            && self.holders.iter().all(&records_below)
+            && waiting.iter().all(|[name, record, _]| names_below(name) && records_below(record))
+            && sums.iter().all(|[_, record]| records_below(record))
+            && rest.is_empty()
+            && odd.is_empty()
+    }
+}
+
+fn below(end: usize) -> impl Fn(&u32) -> bool {
+    move |number| (*number as usize) < end
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::index_text::tests::parse_records;
+
+    fn index(text: &str, signed_by: Option<&str>) -> Index {
+        let records = parse_records(text.as_bytes()).unwrap();
+        Index { records, description: "d".into(), signed_by: signed_by.map(Into::into), ..Index::empty() }
+    }
+
+    /// All that can be asked of the names.
+    fn told(index: &Index) -> String {
+        let names = index.records.names();
+        let mut all: Vec<String> = (0..u32::try_from(names.count()).unwrap())
+            .map(|name| {
+                assert_eq!(names.find(names.text(name)), Some(name));
+                let waiting: Vec<_> = names.waiting(name).collect();
+                format!("{} {:?} {waiting:?}", names.text(name), names.holders(name))
+            })
+            .collect();
+        all.sort();
+        for (number, record) in (0..).zip(&index.records) {
+            let provided: Vec<_> = names.provided(number).iter().map(|name| names.text(*name)).collect();
+            let alike: Vec<_> = record.checksum.iter().flat_map(|sum| names.alike(sum)).collect();
+            all.push(format!("{} {provided:?} {alike:?}", names.text(names.own(number))));
+        }
+        format!("{all:#?} {:#?} {} {:?}", index.records, index.description, index.signed_by)
+    }
+
+    proptest! {
+        #[test]
+        fn the_form_of_an_index_is_the_index(text in "((P:[a-c]\nV:[1-3]\n(p:([a-e](=[1-3])? |/x |so:a=1 |!x |b@c ){0,4}\n)?(i:([a-e](=1)? |!a |a@x ){0,3}\n)?(C:Q1kqFQHSGzXGq3k7gQTqb\\+GxbmnOw=\n)?(T:[a-z\u{e9}]{0,5}\n)?(D:[a-c] [a-c]>1\n)?)?\n){0,12}", signed: bool) {
+            let index = index(&text, signed.then_some("k.rsa.pub"));
+            let again = Index::from_form(index.to_form().unwrap()).unwrap();
+            prop_assert_eq!(told(&again), told(&index));
+            // The same of records that were made otherwise.
+            let made = Index { records: index.records.clone().into_vec().into(), ..index.clone() };
+            prop_assert!(made.to_form().is_none());
+            prop_assert_eq!(told(&made), told(&index));
+        }
+
+        #[test]
+        fn what_is_no_form_is_refused_or_harmless(at: prop::sample::Index, byte: u8, cut: prop::sample::Index) {
+            let form = index("P:a\nV:1\np:b c=1\ni:b\n\nP:b\nV:1\n", None).to_form().unwrap();
+            let mut other = form.clone();
+            let at = at.index(form.len());
+            other[at] = byte;
+            for bytes in [other, form[..cut.index(form.len())].to_vec()] {
+                if let Some(index) = Index::from_form(bytes) {
+                    let names = index.records.names();
+                    for name in 0..u32::try_from(names.count()).unwrap() {
+                        let _ = (names.find(names.text(name)), names.holders(name), names.waiting(name).count());
+                    }
+                    let _ = format!("{:?}", index.records);
+                }
+            }
+        }
+    }
+}
