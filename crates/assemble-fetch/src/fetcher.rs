@@ -199,12 +199,13 @@ impl Fetcher {
             let known = known.ok_or_else(|| FetchError::Offline { location: location.clone() })?;
             return Ok(self.known_again(known));
         }
-        if let Some(Said::Kept(digest)) = said
-            && let Some(known) = known.filter(|known| known.digest == digest)
-        {
-            return Ok(self.known_again(known));
-        }
-        let asked = self.ask_for_document(location, url, &cache_key, limit);
+        let known = match (said, known) {
+            (Some(Said::Kept(digest)), Some(known)) if known.digest == digest => {
+                return Ok(self.known_again(known));
+            }
+            (_, known) => known,
+        };
+        let asked = self.ask_for_document(location, url, &cache_key, limit, known);
         match &asked {
             Ok((_, Some(said))) => drop(locked(&self.said).insert(cache_key, *said)),
             Err(FetchError::NotFound { .. }) => drop(locked(&self.said).insert(cache_key, Said::Nothing)),
@@ -219,9 +220,10 @@ impl Fetcher {
         url: &SafeUrl,
         cache_key: &str,
         limit: u64,
+        known: Option<Document>,
     ) -> Result<(Fetched, Option<Said>), FetchError> {
         // Without a validator there is nothing to ask by.
-        let known = self.cache.document(cache_key, limit).filter(|k| k.validators != Validators::default());
+        let known = known.filter(|known| known.validators != Validators::default());
         let mut body = MemoryBody::default();
         let progress = Progress::start(&self.observer, location.to_string(), 0);
         let transfer = Transfer {

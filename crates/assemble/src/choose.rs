@@ -11,9 +11,10 @@ use assemble_spec::lock::{LockedHashes, LockedRepository};
 use assemble_types::{Event, Platform, SourceSpan};
 
 use crate::build::Stopwatch;
+use crate::choices::KeptChoice;
 use crate::error::{Doing, Error, OwnError, Result};
 use crate::keys::ImageKey;
-use crate::lock::{self, Basis, Draft, Keep, solve_keeping};
+use crate::lock::{self, Basis, Draft, Keep, Kept, solve_keeping};
 use crate::plan::{Mode, Plan};
 use crate::sources::{Indexes, Sources};
 
@@ -102,7 +103,7 @@ pub(crate) fn packages(plan: &Plan<'_>, sources: &Sources<'_>, watch: &mut Stopw
     match &plan.basis {
         Basis::Indexes => {
             let indexes = indexes(plan, &plan.platforms, sources, watch)?;
-            let choice = choose(plan, &plan.platforms, &indexes, &Keep::default(), watch)?;
+            let choice = choose(plan, &plan.platforms, &indexes, &Keep::default(), sources, watch)?;
             for broken in choice.broken {
                 sources.observer.event(Event::Warning(broken));
             }
@@ -156,18 +157,11 @@ pub(crate) fn solutions(
     watch: &mut Stopwatch,
 ) -> Result<Vec<(Vec<Repository>, Solution)>> {
     let indexes = indexes(plan, &plan.platforms, sources, watch)?;
-    let repositories: Vec<Vec<Repository>> =
-        indexes.into_iter().map(|indexes| indexes.repositories).collect();
     let keep = match &plan.basis {
         Basis::Lock(beside) => Keep::of(&beside.lock, &BTreeSet::new()),
         Basis::Indexes | Basis::ApkoLock(_) => Keep::default(),
     };
-    let kept = watch
-        .time("resolve", || {
-            solve_keeping(&plan.world, policy(plan.mode), &plan.platforms, &repositories, &keep)
-        })
-        .map_err(|error| blaming(plan, error))
-        .doing(|| choosing_for(&plan.platforms))?;
+    let kept = watch.time("resolve", || solved(plan, &plan.platforms, &indexes, &keep, sources))?;
     Ok(kept.repositories.into_iter().zip(kept.solutions).collect())
 }
 
@@ -210,20 +204,45 @@ fn policy(mode: Mode) -> Policy {
     }
 }
 
+/// One resolution over all platforms, or what it came to before.
+fn solved(
+    plan: &Plan<'_>,
+    platforms: &[Platform],
+    indexes: &[Indexes],
+    keep: &Keep,
+    sources: &Sources<'_>,
+) -> Result<Kept> {
+    let repositories: Vec<Vec<Repository>> =
+        indexes.iter().map(|indexes| indexes.repositories.clone()).collect();
+    let policy = policy(plan.mode);
+    let solve = || {
+        solve_keeping(&plan.world, policy, platforms, &repositories, keep)
+            .map_err(|error| blaming(plan, error))
+            .doing(|| choosing_for(platforms))
+    };
+    // What is held narrows the choice; that is rare, and not kept.
+    if !keep.is_empty() {
+        return solve();
+    }
+    let known = KeptChoice::of(&plan.world, policy, platforms, indexes, sources);
+    if let Some(solutions) = known.find(&repositories) {
+        return Ok(Kept { solutions, repositories, released: Vec::new() });
+    }
+    let kept = solve()?;
+    known.keep(&kept.solutions);
+    Ok(kept)
+}
+
 /// One resolution over all platforms, in which as much as possible of `keep` stays as it is.
 pub(crate) fn choose(
     plan: &Plan<'_>,
     platforms: &[Platform],
     indexes: &[Indexes],
     keep: &Keep,
+    sources: &Sources<'_>,
     watch: &mut Stopwatch,
 ) -> Result<Choice> {
-    let repositories: Vec<Vec<Repository>> =
-        indexes.iter().map(|indexes| indexes.repositories.clone()).collect();
-    let kept = watch
-        .time("resolve", || solve_keeping(&plan.world, policy(plan.mode), platforms, &repositories, keep))
-        .map_err(|error| blaming(plan, error))
-        .doing(|| choosing_for(platforms))?;
+    let kept = watch.time("resolve", || solved(plan, platforms, indexes, keep, sources))?;
     let (mut selections, mut broken) = (Vec::new(), Vec::new());
     for (((&platform, indexes), repositories), solution) in
         platforms.iter().zip(indexes).zip(&kept.repositories).zip(&kept.solutions)

@@ -15,13 +15,14 @@ use assemble_image::{Image, media_type};
 use assemble_layer::CODEC;
 use assemble_rootfs::{Placement, PlacementKind, data_versions};
 use assemble_spec::CertificateSource;
-use assemble_types::{Blob, Digest, Event, Observer, Platform, Silent, Timestamp};
+use assemble_types::{Arch, Blob, Digest, Event, Observer, Platform, Silent, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::build::{BuiltImage, ContentsReport, Env, Stopwatch};
 use crate::choose::Wanted;
 use crate::error::Result;
 use crate::kept::KeptLayer;
+use crate::keys::Keys;
 use crate::layers::BuiltLayer;
 use crate::lock::{self, Basis, PendingLock};
 use crate::plan::Plan;
@@ -263,28 +264,37 @@ fn of_indexes(plan: &Plan<'_>, sources: &Sources<'_>, text: &mut String) -> Opti
     for file in &own.files {
         let _ = writeln!(text, "key {file:?}");
     }
-    for &Platform { arch, .. } in &plan.platforms {
-        let found = sources.discover(&plan.build_repositories, arch).ok()?;
+    let wanted: Vec<(Platform, &RepositoryInput)> = plan
+        .platforms
+        .iter()
+        .flat_map(|platform| plan.build_repositories.iter().map(move |repository| (*platform, repository)))
+        .collect();
+    // None of these waits for what another says.
+    let (found, digests) = std::thread::scope(|scope| {
+        let index = |(platform, repository): (Platform, &RepositoryInput)| {
+            let files = repository.layout().indexes(&repository.text, platform.arch);
+            let (file, fetched) = sources.first(&repository.base(), &files).ok()?;
+            Some((file, fetched.digest))
+        };
+        let running: Vec<_> = wanted.iter().map(|one| scope.spawn(move || index(*one))).collect();
+        let found: Option<Vec<(Arch, Vec<Keys>)>> = plan
+            .platforms
+            .iter()
+            .map(|platform| {
+                Some((platform.arch, sources.discover(&plan.build_repositories, platform.arch).ok()?))
+            })
+            .collect();
+        let digests: Vec<Option<(String, Digest)>> =
+            running.into_iter().map(|thread| thread.join().ok().flatten()).collect();
+        (found, digests)
+    });
+    for (arch, found) in found? {
         for (number, file) in
             found.iter().enumerate().flat_map(|(n, keys)| keys.files.iter().map(move |f| (n, f)))
         {
             let _ = writeln!(text, "found {arch:?} {number} {file:?}");
         }
     }
-    let wanted: Vec<(Platform, &RepositoryInput)> = plan
-        .platforms
-        .iter()
-        .flat_map(|platform| plan.build_repositories.iter().map(move |repository| (*platform, repository)))
-        .collect();
-    let digests: Vec<Option<(String, Digest)>> = std::thread::scope(|scope| {
-        let index = |(platform, repository): &(Platform, &RepositoryInput)| {
-            let files = repository.layout().indexes(&repository.text, platform.arch);
-            let (file, fetched) = sources.first(&repository.base(), &files).ok()?;
-            Some((file, fetched.digest))
-        };
-        let running: Vec<_> = wanted.iter().map(|one| scope.spawn(move || index(one))).collect();
-        running.into_iter().map(|thread| thread.join().ok().flatten()).collect()
-    });
     for ((platform, repository), found) in wanted.iter().zip(digests) {
         let (file, digest) = found?;
         let _ = writeln!(text, "index {platform} {} {file} {digest}", repository.text);

@@ -7,23 +7,22 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use assemble_apk::{
     Expected, Format, Index, KNOWN_REPOSITORIES, Keyring, Limits, Package, PublicKey, Trust, builtin_keys,
-    nearest_known_repository, open_package_with, open_with_table, read_index, read_index_within,
+    nearest_known_repository, open_package_with, open_with_table,
 };
-use assemble_fetch::{ContentKey, FetchError, Fetched, Fetcher, Location, RecordKind, Store};
+use assemble_fetch::{ContentKey, FetchError, Fetcher, Location, RecordKind, Store};
 use assemble_resolve::Repository;
 use assemble_spec::lock::{LockedHashes, LockedRepository};
 use assemble_types::{Arch, Blob, Digest, Event, Explain, Kind, Observer, Platform, SourceSpan, Spool};
 
 use crate::build::Env;
 use crate::choose::Wanted;
-use crate::error::{Error, OwnError, Result};
+use crate::error::{OwnError, Result};
+use crate::index_sources::at_once;
 use crate::keys::{Discovery, ImageKey, KeyInput, KeyOrigin, Keys, address, merge};
 use crate::lock::{self, LockError};
 use crate::plan::{Mode, Plan, SizeLimits};
 use crate::repository_layout::Layout;
 
-/// Largest index that is read, packed, in bytes.
-const MAX_INDEX: u64 = 128 * 1024 * 1024;
 /// Fewest packages that are fetched at once, however few cores there are: fetching is mostly waiting.
 const MIN_FETCHES: usize = 4;
 
@@ -52,6 +51,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) discovery: Discovery,
     /// Whether packages are to say what their data sections would be called as layers.
     pub(crate) diff_ids: bool,
+    /// What the program is, for what is kept of its choices. Nothing if none is kept.
+    pub(crate) program: Option<&'a str>,
 }
 
 /// Checked indexes, and the keys that the image keeps.
@@ -128,6 +129,7 @@ impl<'a> Sources<'a> {
             threads: env.threads,
             discovery: Discovery { alpine: plan.alpine_releases.clone(), time: plan.times.fixed },
             diff_ids: plan.has_package_layers(),
+            program: env.program.as_deref(),
         }
     }
 }
@@ -141,14 +143,20 @@ impl Sources<'_> {
         arch: Arch,
     ) -> Result<Indexes> {
         let own = self.keyring(keyring)?;
-        let mut found = self.discover(repositories, arch)?;
+        let (found, fetched) = self.ask(repositories, arch);
+        let mut found = found?;
         self.prefer_builtin(repositories, &mut found);
-        let mut out = Indexes::default();
-        for (number, repository) in repositories.iter().enumerate() {
-            let trusted = self.trusted(&own, &found, number, repository);
+        let trusted: Vec<_> =
+            (0..).zip(repositories).map(|(n, r)| self.trusted(&own, &found, n, r)).collect();
+        let jobs = repositories.iter().zip(&trusted).zip(fetched).collect();
+        let read = at_once(jobs, |((repository, trusted), fetched)| {
             let keys: Keyring = trusted.iter().map(|(_, key)| key.clone()).collect();
-            let Some(FoundIndex { bytes, digest, index, .. }) = self.read_index(repository, &keys, arch)?
-            else {
+            self.check_index(repository, fetched, &keys, arch)
+        });
+        let mut out = Indexes::default();
+        for ((repository, trusted), read) in repositories.iter().zip(&trusted).zip(read) {
+            let Some(FoundIndex { bytes, digest, index, .. }) = read? else {
+                self.warn_left_out(repository);
                 out.push(repository, Index::empty());
                 continue;
             };
@@ -239,79 +247,6 @@ impl Sources<'_> {
         self.observer.event(Event::Warning(format!(
             "{repository}: no signature of its index was checked (--allow-untrusted)"
         )));
-    }
-
-    /// The index of a repository; nothing if there is none in a folder of this host, and that is no error.
-    pub(crate) fn read_index(
-        &self,
-        repository: &RepositoryInput,
-        keys: &Keyring,
-        arch: Arch,
-    ) -> Result<Option<FoundIndex>> {
-        let mut files = repository.layout().indexes(&repository.text, arch);
-        if self.mode == Mode::Apko {
-            files.truncate(1);
-        }
-        let found = self.first(&repository.base(), &files);
-        if self.mode == Mode::Apko
-            && repository.location.local_path().is_some()
-            && matches!(found, Err(FetchError::NotFound { .. }))
-        {
-            let text = format!(
-                "{}: there is no index; the repository is left out, as apko does",
-                repository.location
-            );
-            self.observer.event(Event::Warning(text));
-            return Ok(None);
-        }
-        let (file, fetched) = found.map_err(|error| {
-            let unavailable = error.kind() == Kind::Unavailable;
-            let error = match error {
-                source @ FetchError::NotFound { .. } => Error::from(OwnError::NoIndex {
-                    repository: repository.text.clone(),
-                    arch: arch.apk(),
-                    source: Box::new(source),
-                }),
-                other => other.into(),
-            };
-            let mut error = error.doing(format!("reading the index for {}", arch.apk())).at(&repository.span);
-            if unavailable && let Some(hint) = unreachable_hint(repository) {
-                error = error.hint(hint);
-            }
-            error
-        })?;
-        if self.mode == Mode::Apko && fetched.bytes.starts_with(b"ADB") {
-            let what = format!("the index of {} for {}", repository.text, arch.apk());
-            let why = "it is one of APK v3, which apko does not know; `assemble build` does";
-            return Err(Error::from(OwnError::NotSupported { what, why }).at(&repository.span));
-        }
-        let read = match self.limits.index {
-            Some(limit) => read_index_within(&fetched.bytes, keys, self.trust, limit),
-            None => read_index(&fetched.bytes, keys, self.trust),
-        };
-        let index = read.map_err(|error| {
-            Error::from(error)
-                .doing(format!("checking the index of {} for {}", repository.text, arch.apk()))
-                .at(&repository.span)
-        })?;
-        Ok(Some(FoundIndex { file, bytes: fetched.bytes, digest: fetched.digest, index }))
-    }
-
-    /// The first of these files that is there, with its name. If none is, that is said of the first.
-    pub(crate) fn first(
-        &self,
-        base: &Location,
-        files: &[String],
-    ) -> std::result::Result<(String, Fetched), FetchError> {
-        let mut missing = None;
-        let limit = self.limits.response.unwrap_or(MAX_INDEX);
-        for file in files {
-            match self.fetcher.document(&base.join(file), limit) {
-                Err(error @ FetchError::NotFound { .. }) => missing = missing.or(Some(error)),
-                other => return other.map(|fetched| (file.clone(), fetched)),
-            }
-        }
-        Err(missing.unwrap_or_else(|| FetchError::NotFound { location: base.clone() }))
     }
 
     /// Fetches, checks and opens packages, in the order given.
@@ -533,7 +468,7 @@ pub(crate) fn check_arch(said: &str, wanted: &Wanted, arch: Arch) -> Result<()> 
 }
 
 /// The repository that was probably meant.
-fn unreachable_hint(repository: &RepositoryInput) -> Option<String> {
+pub(crate) fn unreachable_hint(repository: &RepositoryInput) -> Option<String> {
     let near = nearest_known_repository(&repository.text)?;
     let known = KNOWN_REPOSITORIES.iter().any(|known| repository.text.starts_with(known.url));
     (!known).then(|| format!("did you mean {}, {}?", near.url, near.name))

@@ -138,6 +138,7 @@ pub struct Http {
     client: OnceLock<Client>,
     upload_client: OnceLock<Client>,
     plain_client: OnceLock<Client>,
+    near_client: OnceLock<Client>,
 }
 
 impl fmt::Debug for Http {
@@ -170,6 +171,7 @@ impl Http {
             client: OnceLock::new(),
             upload_client: OnceLock::new(),
             plain_client: OnceLock::new(),
+            near_client: OnceLock::new(),
         })
     }
 
@@ -179,6 +181,17 @@ impl Http {
     pub fn client(&self) -> &Client {
         self.client
             .get_or_init(|| self.build_client(|builder| builder.read_timeout(self.options.stall_timeout)))
+    }
+
+    /// [`Http::client`], or for this machine's own servers that speak plain http one like it that trusts nobody, so that
+    /// the host's certificates need not be read.
+    pub fn client_for(&self, url: &reqwest::Url) -> &Client {
+        if url.scheme() != "http" || !url.host_str().is_some_and(Self::is_loopback) {
+            return self.client();
+        }
+        let near = || self.base().http1_only().tls_certs_only(std::iter::empty());
+        let timeout = self.options.stall_timeout;
+        self.near_client.get_or_init(|| near().read_timeout(timeout).build().expect(BUILDS))
     }
 
     /// The client for big request bodies: HTTP/1.1 only, so that each upload has a connection of its own and the

@@ -224,7 +224,7 @@ impl Transfer<'_> {
     }
 
     fn request(&self, url: &SafeUrl, state: &State<'_>) -> RequestBuilder {
-        let request = self.http.client().get(url.expose().clone());
+        let request = self.http.client_for(url.expose()).get(url.expose().clone());
         let mut request = self.access.authorize(self.url, url, request);
         if self.past_caches {
             request = request.header(CACHE_CONTROL, "no-cache");

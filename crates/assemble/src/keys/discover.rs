@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use assemble_apk::{AlpineKey, AlpineReleases, alpine_branch, jwks_keys, jwks_uri};
-use assemble_fetch::{FetchError, Location, is_this_machine, may_lead_to};
+use assemble_fetch::{FetchError, Fetched, Location, is_this_machine, may_lead_to};
 use assemble_types::{Arch, Event, Explain, SafeUrl, Timestamp};
 
 use super::{ImageKey, KeyOrigin, Keys, MAX_KEY, address};
 use crate::error::{Doing, Error, OwnError, Result};
+use crate::index_sources::at_once;
 use crate::plan::Mode;
 use crate::sources::{RepositoryInput, Sources};
 
@@ -52,10 +53,21 @@ impl Sources<'_> {
     /// The keys that are published for each repository, in the order of the repositories. As with apko, those with a tag
     /// and local ones have none.
     pub(crate) fn discover(&self, repositories: &[RepositoryInput], arch: Arch) -> Result<Vec<Keys>> {
-        let mut alpine = self.alpine_keys(repositories, arch)?;
-        for (repository, keys) in repositories.iter().zip(&mut alpine) {
-            if let Some(url) = remote(repository) {
-                for key in self.keys_of_repository(repository, url) {
+        let remote_ones = || repositories.iter().map(|one| remote(one).map(|_| one));
+        let (alpine, configurations) = std::thread::scope(|scope| {
+            let ask = || at_once(remote_ones().collect(), |one| one.map(|one| self.configuration(one)));
+            // Who has nobody to ask needs no thread for it.
+            let asking = remote_ones().flatten().next().map(|_| scope.spawn(ask));
+            let alpine = self.alpine_keys(repositories, arch);
+            let asked = asking.map(std::thread::ScopedJoinHandle::join);
+            let asked = asked.map(|asked| asked.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            (alpine, asked.unwrap_or_default())
+        });
+        let mut alpine = alpine?;
+        let asked = repositories.iter().zip(configurations);
+        for ((repository, configuration), keys) in asked.zip(&mut alpine) {
+            if let Some((url, configuration)) = remote(repository).zip(configuration) {
+                for key in self.keys_of_repository(repository, url, configuration) {
                     keys.add(key, self.mode).map_err(|e| Error::from(e).at(&repository.span))?;
                 }
             }
@@ -147,8 +159,14 @@ impl Sources<'_> {
     }
 
     /// The key set of a repository. What is wrong with it is worth a warning, as the keyring may do without.
-    fn keys_of_repository(&self, repository: &RepositoryInput, url: &SafeUrl) -> Vec<ImageKey> {
-        match self.key_set(repository, url) {
+    fn keys_of_repository(
+        &self,
+        repository: &RepositoryInput,
+        url: &SafeUrl,
+        configuration: std::result::Result<Fetched, FetchError>,
+    ) -> Vec<ImageKey> {
+        let keys = configuration.map_err(Error::from);
+        match keys.and_then(|configuration| self.key_set(repository, url, &configuration)) {
             Ok(keys) => keys,
             // Some servers say so of whatever they do not have.
             Err(error) if is_absent(&error) => Vec::new(),
@@ -164,9 +182,17 @@ impl Sources<'_> {
         }
     }
 
-    fn key_set(&self, repository: &RepositoryInput, url: &SafeUrl) -> Result<Vec<ImageKey>> {
-        let place = repository.location.join("apk-configuration");
-        let configuration = self.fetcher.document(&place, MAX_DOCUMENT)?;
+    /// The document of a repository that says where its keys are.
+    fn configuration(&self, repository: &RepositoryInput) -> std::result::Result<Fetched, FetchError> {
+        self.fetcher.document(&repository.location.join("apk-configuration"), MAX_DOCUMENT)
+    }
+
+    fn key_set(
+        &self,
+        repository: &RepositoryInput,
+        url: &SafeUrl,
+        configuration: &Fetched,
+    ) -> Result<Vec<ImageKey>> {
         let Some(uri) = jwks_uri(&configuration.bytes)? else { return Ok(Vec::new()) };
         let place = led_to(&repository.location, &uri)?;
         if !self.may_take(&Location::from(url.clone()), &repository.text)

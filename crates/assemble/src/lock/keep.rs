@@ -13,6 +13,11 @@ use assemble_types::{Arch, Platform};
 pub(crate) struct Keep(BTreeMap<Arch, BTreeMap<PackageName, (Version, Checksum)>>);
 
 impl Keep {
+    /// Whether nothing is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.values().all(BTreeMap::is_empty)
+    }
+
     /// Everything that a lock holds but these.
     pub(crate) fn of(lock: &Lock, but: &BTreeSet<PackageName>) -> Self {
         let image = |image: &assemble_spec::lock::LockedImage| {

@@ -25,7 +25,7 @@ pub(crate) use apko::from_apko;
 pub(crate) use basis::{Basis, Beside};
 pub(crate) use digest::spec_digest;
 pub(crate) use draft::{Draft, hashes_of};
-pub(crate) use keep::{Keep, solve_keeping};
+pub(crate) use keep::{Keep, Kept, solve_keeping};
 pub(crate) use recall::{check_start, mend, recall};
 pub(crate) use vendor::Vendored;
 

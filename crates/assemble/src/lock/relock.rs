@@ -93,16 +93,16 @@ pub fn lock(file: &SpecFile, options: &BuildOptions, env: &Env, how: &Relock) ->
     };
     let mut watch = Stopwatch::default();
     let indexes = choose::indexes(&plan, &platforms, &sources, &mut watch)?;
-    let mut choice = choose::choose(&plan, &platforms, &indexes, &keep, &mut watch)?;
+    let mut choice = choose::choose(&plan, &platforms, &indexes, &keep, &sources, &mut watch)?;
     if let Some(old) = old.as_ref().filter(|_| !named.is_empty() && !choice.released.is_empty()) {
         // Others are not to move for the named ones; if need be, those stay as well.
         let all = Keep::of(old, &BTreeSet::new());
-        let unmoved = choose::choose(&plan, &platforms, &indexes, &all, &mut watch)?;
+        let unmoved = choose::choose(&plan, &platforms, &indexes, &all, &sources, &mut watch)?;
         if unmoved.released.is_empty() {
             choice = unmoved;
         }
     }
-    let held = held(&plan, &platforms, &indexes, &choice, &keep, &named)?;
+    let held = held(&plan, &platforms, &indexes, &choice, &keep, &named, &sources)?;
     let Choice { selections, released, .. } = choice;
     let selections: Vec<_> = platforms.iter().copied().zip(selections).collect();
     let images = selections.iter().map(|(platform, s)| (*platform, s.packages.len())).collect();
@@ -163,12 +163,13 @@ fn held(
     choice: &Choice,
     keep: &Keep,
     named: &BTreeSet<PackageName>,
+    sources: &Sources<'_>,
 ) -> Result<Vec<Held>> {
     if named.is_empty() {
         return Ok(Vec::new());
     }
     let mut watch = Stopwatch::default();
-    let free = choose::choose(plan, platforms, indexes, &Keep::default(), &mut watch)?;
+    let free = choose::choose(plan, platforms, indexes, &Keep::default(), sources, &mut watch)?;
     let mut out: Vec<Held> = Vec::new();
     for ((platform, now), best) in platforms.iter().zip(&choice.selections).zip(&free.selections) {
         for name in named {
@@ -179,7 +180,7 @@ fn held(
             }
             let mut forced = keep.clone();
             forced.hold(platform.arch, name.clone(), best.id.version.clone(), best.checksum);
-            let all = choose::choose(plan, platforms, indexes, &forced, &mut watch)?;
+            let all = choose::choose(plan, platforms, indexes, &forced, sources, &mut watch)?;
             // Where the forced version itself had to go, everything would have to move.
             let with = all.released.into_iter().filter(|other| other != name).collect();
             out.push(Held {

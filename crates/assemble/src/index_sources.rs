@@ -1,0 +1,173 @@
+//! Indexes as they come in: asked for at once, found as they were read before, or read.
+
+use assemble_apk::{Index, IndexError, Keyring, read_index, read_index_within};
+use assemble_fetch::{FetchError, Fetched, Location, RecordKind};
+use assemble_types::{Arch, Digest, Event, Explain, Kind};
+
+use crate::error::{Error, OwnError, Result};
+use crate::keys::Keys;
+use crate::plan::Mode;
+use crate::sources::{FoundIndex, RepositoryInput, Sources, unreachable_hint};
+
+/// Largest index that is read, packed, in bytes.
+const MAX_INDEX: u64 = 128 * 1024 * 1024;
+/// Smallest index of which the cache keeps how it was read, packed, in bytes.
+const MIN_FORM: usize = 64 * 1024;
+
+/// What came of asking for an index: its file, below the repository's base, and what it holds.
+pub(crate) type FetchedIndex = std::result::Result<(String, Fetched), FetchError>;
+
+/// Does this for each, several at once; the results are in the order of the items.
+pub(crate) fn at_once<T: Send, R: Send>(mut items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let Some(last) = items.pop() else { return Vec::new() };
+    std::thread::scope(|scope| {
+        let work = &work;
+        let others: Vec<_> = items.into_iter().map(|item| scope.spawn(move || work(item))).collect();
+        let last = work(last);
+        let done = others.into_iter().map(std::thread::ScopedJoinHandle::join);
+        let mut done: Vec<R> =
+            done.map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect();
+        done.push(last);
+        done
+    })
+}
+
+impl Sources<'_> {
+    /// Asks for the keys that are published and for the indexes, all at once: none waits for what another says.
+    pub(crate) fn ask(
+        &self,
+        repositories: &[RepositoryInput],
+        arch: Arch,
+    ) -> (Result<Vec<Keys>>, Vec<FetchedIndex>) {
+        if repositories.iter().all(|repository| repository.location.url().is_none()) {
+            let fetched = repositories.iter().map(|repository| self.fetch_index(repository, arch)).collect();
+            return (self.discover(repositories, arch), fetched);
+        }
+        std::thread::scope(|scope| {
+            let fetch = || at_once(repositories.iter().collect(), |one| self.fetch_index(one, arch));
+            let fetching = scope.spawn(fetch);
+            let found = self.discover(repositories, arch);
+            let fetched = fetching.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (found, fetched)
+        })
+    }
+
+    /// The index of a repository; nothing if there is none in a folder of this host, and that is no error.
+    pub(crate) fn read_index(
+        &self,
+        repository: &RepositoryInput,
+        keys: &Keyring,
+        arch: Arch,
+    ) -> Result<Option<FoundIndex>> {
+        let read = self.check_index(repository, self.fetch_index(repository, arch), keys, arch)?;
+        if read.is_none() {
+            self.warn_left_out(repository);
+        }
+        Ok(read)
+    }
+
+    pub(crate) fn warn_left_out(&self, repository: &RepositoryInput) {
+        self.observer.event(Event::Warning(format!(
+            "{}: there is no index; the repository is left out, as apko does",
+            repository.location
+        )));
+    }
+
+    fn fetch_index(&self, repository: &RepositoryInput, arch: Arch) -> FetchedIndex {
+        let mut files = repository.layout().indexes(&repository.text, arch);
+        if self.mode == Mode::Apko {
+            files.truncate(1);
+        }
+        self.first(&repository.base(), &files)
+    }
+
+    pub(crate) fn check_index(
+        &self,
+        repository: &RepositoryInput,
+        found: FetchedIndex,
+        keys: &Keyring,
+        arch: Arch,
+    ) -> Result<Option<FoundIndex>> {
+        if self.mode == Mode::Apko
+            && repository.location.local_path().is_some()
+            && matches!(found, Err(FetchError::NotFound { .. }))
+        {
+            return Ok(None);
+        }
+        let (file, fetched) = found.map_err(|error| {
+            let unavailable = error.kind() == Kind::Unavailable;
+            let error = match error {
+                source @ FetchError::NotFound { .. } => Error::from(OwnError::NoIndex {
+                    repository: repository.text.clone(),
+                    arch: arch.apk(),
+                    source: Box::new(source),
+                }),
+                other => other.into(),
+            };
+            let mut error = error.doing(format!("reading the index for {}", arch.apk())).at(&repository.span);
+            if unavailable && let Some(hint) = unreachable_hint(repository) {
+                error = error.hint(hint);
+            }
+            error
+        })?;
+        if self.mode == Mode::Apko && fetched.bytes.starts_with(b"ADB") {
+            let what = format!("the index of {} for {}", repository.text, arch.apk());
+            let why = "it is one of APK v3, which apko does not know; `assemble build` does";
+            return Err(Error::from(OwnError::NotSupported { what, why }).at(&repository.span));
+        }
+        let remote = repository.location.url().is_some();
+        let index = self.parsed(&fetched, keys, remote).map_err(|error| {
+            Error::from(error)
+                .doing(format!("checking the index of {} for {}", repository.text, arch.apk()))
+                .at(&repository.span)
+        })?;
+        Ok(Some(FoundIndex { file, bytes: fetched.bytes, digest: fetched.digest, index }))
+    }
+
+    /// Reads an index, or finds how it was read when the same keys counted. What was `fetched` from this host leaves
+    /// nothing in the cache, and small ones are read as quickly as found.
+    fn parsed(
+        &self,
+        fetched: &Fetched,
+        keys: &Keyring,
+        remote: bool,
+    ) -> std::result::Result<Index, IndexError> {
+        let key = (remote && fetched.bytes.len() >= MIN_FORM).then(|| {
+            let digest = fetched.digest.hex();
+            Digest::of(Index::form_key(&digest, keys, self.trust, self.limits.index).as_bytes())
+        });
+        let store = self.fetcher.store();
+        let found = key.and_then(|key| store.record(RecordKind::Index, &key)).and_then(Index::from_form);
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let index = match self.limits.index {
+            Some(limit) => read_index_within(&fetched.bytes, keys, self.trust, limit),
+            None => read_index(&fetched.bytes, keys, self.trust),
+        }?;
+        if let Some(key) = key
+            && let Some(form) = index.to_form()
+        {
+            // It saves reading it the next time, and nothing else.
+            let _ = store.keep_record(RecordKind::Index, &key, &form);
+        }
+        Ok(index)
+    }
+
+    /// The first of these files that is there, with its name. If none is, that is said of the first.
+    pub(crate) fn first(
+        &self,
+        base: &Location,
+        files: &[String],
+    ) -> std::result::Result<(String, Fetched), FetchError> {
+        let mut missing = None;
+        let limit = self.limits.response.unwrap_or(MAX_INDEX);
+        for file in files {
+            match self.fetcher.document(&base.join(file), limit) {
+                Err(error @ FetchError::NotFound { .. }) => missing = missing.or(Some(error)),
+                other => return other.map(|fetched| (file.clone(), fetched)),
+            }
+        }
+        Err(missing.unwrap_or_else(|| FetchError::NotFound { location: base.clone() }))
+    }
+}
