@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use assemble::{
-    Built, BuiltImage, BuiltLayer, CODEC, Cause, Change, Checked, ChosenPackages, Edge, Error, Inspection,
+    Built, BuiltImage, BuiltLayer, Cause, Change, Checked, ChosenPackages, Edge, Error, Inspection,
     LockReport, PartSize, Published, VendorReport, VerbatimReport, VerifyReport,
 };
 use assemble_types::{Explain as _, SourceSpan};
@@ -152,7 +152,7 @@ pub(crate) fn build(built: &Built, published: &Published, took: Duration) -> Str
         "reference": published.reference(built),
         "images": built.images.iter().map(image).collect::<Vec<_>>(),
         "created": built.created.to_string(),
-        "codec": CODEC,
+        "codec": built.compression.codec(),
         "written": published.written,
         "loaded": published.loaded,
         "pushed": published.pushed.iter().map(push_value).collect::<Vec<_>>(),

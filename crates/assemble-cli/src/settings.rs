@@ -6,14 +6,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use assemble::{
-    AlpineReleasesList, BuildOptions, Created, Credential, CredentialSources, Env, FetchOptions, Fetcher,
-    FoundCredentials, Http, HttpOptions, Load, LockUse, Mode, NetrcFile, PlainHttp, ProxySettings,
+    AlpineReleasesList, BuildOptions, Compression, Created, Credential, CredentialSources, Env, FetchOptions,
+    Fetcher, FoundCredentials, Http, HttpOptions, Load, LockUse, Mode, NetrcFile, PlainHttp, ProxySettings,
     PushMemory, Reference, Registry, RegistryOptions, Result, RunMemory, SizeLimits, StartCheck, Store,
     StoreMemory, Trust,
 };
 use assemble_types::{Event, Observer};
 
-use crate::args::{CreatedArg, InputArgs, LockUseArgs, NetworkArgs, RegistryArgs, StartCheckArg};
+use crate::args::{
+    CompressionArg, CompressionArgs, CreatedArg, InputArgs, LockUseArgs, NetworkArgs, RegistryArgs,
+    StartCheckArg,
+};
 
 /// An environment variable that is set and not empty.
 pub(crate) fn variable(name: &str) -> Option<String> {
@@ -37,6 +40,7 @@ pub(crate) fn build_options(input: &InputArgs, tags: &[String]) -> Result<BuildO
         build_date_text: None,
         platforms: input.platform.clone(),
         tags: tags.iter().map(|tag| Reference::parse(tag).map_err(Into::into)).collect::<Result<_>>()?,
+        compression: Compression::default(),
         created: match input.created {
             CreatedArg::Inputs => Created::Inputs,
             CreatedArg::Commit => Created::Commit,
@@ -63,6 +67,15 @@ pub(crate) fn alpine_releases() -> AlpineReleasesList {
         Some(text) if text == "off" => AlpineReleasesList::Off,
         Some(text) => AlpineReleasesList::At(text),
     }
+}
+
+/// The same with what the arguments say about compression.
+pub(crate) fn with_compression(options: BuildOptions, how: &CompressionArgs) -> BuildOptions {
+    let compression = match how.compression {
+        CompressionArg::Gzip => Compression::Gzip,
+        CompressionArg::Zstd => Compression::Zstd,
+    };
+    BuildOptions { compression, ..options }
 }
 
 /// The same with what the arguments say about locks.

@@ -78,19 +78,6 @@ impl Piece {
         }
     }
 
-    /// Appends the next plain bytes of a stream, up to the given one, of which nothing else is needed.
-    ///
-    /// # Errors
-    /// Bytes that are no stream, or one that is shorter.
-    pub fn plain_of<R: Read>(&mut self, inflater: &mut Inflater<R>, to: u64) -> Result<(), DeflateError> {
-        let before = self.plain.len();
-        while inflater.position() < to {
-            inflater.read(to, &mut self.plain)?;
-        }
-        self.count_fresh(self.plain.len() - before);
-        Ok(())
-    }
-
     /// How many of the bytes stand in blocks that are copied.
     pub fn copied(&self) -> u64 {
         let plain = |part: &Part| if let Part::Block { plain, .. } = part { *plain as u64 } else { 0 };
@@ -118,6 +105,19 @@ impl Piece {
         while inflater.given < file.end && self.plain.len() < enough {
             self.step(inflater, file)?;
         }
+        Ok(())
+    }
+
+    /// Appends plain bytes of a stream from where `inflater` stands up to this one, as bytes of which nothing is known.
+    ///
+    /// # Errors
+    /// Bytes that are no stream, or one that is shorter.
+    pub fn plain_file<R: Read>(&mut self, inflater: &mut Inflater<R>, end: u64) -> Result<(), DeflateError> {
+        let start = self.plain.len();
+        while inflater.position() < end {
+            inflater.read(end, &mut self.plain)?;
+        }
+        self.count_fresh(self.plain.len() - start);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use assemble_apk::{Package, PackageInfo, installed_db, open_package};
-use assemble_layer::{AccountNames, EntryKind, Layer, pack, read_file, read_layer};
+use assemble_layer::{AccountNames, Compression, EntryKind, Layer, pack, read_file, read_layer};
 use assemble_rootfs::{ApkoConfig, Body, InstallInput, Mutations, Part, Tree, TreeEntry, install};
 use assemble_types::{Arch, Blob, ImagePath, MemorySpool, Mode, Timestamp};
 
@@ -28,7 +28,7 @@ pub(crate) fn to_layer(input: &[u8]) {
     let Ok(names) = AccountNames::from_tree(&installed.tree) else { return };
     let entries = installed.tree.layer(Part::Packages);
     let one = NonZeroUsize::MIN;
-    let layer = match pack(&entries, &names, one, &MemorySpool) {
+    let layer = match pack(&entries, &names, Compression::Gzip, one, &MemorySpool) {
         Ok(layer) => layer,
         Err(error) => return assert!(!error.to_string().chars().any(char::is_control), "{error:?}"),
     };

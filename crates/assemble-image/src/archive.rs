@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::image::{Image, ImageIndex, LayerDescriptor, canonical};
 use crate::layout::{OCI_LAYOUT, RefName, blob_path, layout_index};
-use crate::{ImageError, Reference};
+use crate::{ImageError, Reference, media_type};
 
 /// Which kind of archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,10 +152,14 @@ fn config_name(format: ArchiveFormat, image: &Image) -> String {
 
 fn layer_name(format: ArchiveFormat, layer: &LayerDescriptor) -> String {
     match format {
-        ArchiveFormat::Docker if layer.media_type.ends_with("gzip") => {
-            format!("{}.tar.gz", layer.digest.hex())
+        ArchiveFormat::Docker => {
+            let ending = match layer.media_type.as_str() {
+                media_type::LAYER_GZIP | media_type::DOCKER_LAYER_GZIP => ".gz",
+                media_type::LAYER_ZSTD => ".zst",
+                _ => "",
+            };
+            format!("{}.tar{ending}", layer.digest.hex())
         }
-        ArchiveFormat::Docker => format!("{}.tar", layer.digest.hex()),
         _ => blob_path(layer.digest),
     }
 }

@@ -38,7 +38,7 @@ pub fn is_config(media_type: &str) -> bool {
     matches!(media_type, CONFIG | DOCKER_CONFIG)
 }
 
-/// Whether this names a layer that can be read here: tar, or tar in gzip, in either family.
+/// Whether this names a layer that can be read here: tar, or tar in gzip or zstd, in either family.
 pub fn is_readable_layer(media_type: &str) -> bool {
-    matches!(media_type, LAYER_TAR | LAYER_GZIP | DOCKER_LAYER_TAR | DOCKER_LAYER_GZIP)
+    matches!(media_type, LAYER_TAR | LAYER_GZIP | LAYER_ZSTD | DOCKER_LAYER_TAR | DOCKER_LAYER_GZIP)
 }

@@ -1,5 +1,5 @@
 //! Measures how much of real packages can be copied block by block, and how fast: `splice FOLDER...` reads all `.apk`
-//! files in the folders. With `THREADS` set it packs them as one layer instead.
+//! files in the folders. With `THREADS` set it packs them as one layer instead, in zstd if `ZSTD` is set, too.
 
 #![allow(
     clippy::print_stdout,
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use assemble_deflate::{Encoder, Inflater, Piece};
-use assemble_layer::{AccountNames, pack};
+use assemble_layer::{AccountNames, Compression, pack};
 use assemble_rootfs::{Body, Meta, Node, Part, Tree};
 use assemble_types::{Blob, ImagePath, Mode, Owner, ReadAt, Spool, SpoolWriter};
 
@@ -238,7 +238,7 @@ fn layer(threads: NonZeroUsize) {
     println!("{} entries, {}", entries.len(), peak());
     let before = processor();
     let start = std::time::Instant::now();
-    let layer = pack(&entries, &AccountNames::none(), threads, &Nowhere).unwrap();
+    let layer = pack(&entries, &AccountNames::none(), compression(), threads, &Nowhere).unwrap();
     let wall = start.elapsed();
     println!("{} {}", layer.digest, layer.diff_id);
     println!("plain {}, packed {}", layer.uncompressed_size, layer.size);
@@ -246,6 +246,10 @@ fn layer(threads: NonZeroUsize) {
     println!("copied {:.1} %", 100.0 * ratio(layer.copied, layer.uncompressed_size));
     let (wall, busy) = (wall.as_secs_f64(), processor() - before);
     println!("{wall:.2} s with {threads} threads, {busy:.2} s of processors, {}", peak());
+}
+
+fn compression() -> Compression {
+    if std::env::var_os("ZSTD").is_some() { Compression::Zstd } else { Compression::Gzip }
 }
 
 /// Processor time of all threads, in seconds.

@@ -54,7 +54,7 @@ pub enum LayerError {
     /// A compressing thread ended early.
     #[error("a compressing thread ended early")]
     Worker,
-    /// The layer's bytes could not be read: the medium, broken gzip, or a broken tar.
+    /// The layer's bytes could not be read: the medium, a broken compressed stream, or a broken tar.
     #[error("the layer cannot be read at byte {offset} of its tar")]
     Read {
         /// Position in the uncompressed tar.
@@ -64,13 +64,13 @@ pub enum LayerError {
         source: io::Error,
     },
     /// A compression that is not read.
-    #[error("the layer is compressed with {found}, expected gzip or none")]
+    #[error("the layer is compressed with {found}, expected gzip, zstd or none")]
     Compression {
         /// The compression's name.
         found: &'static str,
     },
-    /// Neither gzip nor tar.
-    #[error("the layer is neither gzip nor tar: it begins with {begin}")]
+    /// Neither gzip, zstd nor tar.
+    #[error("the layer is neither gzip, zstd nor tar: it begins with {begin}")]
     NotALayer {
         /// The first bytes in hexadecimal digits.
         begin: String,

@@ -10,13 +10,15 @@
 //! (`docs/format/layer-v1.md`). The layer is cut into pieces whose borders follow from the content alone. Contents that
 //! lie in packages are compressed already, so their deflate blocks are copied as far as they can be, and only the rest is
 //! coded anew. Pieces of other contents are compressed, each in one call of a fresh compressor, since a streaming one
-//! lets the caller's write sizes show through. Contents are streamed: a few pieces are in memory, whatever the size of a
-//! file.
+//! lets the caller's write sizes show through. With zstd all pieces are compressed, and larger. Contents are streamed: a
+//! few pieces are in memory, whatever the size of a file.
 
 mod accounts;
 mod codec;
 mod compare;
+mod compression;
 mod error;
+mod gzip;
 mod header;
 mod make;
 mod pack;
@@ -26,10 +28,11 @@ mod plan;
 mod read;
 mod segment;
 mod source;
+mod zstd_frames;
 
 pub use accounts::AccountNames;
-pub use codec::CODEC;
 pub use compare::{DifferentField, LayerDifference, first_difference};
+pub use compression::Compression;
 pub use error::LayerError;
 pub use header::Unrepresentable;
 pub use pack::{Layer, Packing, pack};

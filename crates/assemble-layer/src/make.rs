@@ -1,11 +1,11 @@
 //! Makes the tar bytes of a unit, piece by piece.
 
 use std::io::Read;
+use std::ops::Range;
 
 use assemble_deflate::{DeflateError, Piece};
 use assemble_types::{BlobReader, ImagePath};
 
-use crate::codec::{CUT, ENOUGH, GROUP};
 use crate::header::{BLOCK, padding};
 use crate::plan::{Content, Plan, Planned, Unit};
 use crate::segment::{Earlier, PackedPiece, UnitKey};
@@ -17,9 +17,9 @@ pub(crate) struct Maker<'a> {
     pub(crate) plan: &'a Plan<'a>,
     names: &'a AccountNames,
     /// The keys of all units.
-    pub(crate) keys: &'a [Option<UnitKey>],
+    keys: &'a [Option<UnitKey>],
     /// A layer that has some of the units.
-    pub(crate) earlier: Option<&'a Earlier>,
+    earlier: Option<&'a Earlier>,
     recent: Recent,
 }
 
@@ -32,6 +32,27 @@ pub(crate) struct Progress {
     pieces: usize,
     /// Of a file that is compressed here.
     reader: Option<BlobReader>,
+}
+
+/// A part of a content that lies in a stream.
+#[derive(Clone, Copy)]
+struct OfStream<'a> {
+    /// The stream's number.
+    source: usize,
+    /// Where in the stream the content lies.
+    file: &'a Range<u64>,
+    /// How much of it is done.
+    done: u64,
+    next: Next,
+}
+
+/// How much of a content comes next.
+#[derive(Clone, Copy)]
+enum Next {
+    /// So many bytes, of which nothing else is needed.
+    Plain(u64),
+    /// What the piece needs to have so many bytes, with all that is known of it.
+    Spliced(usize),
 }
 
 impl<'a> Maker<'a> {
@@ -101,16 +122,16 @@ impl<'a> Maker<'a> {
             }
             Content::Deflated { range, .. } if range.is_empty() => {}
             Content::Deflated { source, range } => {
-                let stream = &self.plan.streams[*source];
-                let done = if known {
-                    stream.take_plain(range, 0, piece, u64::MAX)
+                let len = range.end - range.start;
+                let next = if known || self.plan.sizes.spliced.is_none() {
+                    Next::Plain(len)
                 } else {
-                    stream.take(*source, range, 0, piece, usize::MAX)
+                    Next::Spliced(usize::MAX)
                 };
-                if done.map_err(|source| failed(path, source))? < range.end - range.start {
+                let of = OfStream { source: *source, file: range, done: 0, next };
+                if self.deflated(of, piece, path)? < len {
                     return Err(failed(path, DeflateError::Cut));
                 }
-                self.recent.used(*source, &self.plan.streams);
             }
         }
         piece.fresh(&[0; BLOCK][..padding(entry.content.len())]);
@@ -130,12 +151,13 @@ impl<'a> Maker<'a> {
             self.header(entry, piece)?;
         }
         let len = entry.content.len();
+        let sizes = &self.plan.sizes;
+        let left = len - progress.done;
+        let now = if left > sizes.cut + sizes.group { sizes.cut } else { left };
         match &entry.content {
             Content::None => {}
             Content::Plain(blob) => {
                 let reader = progress.reader.get_or_insert_with(|| blob.reader());
-                let left = len - progress.done;
-                let now = if left > CUT as u64 + GROUP { CUT as u64 } else { left };
                 fresh(reader, now, piece, path)?;
                 progress.done += now;
                 if progress.done == len {
@@ -143,17 +165,16 @@ impl<'a> Maker<'a> {
                 }
             }
             Content::Deflated { source, range } => {
-                let stream = &self.plan.streams[*source];
-                let done = match expected {
-                    // The padding behind the last of it does not belong to the content.
-                    Some(expected) => {
-                        let count = u64::from(expected.plain).saturating_sub(piece.plain.len() as u64);
-                        stream.take_plain(range, progress.done, piece, count)
-                    }
-                    None => stream.take(*source, range, progress.done, piece, ENOUGH),
+                let next = match (expected, sizes.spliced) {
+                    // Behind the last of it there is its padding, too.
+                    (Some(expected), _) => Next::Plain(
+                        u64::from(expected.plain).saturating_sub(piece.plain.len() as u64).min(left),
+                    ),
+                    (None, Some(enough)) => Next::Spliced(enough),
+                    (None, None) => Next::Plain(now),
                 };
-                progress.done = done.map_err(|source| failed(path, source))?;
-                self.recent.used(*source, &self.plan.streams);
+                let of = OfStream { source: *source, file: range, done: progress.done, next };
+                progress.done = self.deflated(of, piece, path)?;
             }
         }
         progress.pieces += 1;
@@ -162,6 +183,22 @@ impl<'a> Maker<'a> {
         }
         piece.fresh(&[0; BLOCK][..padding(len)]);
         Ok(None)
+    }
+
+    /// Appends what is wanted of a content that lies in a stream. Returns how much of it is done then.
+    fn deflated(&self, of: OfStream<'_>, piece: &mut Piece, path: &ImagePath) -> Result<u64, LayerError> {
+        let OfStream { source, file, done, next } = of;
+        let stream = &self.plan.streams[source];
+        let done = match next {
+            Next::Spliced(enough) => stream.take(source, file, done, piece, enough),
+            Next::Plain(count) => {
+                let end = done + count;
+                stream.take_plain(file, &(done..end), piece).map(|()| end)
+            }
+        };
+        let done = done.map_err(|source| failed(path, source))?;
+        self.recent.used(source, &self.plan.streams);
+        Ok(done)
     }
 
     /// Lets go of the streams that are not needed any more, and asks whether they changed meanwhile.

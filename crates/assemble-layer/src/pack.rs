@@ -6,7 +6,8 @@ use std::num::NonZeroUsize;
 use assemble_rootfs::TreeEntry;
 use assemble_types::{Blob, Digest, Spool};
 
-use crate::codec::GzipWriter;
+use crate::codec::{LayerWriter, Sizes};
+use crate::compression::Compression;
 use crate::make::Maker;
 use crate::pipeline;
 use crate::plan::Plan;
@@ -42,21 +43,24 @@ impl Layer {
     }
 }
 
-/// Writes `entries`, in their order, as the layer format of `docs/format/layer-v1.md` under [`crate::CODEC`].
+/// Writes `entries`, in their order, as the layer format of `docs/format/layer-v1.md` with the codec of `compression`.
 ///
 /// A name that came from an archive as a hard link stays one, with the archive's own text. Of a node that has several
 /// names otherwise, each name of a package's node is a full copy, as apko has it; in the other parts the first is the
 /// file and the later ones are hard links to it.
 ///
-/// The result does not depend on `threads`. In memory are a few pieces of the layer of at most 1.3 MB each, and some
-/// 33 KiB for each package that is open.
+/// The result does not depend on `threads`. In memory are a few pieces of the layer, of at most 1.3 MB each with gzip and
+/// 3 MiB with zstd, and some 33 KiB for each package that is open.
 pub fn pack(
     entries: &[TreeEntry<'_>],
     names: &AccountNames,
+    compression: Compression,
     threads: NonZeroUsize,
     spool: &dyn Spool,
 ) -> Result<Layer, LayerError> {
-    Packing::without_keys(entries, names, spool)?.pack(threads, spool, None).map(|(layer, _)| layer)
+    Packing::without_keys(entries, names, compression, spool)?
+        .pack(threads, spool, None)
+        .map(|(layer, _)| layer)
 }
 
 /// A layer that is about to be written.
@@ -64,6 +68,7 @@ pub fn pack(
 pub struct Packing<'a> {
     plan: Plan<'a>,
     names: &'a AccountNames,
+    compression: Compression,
     /// What stands for each unit.
     keys: Vec<Option<UnitKey>>,
 }
@@ -76,25 +81,28 @@ impl<'a> Packing<'a> {
     pub fn new(
         entries: &'a [TreeEntry<'_>],
         names: &'a AccountNames,
+        compression: Compression,
         spool: &dyn Spool,
     ) -> Result<Self, LayerError> {
-        let packing = Self::without_keys(entries, names, spool)?;
-        let keys = packing.plan.keys(names)?;
+        let packing = Self::without_keys(entries, names, compression, spool)?;
+        let keys = packing.plan.keys(names, compression)?;
         Ok(Self { keys, ..packing })
     }
 
     fn without_keys(
         entries: &'a [TreeEntry<'_>],
         names: &'a AccountNames,
+        compression: Compression,
         spool: &dyn Spool,
     ) -> Result<Self, LayerError> {
-        Ok(Self { plan: Plan::new(entries, spool)?, names, keys: Vec::new() })
+        let plan = Plan::new(entries, Sizes::of(compression), spool)?;
+        Ok(Self { plan, names, compression, keys: Vec::new() })
     }
 
     /// Stands for all that the layer depends on: what is packed under the same key is the same layer. Nothing if that
     /// cannot be said without much reading.
     pub fn key(&self) -> Option<Digest> {
-        layer_key(&self.keys)
+        layer_key(&self.keys, self.compression)
     }
 
     /// Writes the layer, and tells what stands where in it. What `earlier` has already is copied from there.
@@ -107,9 +115,9 @@ impl<'a> Packing<'a> {
         spool: &dyn Spool,
         earlier: Option<&Earlier>,
     ) -> Result<(Layer, Segments), LayerError> {
-        let out = GzipWriter::new(spool.create().map_err(LayerError::Store)?)?;
+        let out = LayerWriter::new(self.compression, spool.create().map_err(LayerError::Store)?)?;
         let maker = Maker::new(&self.plan, self.names, &self.keys, earlier);
-        let (out, diff_id) = pipeline::run(&maker, threads, out)?;
+        let (out, diff_id) = pipeline::run(&maker, self.compression, threads, out)?;
         let written = out.finish()?;
         let mut segments = Segments::default();
         for (key, (at, pieces)) in self.keys.iter().zip(written.units) {

@@ -19,13 +19,14 @@ use assemble_types::Digest;
 use sha2::{Digest as _, Sha256};
 
 use crate::LayerError;
-use crate::codec::{GzipWriter, Packed, Packer};
+use crate::codec::{LayerWriter, Packed, Packer};
+use crate::compression::Compression;
 use crate::make::{Maker, Progress};
 
 /// Units that are looked at beyond those in work.
 const AHEAD: usize = 128;
 
-/// Bytes of memory that pieces may take up, for each thread.
+/// Bytes of memory that pieces may take up, for each thread, unless one piece has more.
 const HELD: usize = 5 << 19;
 
 /// Pieces that are kept to be filled again.
@@ -71,7 +72,7 @@ struct State {
     held: usize,
     unpacked: BTreeSet<Key>,
     hash: Lane<Sha256>,
-    write: Lane<GzipWriter>,
+    write: Lane<LayerWriter>,
     spare: Vec<Piece>,
     /// Threads that do something.
     busy: usize,
@@ -84,7 +85,7 @@ struct State {
 }
 
 enum Task {
-    Write(GzipWriter, Packed, Key),
+    Write(LayerWriter, Packed, Key),
     Hash(Sha256, Arc<Piece>, Key),
     Pack(Arc<Piece>, Key),
     Make(usize, Progress, Piece),
@@ -96,14 +97,16 @@ struct Shared<'a> {
     changed: Condvar,
     threads: usize,
     most: usize,
+    compression: Compression,
 }
 
 /// Makes all units of a plan, and gives the compressed layer but for its end, and the digest of the tar.
 pub(crate) fn run(
     maker: &Maker<'_>,
+    compression: Compression,
     threads: NonZeroUsize,
-    out: GzipWriter,
-) -> Result<(GzipWriter, Digest), LayerError> {
+    out: LayerWriter,
+) -> Result<(LayerWriter, Digest), LayerError> {
     let state = State {
         units: BTreeMap::new(),
         next: 0,
@@ -120,10 +123,12 @@ pub(crate) fn run(
         failed: None,
         lost: false,
     };
-    let most = HELD * (threads.get() + 1);
+    let cut = usize::try_from(maker.plan.sizes.cut).unwrap_or(HELD);
+    let most = HELD.max(cut) * (threads.get() + 1);
     let useful = maker.plan.size() / WORTH_A_THREAD + 1;
     let threads = threads.get().min(usize::try_from(useful).unwrap_or(usize::MAX));
-    let shared = Shared { maker, state: Mutex::new(state), changed: Condvar::new(), threads, most };
+    let shared =
+        Shared { maker, state: Mutex::new(state), changed: Condvar::new(), threads, most, compression };
     thread::scope(|scope| {
         for _ in 1..threads {
             scope.spawn(|| shared.work());
@@ -149,7 +154,7 @@ impl Shared<'_> {
 
     fn work(&self) {
         let mut leaving = Leaving { shared: self, lost: true };
-        let mut packer = Packer::default();
+        let mut packer = Packer::new(self.compression);
         let mut state = self.lock();
         loop {
             if state.lost {
@@ -315,7 +320,7 @@ impl State {
         self.done(key);
     }
 
-    fn has_written(&mut self, key: Key, out: GzipWriter, written: Result<(), LayerError>) {
+    fn has_written(&mut self, key: Key, out: LayerWriter, written: Result<(), LayerError>) {
         if let Err(error) = written {
             // Nothing that comes later matters.
             return self.fail(0, error);

@@ -1,4 +1,4 @@
-//! Cuts the entries of a layer into units that are packed on their own. Part of [`crate::CODEC`].
+//! Cuts the entries of a layer into units that are packed on their own. Part of the codec.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -8,19 +8,19 @@ use assemble_deflate::Inflater;
 use assemble_rootfs::{Body, NodeId, Part, TreeEntry};
 use assemble_types::{Blob, ImagePath, Spool};
 
-use crate::codec::GROUP;
+use crate::codec::Sizes;
 use crate::header::{BLOCK, Header, padding};
 use crate::source::{Stream, failed};
 use crate::{AccountNames, LayerError};
 
 /// A stream in which the layer's order goes back more often is unpacked first, and its files are like any others. Part
-/// of [`crate::CODEC`].
+/// of the codec.
 const MOST_PLACES: usize = 1024;
 
-/// So is one in which it goes back over more than this many times its length. Part of [`crate::CODEC`].
+/// So is one in which it goes back over more than this many times its length. Part of the codec.
 const MOST_BACK: u64 = 4;
 
-/// But it may go back over so many bytes anyway. Part of [`crate::CODEC`].
+/// But it may go back over so many bytes anyway. Part of the codec.
 const BACK_ANYWAY: u64 = 16 << 20;
 
 /// An entry, and what stands behind its header.
@@ -83,10 +83,15 @@ pub(crate) struct Plan<'a> {
     pub(crate) entries: Vec<Planned<'a>>,
     pub(crate) units: Vec<Unit>,
     pub(crate) streams: Vec<Stream>,
+    pub(crate) sizes: Sizes,
 }
 
 impl<'a> Plan<'a> {
-    pub(crate) fn new(entries: &'a [TreeEntry<'_>], spool: &dyn Spool) -> Result<Self, LayerError> {
+    pub(crate) fn new(
+        entries: &'a [TreeEntry<'_>],
+        sizes: Sizes,
+        spool: &dyn Spool,
+    ) -> Result<Self, LayerError> {
         let mut streams = Streams::default();
         let mut first_names = BTreeMap::new();
         let planned = entries.iter().map(|entry| {
@@ -98,13 +103,13 @@ impl<'a> Plan<'a> {
         for number in streams.disordered() {
             unpack(&mut planned, number, &streams.all[number], spool)?;
         }
-        let mut units = Units::default();
+        let mut units = Units::new(sizes);
         for (index, entry) in planned.iter().enumerate() {
             units.add(index, &entry.content);
         }
         let mut units = units.finish();
         depend(&mut units, &planned, &mut streams.all);
-        Ok(Self { entries: planned, units, streams: streams.all })
+        Ok(Self { entries: planned, units, streams: streams.all, sizes })
     }
 
     /// Tar bytes of all contents, roughly.
@@ -208,8 +213,8 @@ fn unpack(
 }
 
 /// Puts entries together.
-#[derive(Default)]
 struct Units {
+    sizes: Sizes,
     all: Vec<Unit>,
     open: Unit,
     /// Bytes of the open unit; of headers only the first block counts.
@@ -218,9 +223,14 @@ struct Units {
 }
 
 impl Units {
+    fn new(sizes: Sizes) -> Self {
+        Self { sizes, all: Vec::new(), open: Unit::default(), size: 0, spliced: None }
+    }
+
     fn add(&mut self, index: usize, content: &Content) {
-        let spliced = content.spliced();
-        let large = content.len() >= GROUP;
+        // Where all is compressed alike, it does not matter where a content lies.
+        let spliced = self.sizes.spliced.and_then(|_| content.spliced());
+        let large = content.len() >= self.sizes.group;
         if large || (spliced.is_some() && self.spliced.is_some() && spliced != self.spliced) {
             self.close(index);
         }
@@ -228,7 +238,7 @@ impl Units {
         self.open.large = large;
         self.spliced = self.spliced.or(spliced);
         self.size += BLOCK as u64 + content.len() + padding(content.len()) as u64;
-        if self.size >= GROUP {
+        if self.size >= self.sizes.group {
             self.close(index + 1);
         }
     }

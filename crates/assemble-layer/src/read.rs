@@ -6,12 +6,16 @@ use assemble_rootfs::Xattrs;
 use assemble_types::{Blob, BlobReader, Digest, ImagePath, Mode};
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
+use zstd::stream::read::Decoder;
 
 use crate::LayerError;
 use crate::header::{BLOCK, padding};
 use crate::parse::{Headers, has_good_sum};
 
 const PIECE: usize = 128 << 10;
+
+/// Frames of zstd that need more than 128 MiB of window are refused, as the `zstd` program does by itself.
+const MAX_WINDOW_LOG: u32 = 27;
 
 /// How much a layer may hold before it is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +115,7 @@ pub struct LayerEntry {
     pub header: Digest,
 }
 
-/// Begins to read a layer: a tar, or a tar in gzip of any number of members.
+/// Begins to read a layer: a tar, a tar in gzip of any number of members, or in zstd of any number of frames.
 pub fn read_layer(blob: &Blob) -> Result<LayerReader, LayerError> {
     read_layer_within(blob, ReadLimits::default())
 }
@@ -178,7 +182,7 @@ impl LayerReader {
         self.input.exact(&mut piece[..gap])?;
         let Some(headers) = Headers::read(&mut self.input)? else {
             self.ended = true;
-            // To the very end, where gzip's checksum is compared.
+            // To the very end, where checksums are compared.
             while self.input.some(&mut piece)? > 0 {}
             return Ok(None);
         };
@@ -262,6 +266,7 @@ pub(crate) struct Unpacked {
 enum Packing {
     Plain(BufReader<BlobReader>),
     Gzip(Box<MultiGzDecoder<BufReader<BlobReader>>>),
+    Zstd(Box<Decoder<'static, BufReader<BlobReader>>>),
 }
 
 impl std::fmt::Debug for Unpacked {
@@ -279,7 +284,9 @@ impl Unpacked {
         let reader = match begin.as_slice() {
             [0x1f, 0x8b, ..] => Packing::Gzip(Box::new(MultiGzDecoder::new(input))),
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
-                return Err(LayerError::Compression { found: "zstd" });
+                let mut decoder = Decoder::with_buffer(input).map_err(failed)?;
+                decoder.window_log_max(MAX_WINDOW_LOG).map_err(failed)?;
+                Packing::Zstd(Box::new(decoder))
             }
             [0xfd, b'7', b'z', b'X', b'Z', ..] => return Err(LayerError::Compression { found: "xz" }),
             [b'B', b'Z', b'h', ..] => return Err(LayerError::Compression { found: "bzip2" }),
@@ -308,6 +315,7 @@ impl Unpacked {
             let result = match &mut self.reader {
                 Packing::Plain(reader) => reader.read(buf),
                 Packing::Gzip(reader) => reader.read(buf),
+                Packing::Zstd(reader) => reader.read(buf),
             };
             match result {
                 Ok(n) => {

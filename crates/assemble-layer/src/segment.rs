@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use assemble_types::{Blob, Digest};
 use sha2::{Digest as _, Sha256};
 
-use crate::codec::CODEC;
+use crate::compression::Compression;
 use crate::plan::{Content, Plan, Unit};
 use crate::{AccountNames, LayerError};
 
@@ -123,18 +123,23 @@ impl Earlier {
 
 impl Plan<'_> {
     /// The keys of all units; nothing for those of which it cannot be said, or not without much reading.
-    pub(crate) fn keys(&self, names: &AccountNames) -> Result<Vec<Option<UnitKey>>, LayerError> {
+    pub(crate) fn keys(
+        &self,
+        names: &AccountNames,
+        compression: Compression,
+    ) -> Result<Vec<Option<UnitKey>>, LayerError> {
         let mut header = Vec::new();
-        self.units.iter().map(|unit| self.unit_key(unit, names, &mut header)).collect()
+        self.units.iter().map(|unit| self.unit_key(unit, names, compression, &mut header)).collect()
     }
 
     fn unit_key(
         &self,
         unit: &Unit,
         names: &AccountNames,
+        compression: Compression,
         header: &mut Vec<u8>,
     ) -> Result<Option<UnitKey>, LayerError> {
-        let mut hasher = Sha256::new_with_prefix(CODEC);
+        let mut hasher = Sha256::new_with_prefix(compression.codec());
         // Which of the contents lie in one stream counts, and not which it is.
         let mut sources = Vec::new();
         for entry in &self.entries[unit.entries.clone()] {
@@ -172,8 +177,8 @@ impl Plan<'_> {
 }
 
 /// Stands for a whole layer, if it can be said of all units what stands for them.
-pub(crate) fn layer_key(keys: &[Option<UnitKey>]) -> Option<Digest> {
-    let mut all = CODEC.as_bytes().to_vec();
+pub(crate) fn layer_key(keys: &[Option<UnitKey>], compression: Compression) -> Option<Digest> {
+    let mut all = compression.codec().as_bytes().to_vec();
     for key in keys {
         all.extend_from_slice(key.as_ref()?);
     }

@@ -131,8 +131,8 @@ impl Stream {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends what there is of a file from its byte `done` on, until it is whole or the piece has enough. Returns how
-    /// much of the file is done then.
+    /// Appends what there is of a file from its byte `done` on, with what is known of how it is compressed, until it is whole
+    /// or the piece has enough. Returns how much of the file is done then.
     pub(crate) fn take(
         &self,
         number: usize,
@@ -141,33 +141,38 @@ impl Stream {
         piece: &mut Piece,
         enough: usize,
     ) -> Result<u64, DeflateError> {
-        self.at(file, done, |inflater| piece.file(inflater, number, file, enough))
+        let mut state = self.lock();
+        let mut inflater = self.reader_at(&mut state, file, done)?;
+        piece.file(&mut inflater, number, file, enough)?;
+        let done = inflater.position() - file.start;
+        state.warm = Some(inflater);
+        Ok(done)
     }
 
-    /// Appends the next bytes of a file from its byte `done` on, so many or what is left of it. Returns how much of the
-    /// file is done then.
+    /// Appends a part of a file as plain bytes.
     pub(crate) fn take_plain(
         &self,
         file: &Range<u64>,
-        done: u64,
+        part: &Range<u64>,
         piece: &mut Piece,
-        count: u64,
-    ) -> Result<u64, DeflateError> {
-        let to = file.end.min(file.start.saturating_add(done).saturating_add(count));
-        self.at(file, done, |inflater| piece.plain_of(inflater, to))
+    ) -> Result<(), DeflateError> {
+        let mut state = self.lock();
+        let mut inflater = self.reader_at(&mut state, file, part.start)?;
+        piece.plain_file(&mut inflater, file.start + part.end)?;
+        state.warm = Some(inflater);
+        Ok(())
     }
 
-    /// Lets `take` take from a file's byte `done` on. Returns how much of the file is done then.
-    fn at(
+    /// A reader that stands at this byte of a file.
+    fn reader_at(
         &self,
+        state: &mut State,
         file: &Range<u64>,
         done: u64,
-        take: impl FnOnce(&mut Inflater<StreamReader>) -> Result<(), DeflateError>,
-    ) -> Result<u64, DeflateError> {
-        let mut state = self.lock();
+    ) -> Result<Box<Inflater<StreamReader>>, DeflateError> {
         let from = file.start + done;
         state.places.retain(|place| *place != file.start);
-        let mut inflater = self.nearest(&mut state, from)?;
+        let mut inflater = self.nearest(state, from)?;
         while inflater.position() < from {
             // On the way, places are remembered that will be gone back to.
             let next = state.places.partition_point(|place| *place <= inflater.position());
@@ -178,10 +183,7 @@ impl Stream {
                 state.remember(snapshot);
             }
         }
-        take(&mut inflater)?;
-        let done = inflater.position() - file.start;
-        state.warm = Some(inflater);
-        Ok(done)
+        Ok(inflater)
     }
 
     /// The reader that is furthest but not behind a place.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use assemble_fetch::{Counters, Fetcher};
 use assemble_image::{Image, ImageIndex};
+use assemble_layer::Compression;
 use assemble_spec::lock::LockedHashes;
 use assemble_types::{Observer, Platform, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -109,6 +110,8 @@ pub struct Built {
     pub images: Vec<BuiltImage>,
     /// What lists the images, if there are several.
     pub index: Option<ImageIndex>,
+    /// How the layers are compressed that were made here.
+    pub compression: Compression,
     /// Everything to store or send, with the digest of the whole.
     pub set: ImageSet,
     /// The time in the configuration.
@@ -129,13 +132,14 @@ pub fn build(file: &SpecFile, options: &BuildOptions, env: &Env) -> Result<Built
     let created = documents::created(&plan, &images);
     let index = documents::index(&plan, &images, created);
     let set = ImageSet::of(&images, index.as_ref());
-    let Plan { names, .. } = plan;
+    let Plan { names, compression, .. } = plan;
     let cache = env.fetcher.counters();
     Ok(Built {
         name: file.name.clone(),
         names,
         images,
         index,
+        compression,
         set,
         created,
         timings: watch.laps,
@@ -193,7 +197,7 @@ fn image(
         watch.time("rootfs", || contents::assemble(plan, platform, selection, &packages))?;
     let start =
         watch.time("start check", || start::check(plan, &tree, platform, installed.as_ref(), observer))?;
-    let kept = KeptLayers::of(env, format!("{} {platform}", plan.file.name));
+    let kept = KeptLayers::of(env, format!("{} {platform}", plan.file.name), plan.compression);
     let own = watch.time("layers", || layers::pack(&tree, installed.as_ref(), &kept, env))?;
     let ground = plan.ground(platform)?;
     let mut layers = match &ground {

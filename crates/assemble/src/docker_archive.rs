@@ -65,9 +65,7 @@ pub(crate) fn open(
     let mut layers = Vec::new();
     for layer in image["Layers"].as_array().cloned().unwrap_or_default() {
         let blob = member(&layer)?;
-        let mut magic = [0; 2];
-        let packed = blob.reader().read(&mut magic).is_ok_and(|n| n == 2) && magic == [0x1f, 0x8b];
-        let kind = if packed { media_type::LAYER_GZIP } else { media_type::LAYER_TAR };
+        let kind = layer_type(&blob);
         layers.push(add(&mut blobs, blob, kind, place)?);
     }
     let bytes =
@@ -77,6 +75,18 @@ pub(crate) fn open(
     let top = Descriptor::of(media_type::MANIFEST, &bytes);
     blobs.insert(top.digest, Blob::from_bytes(bytes));
     Ok(StoredImage { top, source: Arc::new(Hashed(blobs)) })
+}
+
+/// These archives do not say how a layer is compressed; its first bytes do.
+fn layer_type(blob: &Blob) -> &'static str {
+    let mut begin = Vec::new();
+    // What cannot be read is told when it is hashed.
+    let _ = blob.reader().take(4).read_to_end(&mut begin);
+    match begin.as_slice() {
+        [0x1f, 0x8b, ..] => media_type::LAYER_GZIP,
+        [0x28, 0xb5, 0x2f, 0xfd] => media_type::LAYER_ZSTD,
+        _ => media_type::LAYER_TAR,
+    }
 }
 
 fn add(blobs: &mut BTreeMap<Digest, Blob>, blob: Blob, media_type: &str, place: &str) -> Result<Value> {

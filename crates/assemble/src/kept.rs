@@ -7,7 +7,7 @@
 //! part only if its plain bytes are the same.
 
 use assemble_fetch::{KeptBlob, RecordKind, Store};
-use assemble_layer::{AccountNames, Earlier, Layer, LayerError, Packing, Segments, pack};
+use assemble_layer::{AccountNames, Compression, Earlier, Layer, LayerError, Packing, Segments, pack};
 use assemble_rootfs::TreeEntry;
 use assemble_types::Digest;
 use serde::{Deserialize, Serialize};
@@ -68,13 +68,15 @@ pub(crate) struct KeptLayers {
     store: Store,
     /// Which image it is, so that its layers are found when they have changed; nothing if none are to be looked up.
     image: Option<String>,
+    /// How its layers are compressed.
+    pub(crate) compression: Compression,
 }
 
 impl KeptLayers {
     /// For the image that is called so. Looks nothing up for builds that are to be made anew.
-    pub(crate) fn of(env: &Env, image: String) -> Self {
+    pub(crate) fn of(env: &Env, image: String, compression: Compression) -> Self {
         let looks = env.program.is_some() && !cfg!(feature = "planted-faults");
-        Self { store: env.fetcher.store(), image: looks.then_some(image) }
+        Self { store: env.fetcher.store(), image: looks.then_some(image), compression }
     }
 
     /// Packs entries as the layer of that name, or takes what was packed before.
@@ -86,8 +88,10 @@ impl KeptLayers {
         env: &Env,
     ) -> Result<Layer, LayerError> {
         let spool = self.store.layers();
-        let Some(image) = &self.image else { return pack(entries, names, env.threads, spool.as_ref()) };
-        let packing = Packing::new(entries, names, spool.as_ref())?;
+        let Some(image) = &self.image else {
+            return pack(entries, names, self.compression, env.threads, spool.as_ref());
+        };
+        let packing = Packing::new(entries, names, self.compression, spool.as_ref())?;
         let Some(key) = packing.key() else {
             return packing.pack(env.threads, spool.as_ref(), None).map(|(layer, _)| layer);
         };
@@ -100,7 +104,11 @@ impl KeptLayers {
         let packed = match packing.pack(env.threads, spool.as_ref(), earlier.as_ref()) {
             Err(LayerError::Earlier) => {
                 self.store.forget_record(RecordKind::Layer, &place);
-                Packing::new(entries, names, spool.as_ref())?.pack(env.threads, spool.as_ref(), None)
+                Packing::new(entries, names, self.compression, spool.as_ref())?.pack(
+                    env.threads,
+                    spool.as_ref(),
+                    None,
+                )
             }
             other => other,
         };

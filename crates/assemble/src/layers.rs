@@ -2,7 +2,7 @@
 
 use assemble_apk::Package;
 use assemble_image::{LayerDescriptor, media_type};
-use assemble_layer::{AccountNames, CODEC, Layer};
+use assemble_layer::{AccountNames, Compression, Layer};
 use assemble_rootfs::layering::{Split, group};
 use assemble_rootfs::{Body, PackageIndex, Part, Tree, TreeEntry};
 use assemble_types::Event;
@@ -34,8 +34,10 @@ pub struct BuiltLayer {
     pub name: String,
     /// Its bytes and digests.
     pub layer: Layer,
-    /// What its bytes are: always the same of layers that were packed here.
+    /// What its bytes are.
     pub media_type: String,
+    /// How it was compressed here; nothing if its bytes are as they were found.
+    pub packed: Option<Compression>,
     /// Whether it holds packages, and depends on nothing else.
     pub of_packages: bool,
     /// Whether it is a package's data section, byte for byte: its digest is the one that the distribution signed.
@@ -43,9 +45,25 @@ pub struct BuiltLayer {
 }
 
 impl BuiltLayer {
+    /// A layer that was packed here.
+    pub(crate) fn packed(name: String, layer: Layer, compression: Compression, of_packages: bool) -> Self {
+        let media_type = match compression {
+            Compression::Gzip => media_type::LAYER_GZIP,
+            Compression::Zstd => media_type::LAYER_ZSTD,
+        };
+        let (media_type, packed) = (media_type.to_owned(), Some(compression));
+        Self { name, layer, media_type, packed, of_packages, verbatim: false }
+    }
+
+    /// A package's data section.
+    pub(crate) fn verbatim(name: String, layer: Layer) -> Self {
+        let media_type = media_type::LAYER_GZIP.to_owned();
+        Self { name, layer, media_type, packed: None, of_packages: true, verbatim: true }
+    }
+
     /// How it was made, as the image's history has it.
     pub fn created_by(&self) -> String {
-        let how = if self.verbatim { AS_PACKED } else { CODEC };
+        let how = self.packed.map_or(AS_PACKED, Compression::codec);
         format!("assemble: {} ({how})", self.name)
     }
 }
@@ -190,6 +208,5 @@ pub(crate) fn pack_one(
     faults::reorder(&mut entries, env.threads.get());
     let layer =
         kept.pack(&name, &entries, names, env).doing(|| format!("writing the layer with the {name}"))?;
-    let media_type = media_type::LAYER_GZIP.to_owned();
-    Ok(BuiltLayer { name, layer, media_type, of_packages: part == Part::Packages, verbatim: false })
+    Ok(BuiltLayer::packed(name, layer, kept.compression, part == Part::Packages))
 }

@@ -62,7 +62,7 @@ pub use assemble_fetch::{
     HttpOptions, NetrcFile, PartSize, ProxySettings, Prune, Store, platform_cache_dir,
 };
 pub use assemble_image::{Image, ImageError, Reference, media_type::LAYER_GZIP as LAYER_MEDIA_TYPE};
-pub use assemble_layer::{CODEC, Layer};
+pub use assemble_layer::{Compression, Layer};
 pub use assemble_registry::{
     CredentialSources, PlainHttp, PushMemory, PushReport, Registry, RegistryOptions, RunMemory,
 };

@@ -3,13 +3,20 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use assemble_layer::Compression;
+
 use crate::error::{OwnError, Result};
 
 /// A container engine that answered.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Engine {
     pub(crate) program: &'static str,
+    /// As it says; of docker that of the server.
+    version: String,
 }
+
+/// The first docker that unpacks layers in zstd.
+const DOCKER_WITH_ZSTD: u32 = 23;
 
 /// The engines that are tried, in this order, with a question that only a working one answers.
 const ENGINES: [(&str, &[&str]); 2] = [
@@ -23,7 +30,10 @@ impl Engine {
         let mut tried = Vec::new();
         for (program, question) in ENGINES.into_iter().take(if docker_only { 1 } else { ENGINES.len() }) {
             match Command::new(program).args(question).output() {
-                Ok(output) if output.status.success() => return Ok(Self { program }),
+                Ok(output) if output.status.success() => {
+                    let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+                    return Ok(Self { program, version });
+                }
                 Ok(output) => tried.push(format!("{program}: {}", first_line(&output))),
                 Err(error) => tried.push(format!("{program}: {error}")),
             }
@@ -31,8 +41,19 @@ impl Engine {
         Err(OwnError::NoRuntime { tried }.into())
     }
 
+    /// Refuses layers that it would not understand, and would only call broken.
+    pub(crate) fn takes(&self, compression: Compression) -> Result<()> {
+        let major = self.version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+        let too_old = self.program == "docker" && major.is_some_and(|major| major < DOCKER_WITH_ZSTD);
+        if compression == Compression::Zstd && too_old {
+            let (program, version) = (self.program.to_owned(), self.version.clone());
+            return Err(OwnError::EngineWithoutZstd { program, version }.into());
+        }
+        Ok(())
+    }
+
     /// Loads an archive; gives the names that the engine lists the image under.
-    pub(crate) fn load(self, archive: &Path) -> Result<Vec<String>> {
+    pub(crate) fn load(&self, archive: &Path) -> Result<Vec<String>> {
         let program = self.program;
         let failed = |said: String| OwnError::Load { program: program.to_owned(), said };
         let output = Command::new(program)
@@ -65,6 +86,22 @@ fn loaded_names(said: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_old_docker_is_not_given_zstd() {
+        let takes = |program, version: &str| {
+            let engine = Engine { program, version: version.to_owned() };
+            engine.takes(Compression::Gzip).unwrap();
+            engine.takes(Compression::Zstd).map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            takes("docker", "20.10.24+dfsg1"),
+            Err("docker 20.10.24+dfsg1 does not read layers in zstd".into())
+        );
+        for (program, version) in [("docker", "23.0.1"), ("docker", "dev"), ("podman", "4.3.1")] {
+            assert_eq!(takes(program, version), Ok(()));
+        }
+    }
 
     #[test]
     fn both_engines_are_understood() {

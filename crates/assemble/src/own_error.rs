@@ -231,6 +231,14 @@ pub enum OwnError {
         /// Its own words.
         said: String,
     },
+    /// The engine is too old for layers in zstd.
+    #[error("{program} {version} does not read layers in zstd")]
+    EngineWithoutZstd {
+        /// The program.
+        program: String,
+        /// Its version.
+        version: String,
+    },
     /// Pushing needs a name.
     #[error("--push needs a name with a registry")]
     NothingToPush,
@@ -345,6 +353,7 @@ impl Explain for OwnError {
             Self::OtherArch { .. } => "apk/other-arch",
             Self::NoRuntime { .. } => "load/no-runtime",
             Self::Load { .. } => "load/refused",
+            Self::EngineWithoutZstd { .. } => "load/no-zstd",
             Self::NothingToPush => "push/no-name",
             Self::NoSuchImage { .. } => "image/not-there",
             Self::NotAnImage { .. } => "image/not-an-image",
@@ -369,7 +378,8 @@ impl Explain for OwnError {
             | Self::NotAFolder(_)
             | Self::NotEmpty { .. }
             | Self::NoRuntime { .. }
-            | Self::Load { .. } => Kind::Host,
+            | Self::Load { .. }
+            | Self::EngineWithoutZstd { .. } => Kind::Host,
             Self::VerifyWithoutSpec(_)
             | Self::IsFolder { .. }
             | Self::NoSuchPlatform { .. }
@@ -501,6 +511,9 @@ impl OwnError {
             }
             Self::Load { said, .. } | Self::SecondBuild { said, .. } => {
                 said.lines().map(str::to_owned).take(20).collect()
+            }
+            Self::EngineWithoutZstd { .. } => {
+                vec!["load it in gzip: --compression gzip; docker 23 and podman read zstd".into()]
             }
             Self::BrokenChain { .. } => {
                 vec!["whoever made the image put other bytes into it than the package has".into()]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use assemble_apk::{Constraint, Trust};
 use assemble_fetch::{FetchError, LocalKind, Location, open_file, read_tree};
 use assemble_image::Reference;
+use assemble_layer::Compression;
 use assemble_rootfs::{BaseOptions, ElfIdentity, Placement, PlacementKind, elf_platform};
 use assemble_spec::lock::Lock;
 use assemble_spec::{Binary, BinarySources, FileMapping, LayerStrategy, Located, RepositorySource, Spec};
@@ -73,6 +74,8 @@ pub struct BuildOptions {
     pub platforms: Vec<Platform>,
     /// Names of the image; none means `<spec name>:latest`.
     pub tags: Vec<Reference>,
+    /// How layers are compressed that are made here; packages that are layers as they are stay so.
+    pub compression: Compression,
     /// Where the time comes from.
     pub created: Created,
     /// The value of `SOURCE_DATE_EPOCH`.
@@ -106,6 +109,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) platforms: Vec<Platform>,
     /// Names of the image, at least one.
     pub(crate) names: Vec<Reference>,
+    pub(crate) compression: Compression,
     pub(crate) times: Times,
     pub(crate) start_check: StartCheck,
     pub(crate) trust: Trust,
@@ -149,6 +153,7 @@ impl<'a> Plan<'a> {
             file,
             platforms: platforms(file, options)?,
             names: names(file, options)?,
+            compression: options.compression,
             times,
             start_check: options.start_check,
             trust: options.trust,
@@ -181,6 +186,7 @@ impl<'a> Plan<'a> {
             platforms,
             // They name the image, and are no part of it.
             names: _,
+            compression,
             times,
             start_check,
             trust,
@@ -204,9 +210,11 @@ impl<'a> Plan<'a> {
             .collect();
         let keyring: Vec<_> = keyring.iter().map(|key| (&key.name, &key.text)).collect();
         format!(
-            "{mode:?} {spec} {:?} {:?} {platforms:?} {times:?} {start_check:?} {trust:?} {alpine_releases:?} {limits:?} \
+            "{mode:?} {} {spec} {:?} {:?} {platforms:?} {times:?} {start_check:?} {trust:?} {alpine_releases:?} {limits:?} \
              {world:?} {repositories:?} {runtime_repositories:?} {keyring:?} {base:?}",
-            file.name, file.spec.apko,
+            compression.codec(),
+            file.name,
+            file.spec.apko,
         )
     }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use assemble_image::Reference;
+use assemble_layer::Compression;
 use assemble_registry::{PushBlob, PushImage, PushManifest, PushReport, Registry};
 
 use crate::build::Built;
@@ -10,6 +11,7 @@ use crate::error::{Doing, Error, OwnError, Result};
 use crate::image_set::ImageSet;
 use crate::load::Engine;
 use crate::output::{self, Output};
+use crate::plan::BuildOptions;
 use crate::spec_file::SpecFile;
 
 /// What to do with a built image.
@@ -35,6 +37,13 @@ pub enum Load {
     Docker,
 }
 
+impl Load {
+    /// The engine that answers.
+    fn engine(self) -> Result<Engine> {
+        Engine::find(self == Self::Docker)
+    }
+}
+
 /// Where an image went.
 #[derive(Debug, Default)]
 pub struct Published {
@@ -50,9 +59,12 @@ pub struct Published {
 
 impl PublishOptions {
     /// Refuses what cannot work before anything is built.
-    pub fn check(&self, file: &SpecFile, tags: &[Reference]) -> Result<()> {
-        if self.push.is_some() && tags.is_empty() {
+    pub fn check(&self, file: &SpecFile, build: &BuildOptions) -> Result<()> {
+        if self.push.is_some() && build.tags.is_empty() {
             return Err(OwnError::NothingToPush.into());
+        }
+        if self.load != Load::No && build.compression != Compression::default() {
+            self.load.engine()?.takes(build.compression)?;
         }
         match &self.output {
             Some(output) => {
@@ -99,7 +111,7 @@ pub fn publish(built: &Built, options: &PublishOptions) -> Result<Published> {
         published.pushed = push_all(registry, &built.set, &built.names)?;
     }
     if options.load != Load::No {
-        let engine = Engine::find(options.load == Load::Docker)?;
+        let engine = options.load.engine()?;
         let folder = tempfile::tempdir()
             .map_err(OwnError::io(std::env::temp_dir(), "cannot hold a temporary folder"))?;
         let archive = Output::Hybrid(folder.path().join("image.tar"));

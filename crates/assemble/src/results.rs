@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use assemble_apk::Package;
 use assemble_fetch::{RecordKind, Store};
-use assemble_image::{Image, media_type};
-use assemble_layer::CODEC;
+use assemble_image::Image;
+use assemble_layer::Compression;
 use assemble_rootfs::{Placement, PlacementKind, data_versions};
 use assemble_spec::CertificateSource;
 use assemble_types::{Arch, Blob, Digest, Event, Observer, Platform, Silent, Timestamp};
@@ -146,7 +146,8 @@ impl Record {
 impl RecordedImage {
     fn of(built: &BuiltImage) -> Option<Self> {
         let layer = |built: &BuiltLayer| {
-            let BuiltLayer { name, layer, of_packages, verbatim, media_type: _ } = built;
+            // With which codec, the key says.
+            let BuiltLayer { name, layer, of_packages, verbatim, media_type: _, packed: _ } = built;
             Some(RecordedLayer {
                 name: name.clone(),
                 of_packages: *of_packages,
@@ -168,14 +169,14 @@ impl RecordedImage {
     }
 
     /// The image, if all its layers are there. Says whether their files look different from before.
-    fn restore(&mut self, store: &Store, renewed: &mut bool) -> Option<BuiltImage> {
+    fn restore(&mut self, compression: Compression, store: &Store, renewed: &mut bool) -> Option<BuiltImage> {
         if !still_look_so(&self.read_in_place) {
             return None;
         }
         let platform: Platform = self.platform.parse().ok()?;
         let mut layers = Vec::with_capacity(self.layers.len());
         for recorded in &mut self.layers {
-            layers.push(recorded.restore(store, renewed)?);
+            layers.push(recorded.restore(compression, store, renewed)?);
         }
         let described = layers.iter().map(BuiltLayer::descriptor);
         let created = Timestamp::from_seconds(self.created).ok()?;
@@ -195,11 +196,14 @@ impl RecordedImage {
 }
 
 impl RecordedLayer {
-    fn restore(&mut self, store: &Store, renewed: &mut bool) -> Option<BuiltLayer> {
+    fn restore(&mut self, compression: Compression, store: &Store, renewed: &mut bool) -> Option<BuiltLayer> {
         let layer = self.layer.restore(store, renewed)?;
-        let (of_packages, verbatim) = (self.of_packages, self.verbatim);
-        let media_type = media_type::LAYER_GZIP.to_owned();
-        Some(BuiltLayer { name: self.name.clone(), layer, media_type, of_packages, verbatim })
+        let name = self.name.clone();
+        Some(if self.verbatim {
+            BuiltLayer::verbatim(name, layer)
+        } else {
+            BuiltLayer::packed(name, layer, compression, self.of_packages)
+        })
     }
 }
 
@@ -209,7 +213,7 @@ fn find(plan: &Plan<'_>, env: &Env, store: &Store, key: &Digest) -> Option<Image
     let mut record: Record = serde_json::from_slice(&bytes).ok()?;
     let mut renewed = false;
     let images: Option<Vec<BuiltImage>> =
-        record.images.iter_mut().map(|image| image.restore(store, &mut renewed)).collect();
+        record.images.iter_mut().map(|image| image.restore(plan.compression, store, &mut renewed)).collect();
     let Some(images) =
         images.filter(|images| images.iter().map(|image| image.platform).eq(plan.platforms.iter().copied()))
     else {
@@ -236,13 +240,13 @@ fn find(plan: &Plan<'_>, env: &Env, store: &Store, key: &Digest) -> Option<Image
     Some((images, lock))
 }
 
-/// Stands for everything that the build depends on. Nothing if that cannot be said.
+/// Stands for everything that the build depends on; the codec is one of the plan's inputs. Nothing if that cannot be said.
 fn key(plan: &Plan<'_>, env: &Env, program: &str, store: &Store) -> Option<Digest> {
     // The layers of a base image are files of the user's, and looking whether they are what they were is most of the work.
     if plan.makes_nothing() || plan.base_image.is_some() || cfg!(feature = "planted-faults") {
         return None;
     }
-    let mut text = format!("result {FORMAT}\n{program}\n{CODEC}\n{:?}\n", data_versions());
+    let mut text = format!("result {FORMAT}\n{program}\n{:?}\n", data_versions());
     let _ = writeln!(text, "{}", plan.inputs());
     let sources = Sources { observer: &Silent, ..Sources::of(plan, env) };
     match &plan.basis {

@@ -1,7 +1,7 @@
 //! Packages that are layers just as their distribution packed them, and what a report says of them.
 
 use assemble_apk::{Format, Package};
-use assemble_image::{MAX_LAYERS, media_type};
+use assemble_image::MAX_LAYERS;
 use assemble_layer::{AccountNames, Layer};
 use assemble_rootfs::verbatim::{VerbatimPlan, Verdict};
 use assemble_rootfs::{PackageIndex, Part, Tree};
@@ -120,13 +120,7 @@ fn as_packed(packages: &[Package], index: PackageIndex) -> Result<BuiltLayer> {
         copied: *plain_size,
         blob,
     };
-    Ok(BuiltLayer {
-        name: format!("package {}", package.id()),
-        layer,
-        media_type: media_type::LAYER_GZIP.to_owned(),
-        of_packages: true,
-        verbatim: true,
-    })
+    Ok(BuiltLayer::verbatim(format!("package {}", package.id()), layer))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ fn build(args: &BuildArgs, session: &Session) -> Result<String> {
     let start = Instant::now();
     let file = SpecFile::load(args.spec.as_deref())?;
     let options = settings::with_lock(settings::build_options(&args.input, &args.tag)?, &args.lock);
+    let options = settings::with_compression(options, &args.compression);
     let output = match args.output.as_deref() {
         Some("none") => None,
         Some(text) => Some(Output::parse(text)?),
@@ -41,7 +42,7 @@ fn build(args: &BuildArgs, session: &Session) -> Result<String> {
         load: settings::load(args.load),
     };
     // What can be refused without building is refused first.
-    publish.check(&file, &options.tags)?;
+    publish.check(&file, &options)?;
     let built = assemble::build(&file, &options, &env)?;
     let published = assemble::publish(&built, &publish)?;
     if let Some(lock) = built.lock.as_ref().filter(|_| !args.lock.keep_lock) {

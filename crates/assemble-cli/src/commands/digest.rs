@@ -17,6 +17,7 @@ pub(crate) fn run(args: &DigestArgs) -> ExitCode {
 fn digest(args: &DigestArgs, session: &Session) -> Result<String> {
     let file = SpecFile::load(args.spec.as_deref())?;
     let options = settings::with_lock(settings::build_options(&args.look.input, &[])?, &args.lock);
+    let options = settings::with_compression(options, &args.compression);
     let http = settings::http(&args.look.network.registry)?;
     let mut env = settings::env_fetching(args.fetch, &args.look.network, None, &http, &session.observer())?;
     env.program = settings::program();

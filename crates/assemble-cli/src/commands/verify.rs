@@ -47,9 +47,10 @@ fn verify(args: &VerifyArgs, session: &Session) -> Result<VerifyReport> {
     }
     let http = settings::http(&args.network.registry)?;
     let observer = session.observer();
+    let build = settings::with_lock(settings::build_options(&args.input, &[])?, &args.lock);
     let options = VerifyOptions {
         program: std::env::current_exe().map_err(assemble::own_program_error)?,
-        build: settings::with_lock(settings::build_options(&args.input, &[])?, &args.lock),
+        build: settings::with_compression(build, &args.compression),
         expected: args.digest.clone(),
         network: args.network.arguments(),
         threads: settings::default_threads(),

@@ -37,3 +37,4 @@ mod tools;
 mod verbatim;
 mod verify;
 mod version3;
+mod zstd;

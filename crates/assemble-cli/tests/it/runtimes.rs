@@ -108,13 +108,13 @@ fn packages_of_alpine_run_a_command() {
 }
 
 /// A docker daemon of our own, with nothing of the machine's.
-struct Dockerd {
-    socket: String,
+pub(crate) struct Dockerd {
+    pub(crate) socket: String,
     _process: Running,
 }
 
 impl Dockerd {
-    fn start(s: &Sandbox, test: &str) -> Option<Self> {
+    pub(crate) fn start(s: &Sandbox, test: &str) -> Option<Self> {
         if !(have("dockerd", test) && have("docker", test) && root(test)) {
             return None;
         }
@@ -189,6 +189,21 @@ fn docker_loads_and_runs_it() {
     }
 }
 
+/// podman with a storage of its own.
+pub(crate) fn podman(s: &Sandbox, args: &[&str]) -> String {
+    let conf = "[containers]\ndefault_ulimits=[\"nofile=1024:1024\",\"nproc=1024:1024\"]\n[engine]\nruntime=\"runc\"\n\
+                cgroup_manager=\"cgroupfs\"\nevents_logger=\"file\"\n";
+    let conf = s.write("containers.conf", conf);
+    let mut command = Command::new("podman");
+    command.arg("--root").arg(s.path("podman")).arg("--runroot").arg(s.path("podman-run"));
+    command
+        .args(["--storage-driver", "vfs"])
+        .args(args)
+        .env("CONTAINERS_CONF", &conf)
+        .env("HOME", s.path("home"));
+    run(&mut command)
+}
+
 #[test]
 fn podman_loads_it() {
     let test = "podman_loads_it";
@@ -197,21 +212,8 @@ fn podman_loads_it() {
     }
     let s = Sandbox::new().with_hello();
     s.ok(["build", "./hello", "-o", "hello.tar", "-t", "team/hello:3"]);
-    let conf = "[containers]\ndefault_ulimits=[\"nofile=1024:1024\",\"nproc=1024:1024\"]\n[engine]\nruntime=\"runc\"\n\
-                cgroup_manager=\"cgroupfs\"\nevents_logger=\"file\"\n";
-    let conf = s.write("containers.conf", conf);
-    let podman = |args: &[&str]| {
-        let mut command = Command::new("podman");
-        command.arg("--root").arg(s.path("podman")).arg("--runroot").arg(s.path("podman-run"));
-        command
-            .args(["--storage-driver", "vfs"])
-            .args(args)
-            .env("CONTAINERS_CONF", &conf)
-            .env("HOME", s.path("home"));
-        run(&mut command)
-    };
-    let said = podman(&["load", "-i", s.path("hello.tar").to_str().unwrap()]);
+    let said = podman(&s, &["load", "-i", s.path("hello.tar").to_str().unwrap()]);
     assert!(said.contains("team/hello:3"), "{said}");
-    let user = podman(&["image", "inspect", "--format", "{{.Config.User}}", "team/hello:3"]);
+    let user = podman(&s, &["image", "inspect", "--format", "{{.Config.User}}", "team/hello:3"]);
     assert_eq!(user, "65532:65532");
 }

@@ -4,13 +4,13 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use assemble_layer::{AccountNames, Earlier, Layer, LayerError, Packing, Segments};
+use assemble_layer::{AccountNames, Compression, Earlier, Layer, LayerError, Packing, Segments};
 use assemble_rootfs::{Body, Node, Part, Tree};
 use assemble_types::{Blob, Digest, MemorySpool, ReadAt};
 use proptest::prelude::*;
 
 use crate::splicing::{Package, tree_of, varied};
-use crate::{META, file, noise, pack_with, prose, put, threads};
+use crate::{META, file, noise, pack_as, pack_with, prose, put, threads};
 
 /// Counts what is read of it.
 #[derive(Debug)]
@@ -23,16 +23,25 @@ impl ReadAt for Counted {
     }
 }
 
-fn packed(
+fn packed_as(
+    compression: Compression,
     tree: &Tree,
     count: usize,
     earlier: Option<&Earlier>,
 ) -> Result<(Option<Digest>, Layer, Segments), LayerError> {
     let (entries, names) = (tree.layer(Part::Files), AccountNames::none());
-    let packing = Packing::new(&entries, &names, &MemorySpool)?;
+    let packing = Packing::new(&entries, &names, compression, &MemorySpool)?;
     let key = packing.key();
     let (layer, segments) = packing.pack(threads(count), &MemorySpool, earlier)?;
     Ok((key, layer, segments))
+}
+
+fn packed(
+    tree: &Tree,
+    count: usize,
+    earlier: Option<&Earlier>,
+) -> Result<(Option<Digest>, Layer, Segments), LayerError> {
+    packed_as(Compression::Gzip, tree, count, earlier)
 }
 
 fn assert_same(a: &Layer, b: &Layer) {
@@ -121,6 +130,7 @@ proptest! {
         sizes in prop::collection::vec(prop_oneof![0_usize..2000, 0_usize..300_000], 1..16),
         changed in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
         count in 1_usize..4,
+        compression in prop::sample::select(Compression::ALL.to_vec()),
     ) {
         let content = |seed: u64, size: usize, index: usize| match (seed >> (index % 60)) % 3 {
             0 => noise(size, seed.wrapping_add(index as u64)),
@@ -133,11 +143,12 @@ proptest! {
         let (first, _) = tree_of(&[others(), Package::new(contents.clone(), 6, 20_000)]);
         for index in changed {
             let at = index.index(contents.len());
-            contents[at] = content(seed ^ 77, sizes[at] / 2 + 1, at);
+            contents[at] = content(seed.wrapping_add(77), sizes[at] / 2 + 1, at);
         }
         let (second, _) = tree_of(&[others(), Package::new(contents, 6, 20_000)]);
-        let (_, layer, segments) = packed(&first, count, None).unwrap();
-        let (_, again, _) = packed(&second, count, Some(&Earlier { segments, blob: layer.blob })).unwrap();
-        assert_same(&again, &pack_with(&second.layer(Part::Files), 1));
+        let (_, layer, segments) = packed_as(compression, &first, count, None).unwrap();
+        let earlier = Earlier { segments, blob: layer.blob };
+        let (_, again, _) = packed_as(compression, &second, count, Some(&earlier)).unwrap();
+        assert_same(&again, &pack_as(compression, &second.layer(Part::Files), 1));
     }
 }

@@ -1,12 +1,13 @@
 //! Bytes that may not change while the codec keeps its name.
 
-use assemble_layer::{CODEC, pack};
+use assemble_layer::{Compression, pack};
 use assemble_rootfs::{Body, Meta, Node, Part, Tree};
 use assemble_types::{MemorySpool, Mode, Owner};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::{META, file, noise, path, prose, put, threads};
+use crate::splicing::{Package, tree_of, varied};
+use crate::{META, file, noise, pack_as, path, prose, put, threads};
 
 /// The tree of the test vector: every kind of entry, and files around each border between blocks.
 fn fixed_tree() -> Tree {
@@ -36,21 +37,53 @@ fn fixed_tree() -> Tree {
     tree
 }
 
+/// Emulation is slow, and is not about threads.
+fn numbers_of_threads() -> &'static [usize] {
+    if crate::processors::is_emulated() { &[2] } else { &[1, 2, 3, 8] }
+}
+
 #[test]
 fn the_fixed_tree_has_these_digests() {
     let tree = fixed_tree();
     let names = assemble_layer::AccountNames::none();
     let mut out = String::new();
-    for n in [1, 2, 3, 8] {
-        let layer = pack(&tree.layer(Part::Files), &names, threads(n), &MemorySpool).unwrap();
+    for &n in numbers_of_threads() {
+        let layer =
+            pack(&tree.layer(Part::Files), &names, Compression::Gzip, threads(n), &MemorySpool).unwrap();
         let mut text = String::new();
-        writeln!(text, "codec {CODEC}").unwrap();
+        writeln!(text, "codec {}", Compression::Gzip.codec()).unwrap();
         writeln!(text, "diff_id {} {}", layer.diff_id, layer.uncompressed_size).unwrap();
         writeln!(text, "digest {} {}", layer.digest, layer.size).unwrap();
         assert!(out.is_empty() || out == text, "{n} threads");
         out = text;
     }
     expect_test::expect_file!["../../../../testdata/golden/layer-v1-tree.txt"].assert_eq(&out);
+}
+
+/// All codecs, on a tree with every kind of entry, and on contents that lie in streams. Pieces of all sorts are in it:
+/// compressed, copied block by block, and coded anew.
+#[test]
+fn every_codec_gives_these_bytes() {
+    let (mut out, tree) = (String::new(), fixed_tree());
+    let packages = [Package::new(varied(1), 6, 1 << 20), Package::new(varied(2), 9, 50_000)];
+    let (streams, _) = tree_of(&packages);
+    for (what, tree) in [("tree", &tree), ("streams", &streams)] {
+        let entries = tree.layer(Part::Files);
+        for compression in Compression::ALL {
+            let layer = pack_as(compression, &entries, 1);
+            for &n in numbers_of_threads() {
+                let other = pack_as(compression, &entries, n);
+                assert_eq!(
+                    (other.digest, other.size),
+                    (layer.digest, layer.size),
+                    "{compression}, {n} threads"
+                );
+            }
+            let (codec, digest, size, copied) = (compression.codec(), layer.digest, layer.size, layer.copied);
+            writeln!(out, "{what} {codec} {digest} {size} copied {copied}").unwrap();
+        }
+    }
+    expect_test::expect_file!["../../../../testdata/golden/layer-codecs.txt"].assert_eq(&out);
 }
 
 /// The vectors of `docs/format/layer-v1.md`, simple enough to be made by hand.
@@ -63,10 +96,13 @@ fn the_documented_vectors_hold() {
         for (name, content) in files {
             put(&mut tree, Part::Files, name, file(content.clone()));
         }
-        let layer = pack(&tree.layer(Part::Files), &names, threads(2), &MemorySpool).unwrap();
+        let layer =
+            pack(&tree.layer(Part::Files), &names, Compression::Gzip, threads(2), &MemorySpool).unwrap();
         writeln!(out, "{what}").unwrap();
         writeln!(out, "  diff_id {} {}", layer.diff_id, layer.uncompressed_size).unwrap();
         writeln!(out, "  digest {} {}", layer.digest, layer.size).unwrap();
+        let zstd = pack_as(Compression::Zstd, &tree.layer(Part::Files), 2);
+        writeln!(out, "  in zstd {} {}", zstd.digest, zstd.size).unwrap();
         if layer.size < 200 {
             writeln!(out, "  bytes {}", hex(&layer.blob.read_to_vec(200).unwrap())).unwrap();
         }

@@ -60,6 +60,7 @@ fn each_is_refused_with_its_reason() {
         b"hello".to_vec(),
         vec![b'#'; 600],
         b"\x28\xb5\x2f\xfd....".to_vec(),
+        zstd::bulk::compress(&[0; 700], 3).unwrap(),
         b"\xfd7zXZ\0".to_vec(),
         good[..700].to_vec(),
         good[..513].to_vec(),
@@ -84,11 +85,12 @@ fn each_is_refused_with_its_reason() {
         out.push('\n');
     }
     expect![[r#"
-        layer/not-a-layer: the layer is neither gzip nor tar: it begins with 
-        layer/not-a-layer: the layer is neither gzip nor tar: it begins with 68 65 6c 6c 6f
-        layer/not-a-layer: the layer is neither gzip nor tar: it begins with 23 23 23 23 23 23 23 23
-        layer/compression: the layer is compressed with zstd, expected gzip or none
-        layer/compression: the layer is compressed with xz, expected gzip or none
+        layer/not-a-layer: the layer is neither gzip, zstd nor tar: it begins with 
+        layer/not-a-layer: the layer is neither gzip, zstd nor tar: it begins with 68 65 6c 6c 6f
+        layer/not-a-layer: the layer is neither gzip, zstd nor tar: it begins with 23 23 23 23 23 23 23 23
+        layer/read: the layer cannot be read at byte 0 of its tar: Unsupported frame parameter
+        0 entries
+        layer/compression: the layer is compressed with xz, expected gzip, zstd or none
         layer/read: the layer cannot be read at byte 700 of its tar: unexpected end of file
         layer/read: the layer cannot be read at byte 513 of its tar: unexpected end of file
         1 entries

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use assemble_layer::{AccountNames, pack, read_layer};
+use assemble_layer::{AccountNames, Compression, pack, read_layer};
 use assemble_rootfs::{Body, Meta, Node, Part, Tree, TreeEntry};
 use assemble_types::{Blob, MemorySpool, Mode, Owner};
 
@@ -127,7 +127,7 @@ fn every_header_of_every_listing_is_the_same() {
                 hard_link: (fields[0] == "1").then_some(link.as_slice()),
                 part: Part::Packages,
             };
-            let layer = pack(&[entry], &names(&fields), threads(1), &MemorySpool).unwrap();
+            let layer = pack(&[entry], &names(&fields), Compression::Gzip, threads(1), &MemorySpool).unwrap();
             let read = read_layer(&layer.blob).unwrap().next_entry().unwrap().unwrap();
             let expected = fields[13].split_once(':').unwrap().1;
             lines += 1;

@@ -9,12 +9,14 @@ mod golden;
 mod hostile;
 mod listings;
 mod packing;
+mod processors;
 mod roundtrip;
 mod splicing;
+mod zstd_layers;
 
 use std::num::NonZeroUsize;
 
-use assemble_layer::{AccountNames, Layer, pack};
+use assemble_layer::{AccountNames, Compression, Layer, pack};
 use assemble_rootfs::{Body, Meta, Node, NodeId, Part, Tree, TreeEntry};
 use assemble_types::{Blob, ImagePath, MemorySpool, Mode, Owner};
 
@@ -43,7 +45,11 @@ fn file(content: impl Into<Vec<u8>>) -> Node {
 }
 
 fn pack_with(entries: &[TreeEntry<'_>], n: usize) -> Layer {
-    pack(entries, &AccountNames::none(), threads(n), &MemorySpool).unwrap()
+    pack_as(Compression::Gzip, entries, n)
+}
+
+fn pack_as(compression: Compression, entries: &[TreeEntry<'_>], n: usize) -> Layer {
+    pack(entries, &AccountNames::none(), compression, threads(n), &MemorySpool).unwrap()
 }
 
 fn pack_part(tree: &Tree, part: Part) -> Layer {

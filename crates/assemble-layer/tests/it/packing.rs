@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use assemble_layer::{EntryKind, LayerError, diff_id, pack, read_layer};
+use assemble_layer::{Compression, EntryKind, LayerError, diff_id, pack, read_layer};
 use assemble_rootfs::{Body, Node, Part, Tree};
 use assemble_types::{Blob, Digest, Explain, Kind, MemorySpool, ReadAt, Spool, SpoolWriter};
 
@@ -119,9 +119,14 @@ fn a_source_that_changes_is_an_error() {
     let short = Blob::new(Arc::new(vec![1, 2, 3]), 1000);
     put(&mut tree, Part::Files, "changed", Node::new(META, Body::File(short)));
     for n in [1, 2, 8] {
-        let error =
-            pack(&tree.layer(Part::Files), &assemble_layer::AccountNames::none(), threads(n), &MemorySpool)
-                .unwrap_err();
+        let error = pack(
+            &tree.layer(Part::Files),
+            &assemble_layer::AccountNames::none(),
+            Compression::Gzip,
+            threads(n),
+            &MemorySpool,
+        )
+        .unwrap_err();
         assert_eq!(error.to_string(), "/changed: its content cannot be read");
         assert_eq!((error.code(), error.kind()), ("layer/content", Kind::Host));
     }
@@ -156,7 +161,13 @@ fn a_full_disk_is_an_error() {
     let mut tree = varied();
     put(&mut tree, Part::Files, "z", file(noise(2_000_000, 3)));
     for n in [1, 3] {
-        let result = pack(&tree.layer(Part::Files), &assemble_layer::AccountNames::none(), threads(n), &Full);
+        let result = pack(
+            &tree.layer(Part::Files),
+            &assemble_layer::AccountNames::none(),
+            Compression::Gzip,
+            threads(n),
+            &Full,
+        );
         assert!(matches!(result, Err(LayerError::Store(_))));
     }
 }

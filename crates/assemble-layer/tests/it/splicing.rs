@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use assemble_layer::{AccountNames, Layer, LayerError, diff_id, pack};
+use assemble_layer::{AccountNames, Compression, Layer, LayerError, diff_id, pack};
 use assemble_rootfs::{Body, Node, Part, Tree};
 use assemble_types::{Blob, Digest, Explain, Kind, MemorySpool, ReadAt};
-use flate2::{Compress, Compression, FlushCompress};
+use flate2::{Compress, Compression as Level, FlushCompress};
 use proptest::prelude::*;
 
 use crate::{META, noise, pack_part, pack_with, prose, put, threads};
@@ -58,7 +58,7 @@ impl ReadAt for Stingy {
 }
 
 fn deflate(plain: &[u8], level: u32, every: usize) -> Vec<u8> {
-    let mut compress = Compress::new(Compression::new(level), false);
+    let mut compress = Compress::new(Level::new(level), false);
     let mut out = vec![0; plain.len() * 2 + 4096 + 64 * (plain.len() / every + 1)];
     for part in plain.chunks(every) {
         let at = usize::try_from(compress.total_out()).unwrap();
@@ -156,6 +156,22 @@ fn contents_of_streams_are_the_same_tar() {
     }
 }
 
+/// With zstd it does not matter how contents are compressed where they come from, nor whether they are.
+#[test]
+fn contents_of_streams_are_the_same_frames() {
+    let mut digests = Vec::new();
+    for (level, every) in [(0, 1 << 20), (6, 1 << 20), (9, 10_000)] {
+        let packages = [Package::new(varied(1), level, every), Package::new(varied(2), 6, every)];
+        let (spliced, plain) = tree_of(&packages);
+        for n in [1, 2, 3, 8] {
+            digests.push(crate::pack_as(Compression::Zstd, &spliced.layer(Part::Files), n).digest);
+        }
+        digests.push(crate::pack_as(Compression::Zstd, &plain.layer(Part::Files), 2).digest);
+    }
+    digests.dedup();
+    assert_eq!(digests.len(), 1);
+}
+
 #[test]
 fn read_sizes_of_streams_do_not_show() {
     let layers = [
@@ -234,7 +250,7 @@ fn every_reader_takes_it() {
 fn fails(package: Package, n: usize) -> LayerError {
     let tree = tree_of(&[package]).0;
     let entries = tree.layer(Part::Files);
-    pack(&entries, &AccountNames::none(), threads(n), &MemorySpool).unwrap_err()
+    pack(&entries, &AccountNames::none(), Compression::Gzip, threads(n), &MemorySpool).unwrap_err()
 }
 
 #[test]
@@ -271,7 +287,8 @@ fn a_stream_that_changes_is_noticed() {
         put(&mut tree, Part::Files, &format!("{index:02}"), Node::new(META, Body::File(blob.clone())));
     }
     let entries = tree.layer(Part::Files);
-    let error = pack(&entries, &AccountNames::none(), threads(2), &MemorySpool).unwrap_err();
+    let error =
+        pack(&entries, &AccountNames::none(), Compression::Gzip, threads(2), &MemorySpool).unwrap_err();
     assert_eq!(error.code(), "layer/content");
 }
 

@@ -45,7 +45,12 @@ pub(super) fn build(request: &ApkoRequest, out: &Path, env: &Env) -> Result<()> 
     let packages: Vec<_> = opened.into_iter().map(|(package, _)| package).collect();
     let config = apko_config::of(&written.spec);
     let tree = contents::install_packages(&plan, platform, &selection, &packages, config)?.tree;
-    let layers = layers::pack(&tree, None, &KeptLayers::of(env, format!("minirootfs {platform}")), env)?;
+    let layers = layers::pack(
+        &tree,
+        None,
+        &KeptLayers::of(env, format!("minirootfs {platform}"), plan.compression),
+        env,
+    )?;
     let [only] = layers.as_slice() else {
         return Err(OwnError::Bug("packages made several layers where one was asked for".into()).into());
     };

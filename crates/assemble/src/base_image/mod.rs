@@ -240,6 +240,7 @@ impl Ground<'_> {
                     blob,
                 },
                 media_type: layer.media_type,
+                packed: None,
                 of_packages: false,
                 verbatim: false,
             })

@@ -12,7 +12,7 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use assemble_layer::{AccountNames, pack};
+use assemble_layer::{AccountNames, Compression, pack};
 use assemble_rootfs::{Body, Part, Tree};
 use flate2::read::MultiGzDecoder;
 
@@ -124,7 +124,7 @@ fn tar(tree: &Tree, left_out: LeftOut, path: &Path, env: &Env) -> Result<ExportR
     let entries = tree.layer(Part::Files);
     // Names of accounts are a service; an image whose list of them cannot be read has its numbers.
     let names = AccountNames::from_tree(tree).unwrap_or_else(|_| AccountNames::none());
-    let layer = pack(&entries, &names, env.threads, env.fetcher.spool().as_ref())?;
+    let layer = pack(&entries, &names, Compression::Gzip, env.threads, env.fetcher.spool().as_ref())?;
     let written = || -> io::Result<()> {
         let mut plain = MultiGzDecoder::new(io::BufReader::new(layer.blob.reader()));
         let mut out = Unfinished::beside(path)?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use assemble_apk::Trust;
-use assemble_layer::CODEC;
+use assemble_layer::Compression;
 use assemble_rootfs::data_versions;
 use assemble_spec::lock::{Lock, LockedSpec, MAX_LOCK, MadeWith, parse_lock};
 
@@ -90,12 +90,15 @@ pub(super) fn locked_spec(plan: &Plan<'_>) -> LockedSpec {
     LockedSpec { name: plan.file.name.clone(), digest }
 }
 
-/// Versions of what the program itself would bring along.
-pub(super) fn made_with(plan: &Plan<'_>) -> MadeWith {
+/// Versions of what the program itself would bring along. What is locked does not depend on how layers are compressed, so
+/// an old lock keeps its codec as long as it is one of ours.
+pub(super) fn made_with(plan: &Plan<'_>, old: Option<&Lock>) -> MadeWith {
     let base = plan.base.as_ref().filter(|_| !plan.packages_only());
     let (certificates, time_zones) = data_versions();
+    let ours = Compression::ALL.map(Compression::codec);
+    let kept = old.map(|old| old.made_with.codec.as_str()).filter(|codec| ours.contains(codec));
     MadeWith {
-        codec: CODEC.to_owned(),
+        codec: kept.unwrap_or(plan.compression.codec()).to_owned(),
         certificates: base.filter(|base| base.certificates).map(|_| certificates.to_owned()),
         time_zones: base.filter(|base| base.time_zones).map(|_| time_zones.to_owned()),
     }
@@ -108,7 +111,7 @@ fn drift(plan: &Plan<'_>, lock: &Lock) -> Vec<String> {
         let base = if plan.base_image.is_some() { ", or its base image" } else { "" };
         reasons.push(format!("the spec is another one{base}"));
     }
-    if lock.made_with != made_with(plan) {
+    if lock.made_with != made_with(plan, Some(lock)) {
         reasons.push("another codec, other certificates or other time zones".to_owned());
     }
     for platform in &plan.platforms {

@@ -143,7 +143,7 @@ impl NewDraft {
         };
         Outline {
             spec: locked_spec(plan).digest,
-            made_with: made_with(plan),
+            made_with: made_with(plan, self.old.as_ref()),
             keys: self
                 .selections
                 .iter()
@@ -193,7 +193,7 @@ impl NewDraft {
             Ok(LockedKey { key, archs, from })
         };
         let keys = keys.into_iter().map(key).collect::<Result<_>>()?;
-        let (spec, made_with) = (locked_spec(plan), made_with(plan));
+        let (spec, made_with) = (locked_spec(plan), made_with(plan, self.old.as_ref()));
         let lock = Lock { spec, made_with, keys, repositories, images };
         Ok(PendingLock::new(self.path, self.old.as_ref(), lock))
     }
@@ -252,7 +252,7 @@ impl NewDraft {
         let old = self.old.as_ref()?;
         let before = old.image(image.arch)?;
         let same = old.spec.digest == locked_spec(plan).digest
-            && old.made_with == made_with(plan)
+            && old.made_with == made_with(plan, Some(old))
             && before.packages == image.packages;
         same.then(|| before.learnt.clone()).flatten()
     }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use assemble_layer::{DifferentField, LayerDifference, first_difference, read_file};
+use assemble_image::media_type;
+use assemble_layer::{Compression, DifferentField, LayerDifference, diff_id, first_difference, read_file};
 use assemble_types::ImagePath;
 use serde_json::Value;
 
@@ -20,7 +21,7 @@ const MAX_EXPLAINED: u64 = 256 * 1024 * 1024;
 pub enum Outcome {
     /// The same digest.
     Identical,
-    /// The same content and configuration, compressed by another version of the codec.
+    /// The same content and configuration, compressed by another codec.
     OtherCodec,
     /// Something differs.
     Different,
@@ -75,6 +76,7 @@ pub(super) fn sets(a: &ImageSet, b: &ImageSet) -> Result<Comparison> {
         compare_annotations(&a.top_value()?, &b.top_value()?, "index", &mut out);
     }
     out.differences.truncate(MAX_DIFFERENCES);
+    out.hints.dedup();
     Ok(out)
 }
 
@@ -123,6 +125,17 @@ fn compare_layers(
         return Ok(());
     }
     if layer_a.diff_id == layer_b.diff_id {
+        // So far that is the target's word only.
+        let found = diff_id(&a.blob(&layer_a.digest, layer_a.size)?)?.0;
+        if layer_a.diff_id != Some(found) {
+            out.differ(format!(
+                "{place}: the target's configuration says that its tar is another one: {found}"
+            ));
+            return Ok(());
+        }
+        if layer_a.media_type != layer_b.media_type {
+            out.hints.extend(other_compression(layer_a));
+        }
         out.differences.push(format!(
             "{place}: the same tar, compressed differently ({}, {})",
             layer_a.digest, layer_b.digest
@@ -154,6 +167,18 @@ fn compare_layers(
         }
     }
     Ok(())
+}
+
+/// How to build what can be compared digest by digest.
+fn other_compression(target: &LayerView) -> Option<String> {
+    let compression = match target.media_type.as_str() {
+        media_type::LAYER_GZIP => Compression::Gzip,
+        media_type::LAYER_ZSTD => Compression::Zstd,
+        _ => return None,
+    };
+    Some(format!(
+        "the target's layers are in {compression}: --compression {compression} compares digests, too"
+    ))
 }
 
 /// What differs, with the two values told apart.

@@ -105,6 +105,7 @@ fn build_arguments(options: &VerifyOptions) -> Vec<String> {
     for platform in &options.build.platforms {
         arguments.extend(["--platform".to_owned(), platform.to_string()]);
     }
+    arguments.extend(["--compression".to_owned(), options.build.compression.to_string()]);
     if options.build.created == Created::Commit {
         arguments.push("--created=commit".into());
     }
