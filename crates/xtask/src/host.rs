@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Program that has to be there, and the Debian package that brings it.
-const TOOLS: [(&str, &str); 10] = [
+/// Program or file that has to be there, and the Debian package that brings it.
+const TOOLS: [(&str, &str); 15] = [
     ("docker-registry", "docker-registry"),
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
@@ -16,6 +16,11 @@ const TOOLS: [(&str, &str); 10] = [
     ("python3", "python3"),
     ("git", "git"),
     ("curl", "curl"),
+    ("zstd", "zstd"),
+    ("qemu-x86_64-static", "qemu-user-static"),
+    ("valgrind", "valgrind"),
+    ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+    ("/usr/aarch64-linux-gnu/include/stdlib.h", "libc6-dev-arm64-cross"),
 ];
 
 /// Writes one line for people.
@@ -45,7 +50,8 @@ pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-fn on_path(program: &str) -> bool {
+/// Whether a program is installed, or a file is there.
+pub(crate) fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])

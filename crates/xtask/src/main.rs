@@ -1,5 +1,7 @@
 //! Not shipped: the commands of a developer's day. `cargo xtask` lists them.
 
+mod arm64;
+mod cost;
 mod host;
 mod steps;
 
@@ -11,6 +13,8 @@ cargo xtask COMMAND
   first-image   builds assemble and the example service, and makes the first image: out/hello.oci
   hello         builds only the example service, static, to bin/hello
   test [ARG…]   installs what the tests need (or names it) and runs them all; arguments go to `cargo test`
+  arm64         compares the golden digests of layers on an emulated arm64
+  cost          counts instructions of fixed work and compares them with benches/cost.txt; --update writes it anew
   check         formatting, lints, documentation, dependency rules
 ";
 
@@ -20,6 +24,8 @@ fn main() -> ExitCode {
         Some("first-image") => steps::first_image(),
         Some("hello") => steps::hello().map(drop),
         Some("test") => steps::test(&args[1..]),
+        Some("arm64") => arm64::compare(),
+        Some("cost") => cost::guard(args.iter().any(|arg| arg == "--update")),
         Some("check") => steps::check(),
         _ => Err(USAGE.to_owned()),
     };

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::host::{cargo, root, run, say, test_tools};
+use crate::{arm64, cost};
 
 /// Version of cargo-deny that `check` installs where none is there.
 const CARGO_DENY: &str = "0.20.2";
 
-fn target_dir() -> PathBuf {
+pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
@@ -62,7 +63,9 @@ pub(crate) fn first_image() -> Result<(), String> {
 pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
     test_tools();
     hello()?;
-    run(cargo().args(["test", "--workspace"]).args(arguments))
+    run(cargo().args(["test", "--workspace"]).args(arguments))?;
+    arm64::compare()?;
+    cost::guard(false)
 }
 
 /// Everything that is checked without running the product.

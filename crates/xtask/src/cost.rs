@@ -1,0 +1,128 @@
+//! A guard against steps back in cost. Instructions are counted, since they do not vary as time does.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use crate::host::{cargo, on_path, root, run, say};
+use crate::steps::target_dir;
+
+/// What `assemble-cost` can do.
+const WORK: [&str; 6] = ["package", "splice", "gzip", "zstd", "unpack", "solve"];
+
+/// Where the counts are that hold.
+const COUNTS: &str = "benches/cost.txt";
+
+/// Percent that a count may be higher than the one that holds.
+const MOST_MORE: u64 = 5;
+
+/// Counts anew, and compares or writes.
+pub(crate) fn guard(update: bool) -> Result<(), String> {
+    if !on_path("valgrind") {
+        say("SKIPPED: cost: valgrind is not installed");
+        return Ok(());
+    }
+    run(cargo().args(["build", "--quiet", "--release", "--package", "assemble-cost"]))?;
+    let program = target_dir().join("release/assemble-cost");
+    let inputs = target_dir().join("cost");
+    std::fs::create_dir_all(&inputs).map_err(|e| format!("{}: {e}", inputs.display()))?;
+    run(Command::new(&program).arg("inputs").arg(&inputs))?;
+    let mut counts = BTreeMap::new();
+    for work in WORK {
+        counts.insert(work.to_owned(), count(&program, work, &inputs)?);
+    }
+    let file = root().join(COUNTS);
+    if update {
+        return std::fs::write(&file, text(&counts)).map_err(|e| format!("{COUNTS}: {e}"));
+    }
+    let known = std::fs::read_to_string(&file).map_err(|e| format!("{COUNTS}: {e}"))?;
+    compare(&parse(&known)?, &counts)
+}
+
+/// Instructions of the whole process.
+fn count(program: &Path, work: &str, inputs: &Path) -> Result<u64, String> {
+    let failed = |why: &str| format!("valgrind, {work}: {why}");
+    let output = Command::new("valgrind")
+        .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
+        .arg(program)
+        .arg(work)
+        .arg(inputs)
+        // The environment is copied at the start of each process.
+        .env_clear()
+        .output()
+        .map_err(|e| failed(&e.to_string()))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        return Err(failed(said.trim()));
+    }
+    let line = said.lines().find_map(|line| line.split_once("I   refs:").or(line.split_once("I refs:")));
+    let (_, number) = line.ok_or_else(|| failed(&format!("no count in what it says: {said}")))?;
+    number.trim().replace(',', "").parse().map_err(|_| failed(&format!("{number} is no count")))
+}
+
+fn text(counts: &BTreeMap<String, u64>) -> String {
+    let mut out = "# Instructions of fixed work, counted by `cargo xtask cost --update`: benches/README.md\n"
+        .to_owned();
+    for (work, count) in counts {
+        let _ = writeln!(out, "{work} {count}");
+    }
+    out
+}
+
+fn parse(text: &str) -> Result<BTreeMap<String, u64>, String> {
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let entry = |line: &str| -> Option<(String, u64)> {
+        let (work, count) = line.split_once(' ')?;
+        Some((work.to_owned(), count.parse().ok()?))
+    };
+    lines.map(|line| entry(line).ok_or_else(|| format!("{COUNTS}: `{line}` is no count"))).collect()
+}
+
+/// Shows all counts. Fails if one is missing or too high.
+fn compare(known: &BTreeMap<String, u64>, counts: &BTreeMap<String, u64>) -> Result<(), String> {
+    let mut wrong = Vec::new();
+    for (work, &now) in counts {
+        let Some(&before) = known.get(work).filter(|before| **before > 0) else {
+            wrong.push(format!("{work}: {now} instructions, and no count to compare with"));
+            continue;
+        };
+        let permille = (i128::from(now) - i128::from(before)) * 1000 / i128::from(before);
+        let (sign, permille) = (if permille < 0 { '-' } else { '+' }, permille.unsigned_abs());
+        let percent = format!("{sign}{}.{} %", permille / 10, permille % 10);
+        let line = format!("{work}: {now} instructions, {before} in {COUNTS}: {percent}");
+        say(&format!("cost: {line}"));
+        if u128::from(now) * 100 > u128::from(before) * u128::from(100 + MOST_MORE) {
+            wrong.push(line);
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "more than {MOST_MORE} % more:\n  {}\nmake it cheaper; or, if it is worth that (or the compiler is another one): \
+         cargo xtask cost --update, and say why in the commit",
+        wrong.join("\n  ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(text: &str) -> BTreeMap<String, u64> {
+        parse(text).unwrap()
+    }
+
+    #[test]
+    fn what_costs_more_than_it_may_is_named() {
+        let known = counts("# a comment\ngzip 1000\nzstd 1000\n");
+        assert_eq!(compare(&known, &counts("gzip 1050\nzstd 10")), Ok(()));
+        let said = compare(&known, &counts("gzip 1051\nzstd 1000")).unwrap_err();
+        assert!(said.contains("gzip: 1051 instructions, 1000 in benches/cost.txt: +5.1 %"), "{said}");
+        assert!(!said.contains("zstd:"), "{said}");
+        assert!(compare(&known, &counts("new 1")).is_err());
+        assert_eq!(counts(&text(&known)), known);
+        assert!(parse("gzip many").is_err());
+    }
+}
