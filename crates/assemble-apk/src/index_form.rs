@@ -1,7 +1,7 @@
 //! An index as it lies in the cache: its records' text and its tables, so that nothing of it has to be read again.
 //!
 //! ```text
-//! the text | ten lists of 32-bit numbers | description | key name | lengths: lists, text, description, key name
+//! the text | twelve lists of 32-bit numbers | description | key name | lengths: lists, text, description, key name
 //! ```
 //! Numbers are little-endian. The lengths stand at the end, so that the text stays where it was read to. Whoever keeps the
 //! form sees to it that it comes back as it was; what could not have been written is refused all the same.
@@ -11,7 +11,7 @@ use crate::records::Records;
 use crate::{Index, Keyring, PackageSpec, Trust};
 
 /// Counts up with the form and with all that decides what is read from an index, so that none is taken for another.
-const FORM: &str = "index form 1";
+const FORM: &str = "index form 2";
 /// The length that stands for no key name.
 const NO_KEY: u32 = u32::MAX;
 /// How many lengths stand at the end.
@@ -104,11 +104,13 @@ impl Lists {
         let (sums, odd) = self.sums.as_chunks::<2>();
         starts(&self.starts, records, text as usize)
             && starts(&self.provided_starts, records, self.provided.len())
+            && starts(&self.needed_starts, records, self.needed.len())
             && starts(&self.holder_starts, names, self.holders.len())
             && self.buckets.len() > 2
             && (self.buckets.len() - 1).is_power_of_two()
             && self.own.iter().all(&names_below)
             && self.provided.iter().all(&names_below)
+            && self.needed.iter().all(&names_below)
             && self.holders.iter().all(&records_below)
             && waiting.iter().all(|[name, record, _]| names_below(name) && records_below(record))
             && sums.iter().all(|[_, record]| records_below(record))
@@ -133,6 +135,21 @@ mod tests {
         Index { records, description: "d".into(), signed_by: signed_by.map(Into::into), ..Index::empty() }
     }
 
+    proptest! {
+        #[test]
+        fn tables_are_joined_by_text(left in "(P:[a-d]{1,2}\nV:1\n\n){0,40}", right in "(P:[a-d]{1,2}\nV:1\n\n){0,9}") {
+            let (left, right) = (index(&left, None), index(&right, None));
+            for (one, other) in [(&left, &right), (&right, &left)] {
+                let (one, other) = (one.records.names(), other.records.names());
+                let joined = one.numbers_in(other);
+                prop_assert_eq!(joined.len(), one.count());
+                for (name, number) in (0..).zip(joined) {
+                    prop_assert_eq!(number, other.find(one.text(name)));
+                }
+            }
+        }
+    }
+
     /// All that can be asked of the names.
     fn told(index: &Index) -> String {
         let names = index.records.names();
@@ -147,6 +164,15 @@ mod tests {
         for (number, record) in (0..).zip(&index.records) {
             let provided: Vec<_> = names.provided(number).iter().map(|name| names.text(*name)).collect();
             let alike: Vec<_> = record.checksum.iter().flat_map(|sum| names.alike(sum)).collect();
+            let needed: Vec<_> = names.needed(number).iter().map(|name| names.text(*name)).collect();
+            assert!(
+                needed.iter().eq(record
+                    .depends
+                    .iter()
+                    .map(|need| need.name.as_str())
+                    .collect::<Vec<_>>()
+                    .iter())
+            );
             all.push(format!("{} {provided:?} {alike:?}", names.text(names.own(number))));
         }
         format!("{all:#?} {:#?} {} {:?}", index.records, index.description, index.signed_by)

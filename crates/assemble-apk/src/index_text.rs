@@ -17,6 +17,7 @@ const LETTERS: [u8; 17] = *b"PVACSIkotDpiLTmUc";
 const NAME: usize = 0;
 const VERSION: usize = 1;
 const SUM: usize = 3;
+const DEPENDS: usize = 9;
 const PROVIDES: usize = 10;
 const INSTALL_IF: usize = 11;
 
@@ -96,7 +97,7 @@ impl Draft {
     /// About how many bytes the record takes once it was asked for, or a little more.
     fn weight(&self) -> u64 {
         let texts: usize = self.values.iter().map(|value| value.len() + OWN).sum();
-        let lists = self.values[PROVIDES - 1..=INSTALL_IF].iter().filter(|list| !list.is_empty());
+        let lists = self.values[DEPENDS..=INSTALL_IF].iter().filter(|list| !list.is_empty());
         let tokens: usize = lists.map(|list| 1 + list.iter().filter(|byte| **byte <= b' ').count()).sum();
         (size_of::<Record>() + texts + tokens * (size_of::<Constraint>() + 2 * OWN)) as u64
     }
@@ -121,6 +122,12 @@ impl Draft {
         for (at, token) in tokens(text(PROVIDES)) {
             if let Some(len) = provided_name(token) {
                 out.provide(starts[PROVIDES] + at, len);
+            }
+        }
+        for (at, token) in tokens(text(DEPENDS)) {
+            match condition_name(token) {
+                Some(len) => out.need(starts[DEPENDS] + at, len),
+                None => out.need_behind(constraint(token).name.as_str()),
             }
         }
         for (place, (at, token)) in (0..).zip(tokens(text(INSTALL_IF))) {

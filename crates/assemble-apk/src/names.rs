@@ -10,7 +10,7 @@ use crate::Checksum;
 
 /// The place of a record in its index.
 pub type RecordNumber = u32;
-/// The number of a name that some record of an index has, provides, or waits for: below [`Names::count`]. Which number a
+/// The number of a name that some record of an index has, provides, needs, or waits for: below [`Names::count`]. Which number a
 /// name gets depends on the names alone.
 pub type NameNumber = u32;
 
@@ -20,6 +20,8 @@ const MOST_BITS: u32 = 24;
 const BEHIND: u32 = 1 << 31;
 /// Marks, in a place, that it is one of the conditions, not of the provides.
 const CONDITION: u32 = 1 << 31;
+/// Marks, in a place, that it is one of the needs.
+const NEED: u32 = 1 << 30;
 /// In a place: the record's own name.
 const OWN: u32 = u32::MAX;
 
@@ -46,6 +48,10 @@ pub(crate) struct Lists {
     pub(crate) provided_starts: Vec<u32>,
     /// The names of what is provided, as listed.
     pub(crate) provided: Vec<u32>,
+    /// Where the needs of each record begin, and where the last one's end.
+    pub(crate) needed_starts: Vec<u32>,
+    /// The names of what records depend on or exclude, as listed.
+    pub(crate) needed: Vec<u32>,
     /// Where the holders of each name begin, and where the last one's end.
     pub(crate) holder_starts: Vec<u32>,
     /// Records of the name, then others that provide it, each in the order of the index.
@@ -57,28 +63,44 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    pub(crate) const COUNT: usize = 10;
+    pub(crate) const COUNT: usize = 12;
 
     pub(crate) fn all(&self) -> [&Vec<u32>; Self::COUNT] {
         let Self { starts, buckets, names, own, provided_starts, provided, .. } = self;
-        let Self { holder_starts, holders, waiting, sums, .. } = self;
-        [starts, buckets, names, own, provided_starts, provided, holder_starts, holders, waiting, sums]
-    }
-
-    pub(crate) fn all_mut(&mut self) -> [&mut Vec<u32>; Self::COUNT] {
-        let Self {
+        let Self { needed_starts, needed, holder_starts, holders, waiting, sums, .. } = self;
+        [
             starts,
             buckets,
             names,
             own,
             provided_starts,
             provided,
+            needed_starts,
+            needed,
             holder_starts,
             holders,
             waiting,
             sums,
-        } = self;
-        [starts, buckets, names, own, provided_starts, provided, holder_starts, holders, waiting, sums]
+        ]
+    }
+
+    pub(crate) fn all_mut(&mut self) -> [&mut Vec<u32>; Self::COUNT] {
+        let Self { starts, buckets, names, own, provided_starts, provided, needed_starts, needed, .. } = self;
+        let Self { holder_starts, holders, waiting, sums, .. } = self;
+        [
+            starts,
+            buckets,
+            names,
+            own,
+            provided_starts,
+            provided,
+            needed_starts,
+            needed,
+            holder_starts,
+            holders,
+            waiting,
+            sums,
+        ]
     }
 }
 
@@ -154,6 +176,33 @@ impl Names {
         row(&self.lists.provided, &self.lists.provided_starts, record)
     }
 
+    /// The names of what a record depends on or excludes, as listed.
+    pub fn needed(&self, record: RecordNumber) -> &[NameNumber] {
+        row(&self.lists.needed, &self.lists.needed_starts, record)
+    }
+
+    /// For each name, the number that another table has for it, if it has one.
+    pub fn numbers_in(&self, other: &Self) -> Vec<Option<NameNumber>> {
+        let mut out = Vec::with_capacity(self.count());
+        let bits = |names: &Self| names.lists.buckets.len().saturating_sub(1).checked_ilog2().unwrap_or(0);
+        let (own, others) = (bits(self), bits(other));
+        let start = |bucket: usize| other.lists.buckets.get(bucket).copied().unwrap_or_default();
+        for (bucket, pair) in self.lists.buckets.windows(2).enumerate() {
+            // Buckets are ordered by the upper bits of the hash, and the other table may look at more or fewer of them.
+            let (from, to) = if own >= others {
+                (bucket >> (own - others), (bucket >> (own - others)) + 1)
+            } else {
+                (bucket << (others - own), (bucket + 1) << (others - own))
+            };
+            let candidates = start(from)..start(to);
+            for name in pair[0]..pair[1] {
+                let text = self.bytes(name);
+                out.push(candidates.clone().find(|other_name| other.bytes(*other_name) == text));
+            }
+        }
+        out
+    }
+
     /// Records of this name, then others that provide it, each once and in the order of the index.
     pub fn holders(&self, name: NameNumber) -> &[RecordNumber] {
         row(&self.lists.holders, &self.lists.holder_starts, name)
@@ -194,7 +243,8 @@ struct Seen {
     at: u32,
     len: u32,
     record: u32,
-    /// [`OWN`], a place among all provides, or [`CONDITION`] and a place among the record's conditions.
+    /// [`OWN`], a place among all provides, [`NEED`] and a place among all needs, or [`CONDITION`] and a place among the
+    /// record's conditions.
     place: u32,
 }
 
@@ -209,6 +259,7 @@ pub(crate) struct NamesBuilder {
     lists: Lists,
     sums: Vec<(u32, u32)>,
     provided: u32,
+    needed: u32,
 }
 
 /// Never more than offsets: see [`NamesBuilder`].
@@ -221,6 +272,7 @@ impl NamesBuilder {
     pub(crate) fn begin(&mut self) {
         self.lists.starts.push(short(self.text.len()));
         self.lists.provided_starts.push(self.provided);
+        self.lists.needed_starts.push(self.needed);
     }
 
     fn see(&mut self, text: &[u8], at: u32, place: u32) {
@@ -256,6 +308,23 @@ impl NamesBuilder {
         self.see_in_lines(at, len, place);
     }
 
+    fn next_need(&mut self) -> u32 {
+        self.needed += 1;
+        NEED | (self.needed - 1)
+    }
+
+    /// The name of what it needs, which stands in its lines.
+    pub(crate) fn need(&mut self, at: usize, len: usize) {
+        let place = self.next_need();
+        self.see_in_lines(at, len, place);
+    }
+
+    /// The name of what it needs, which is shown in another way than it is written.
+    pub(crate) fn need_behind(&mut self, text: &str) {
+        let place = self.next_need();
+        self.see_behind(text, place);
+    }
+
     /// The name of a condition, which stands in its lines.
     pub(crate) fn condition(&mut self, at: usize, len: usize, place: u32) {
         self.see_in_lines(at, len, CONDITION | place);
@@ -279,6 +348,7 @@ impl NamesBuilder {
             let place = self.next_provide();
             self.see_behind(provide.name.as_str(), place);
         }
+        record.depends.iter().for_each(|need| self.need_behind(need.name.as_str()));
         for (place, condition) in (0..).zip(&record.install_if) {
             self.condition_behind(condition.name.as_str(), place);
         }
@@ -292,6 +362,7 @@ impl NamesBuilder {
         let records = self.lists.starts.len();
         self.lists.starts.push(lines);
         self.lists.provided_starts.push(self.provided);
+        self.lists.needed_starts.push(self.needed);
         self.text.append(&mut self.behind);
         for seen in &mut self.seen {
             if seen.at & BEHIND != 0 {
@@ -302,6 +373,7 @@ impl NamesBuilder {
         self.lists.sums = self.sums.iter().flat_map(|(head, record)| [*head, *record]).collect();
         self.lists.own = vec![0; records];
         self.lists.provided = vec![0; self.provided as usize];
+        self.lists.needed = vec![0; self.needed as usize];
         self.number();
         self.text.shrink_to_fit();
         Names { text: self.text, lists: self.lists }
@@ -359,6 +431,10 @@ fn name(lists: &mut Lists, seen: &[Seen], group: &[u32]) {
     for one in occurrences().filter(|one| one.place != OWN) {
         if one.place & CONDITION != 0 {
             lists.waiting.extend([number, one.record, one.place ^ CONDITION]);
+            continue;
+        }
+        if one.place & NEED != 0 {
+            lists.needed[(one.place ^ NEED) as usize] = number;
             continue;
         }
         lists.provided[one.place as usize] = number;

@@ -24,7 +24,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) place: u32,
 }
 
-/// The number of a name that a record has, provides, or waits for.
+/// The number of a name that a record has, provides, needs, or waits for.
 pub(crate) type NameId = u32;
 
 /// In which order repositories count.
@@ -47,11 +47,16 @@ struct Shelf<'a> {
     first: Id,
     /// The number of its first name. A name that an earlier repository has, too, goes by the number that it has there.
     first_name: NameId,
-    /// By its own number of a name: the number that it goes by, once that was asked for. Empty for the first repository.
-    known: Vec<OnceCell<NameId>>,
+    /// By its own number of a name: the number that it goes by. Empty for the first repository, where it is the same.
+    known: Vec<NameId>,
+    /// By the number of an earlier repository's name: its own, or [`NONE`].
+    own_number: Vec<NameNumber>,
     /// By its own number of a record: the names that it provides, once they were asked for. Empty for the first.
     provided: Vec<OnceCell<Box<[NameId]>>>,
 }
+
+/// No number.
+const NONE: u32 = u32::MAX;
 
 /// All records as one list, and all names. It is made of the tables of the indexes, and joins of them what is asked for.
 #[derive(Debug)]
@@ -100,7 +105,8 @@ impl<'a> Universe<'a> {
         if count == Order::Sorted {
             order.sort_by_cached_key(key);
         }
-        let (mut shelves, mut records, mut names) = (Vec::with_capacity(order.len()), 0, 0);
+        let mut shelves: Vec<Shelf<'a>> = Vec::with_capacity(order.len());
+        let (mut records, mut names) = (0, 0);
         for repository in order {
             let Repository { index, pin, .. } = &repositories[repository];
             let (first, first_name) = (records, names);
@@ -109,6 +115,7 @@ impl<'a> Universe<'a> {
             records += length(index.records.len());
             names += length(table.count());
             let joined = !shelves.is_empty();
+            let (known, own_number) = join(&shelves, table, first_name);
             shelves.push(Shelf {
                 repository,
                 pin: pin.as_deref(),
@@ -116,7 +123,8 @@ impl<'a> Universe<'a> {
                 names: table,
                 first,
                 first_name,
-                known: cells(table.count(), joined),
+                known,
+                own_number,
                 provided: cells(index.records.len(), joined),
             });
         }
@@ -132,12 +140,7 @@ impl<'a> Universe<'a> {
 
     /// The number that a repository's own number of a name goes by.
     fn joined(&self, place: usize, local: NameNumber) -> NameId {
-        let shelf = &self.shelves[place];
-        let Some(known) = shelf.known.get(local as usize) else { return shelf.first_name + local };
-        *known.get_or_init(|| {
-            let earlier = self.name_before(place, shelf.names.text(local));
-            earlier.unwrap_or(shelf.first_name + local)
-        })
+        self.shelves[place].known.get(local as usize).copied().unwrap_or(local)
     }
 
     /// The number of a name in the first of so many repositories that has it.
@@ -150,9 +153,10 @@ impl<'a> Universe<'a> {
         let place = self.shelves.partition_point(|shelf| shelf.first_name <= name).saturating_sub(1);
         // Repositories without names begin where the next one does.
         let (first, others) = (self.shelves.get(place), self.shelves.get(place + 1..).unwrap_or_default());
-        let text = self.text(name);
         let first = first.into_iter().map(move |shelf| (shelf, name - shelf.first_name));
-        first.chain(others.iter().filter_map(move |shelf| Some((shelf, shelf.names.find(text)?))))
+        let number =
+            move |shelf: &Shelf<'a>| shelf.own_number.get(name as usize).copied().filter(|own| *own != NONE);
+        first.chain(others.iter().filter_map(move |shelf| Some((shelf, number(shelf)?))))
     }
 
     fn held(&self, name: NameId) -> Box<[Id]> {
@@ -232,7 +236,7 @@ impl<'a> Universe<'a> {
         self.shelves.get(place).map_or("", |shelf| shelf.names.text(name - shelf.first_name))
     }
 
-    /// The number of a name that some record has, provides, or waits for.
+    /// The number of a name that some record has, provides, needs, or waits for.
     pub(crate) fn name(&self, text: &str) -> Option<NameId> {
         self.name_before(self.shelves.len(), text)
     }
@@ -251,6 +255,13 @@ impl<'a> Universe<'a> {
         // The numbers of the first repository are those of the universe.
         let Some(known) = shelf.provided.get(record as usize) else { return listed };
         known.get_or_init(|| listed.iter().map(|local| self.joined(place, *local)).collect())
+    }
+
+    /// The name of what a record depends on or excludes, by its place in the record's list.
+    pub(crate) fn needed(&self, id: Id, place: usize) -> Option<NameId> {
+        let (shelf, record) = self.shelf(id);
+        let local = self.shelves[shelf].names.needed(record).get(place);
+        local.map(|local| self.joined(shelf, *local))
     }
 
     /// Records of this name as listed, then records that provide it, in byte order of their names.
@@ -377,6 +388,30 @@ impl<'a> Universe<'a> {
 /// Never more than numbers: see [`Universe::new`].
 fn length(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// For each name of a table its number in the universe, which is `first` and its own if no earlier repository has it; and
+/// the other way round, for the names of those. Both empty for the first.
+fn join(earlier: &[Shelf<'_>], names: &Names, first: NameId) -> (Vec<NameId>, Vec<NameNumber>) {
+    if earlier.is_empty() {
+        return (Vec::new(), Vec::new());
+    }
+    let mut known = vec![NONE; names.count()];
+    for shelf in earlier {
+        for (known, there) in known.iter_mut().zip(names.numbers_in(shelf.names)) {
+            if let Some(there) = there.filter(|_| *known == NONE) {
+                *known = shelf.first_name + there;
+            }
+        }
+    }
+    let mut own_number = vec![NONE; first as usize];
+    for (local, known) in (0..).zip(&mut known) {
+        match *known {
+            NONE => *known = first + local,
+            name => own_number[name as usize] = local,
+        }
+    }
+    (known, own_number)
 }
 
 /// So many cells, or none if they are not used.

@@ -46,7 +46,8 @@ fn relock(
     let options = settings::build_options(input, &[])?;
     let http = settings::http(&network.registry)?;
     let observer = session.observer();
-    let env = settings::env(network, None, &http, &observer)?;
+    let mut env = settings::env(network, None, &http, &observer)?;
+    env.program = settings::program();
     let report = assemble::lock(&file, &options, &env, how)?;
     session.tell(&summary(&report, &file));
     Ok(report)

@@ -123,7 +123,8 @@ fn chosen(spec: Option<&Path>, args: &LookArgs, session: &Session) -> Result<Vec
     let file = SpecFile::load(spec)?;
     let options = BuildOptions { lock: LockUse::Beside, ..settings::build_options(input, &[])? };
     let http = settings::http(&network.registry)?;
-    let env = settings::env(network, None, &http, &session.observer())?;
+    let mut env = settings::env(network, None, &http, &session.observer())?;
+    env.program = settings::program();
     assemble::chosen(&file, &options, &env)
 }
 

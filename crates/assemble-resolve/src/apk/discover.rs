@@ -272,9 +272,11 @@ impl<'a> Discovery<'_, '_, 'a> {
         let at = package as usize;
         self.out.packages[at].discovered = true;
         let record = self.out.packages[at].record;
-        let constraint = record.depends.get(self.walked[at].depends)?;
+        let place = self.walked[at].depends;
+        let constraint = record.depends.get(place)?;
         self.walked[at].depends += 1;
-        let need = self.need(constraint);
+        let outer = self.universe.needed(self.out.packages[at].id, place);
+        let need = Need { name: self.number(constraint.name.as_str(), outer), constraint };
         self.out.packages[at].depends.push(need);
         Some(need.name)
     }
