@@ -154,6 +154,9 @@ impl Version {
         if text.is_empty() {
             return Err(VersionError::Empty);
         }
+        if text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Ok(Self { text: text.into() });
+        }
         match text.chars().find(|c| c.is_whitespace() || c.is_control()) {
             Some(character) => Err(VersionError::Character { text: text.to_owned(), character }),
             None => Ok(Self { text: text.into() }),

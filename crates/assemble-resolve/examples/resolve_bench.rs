@@ -130,6 +130,12 @@ fn main() {
             Err(error) => println!("{policy:?}: refused      {took:?}: {error}"),
         }
     }
+    let (_, took) = fastest(|| {
+        let repositories = read();
+        let target = Target { arch: Arch::X86_64, repositories: &repositories };
+        solve(&world, &[target], Policy::Apk).is_ok()
+    });
+    println!("read and chosen     {took:?}");
     let (_, took) = fastest(|| resolve_once(&world, &[target]));
     println!("apko's first pass   {took:?}");
     println!("memory, at most     {}", memory("VmHWM"));
