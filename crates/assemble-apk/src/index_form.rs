@@ -9,6 +9,7 @@
 use crate::names::{Lists, Names};
 use crate::records::Records;
 use crate::{Index, Keyring, PackageSpec, Trust};
+use std::fmt::Write as _;
 
 /// Counts up with the form and with all that decides what is read from an index, so that none is taken for another.
 const FORM: &str = "index form 2";
@@ -27,7 +28,9 @@ impl Index {
         let mut out =
             Vec::with_capacity(names.text.len() + 4 * (numbers + LENGTHS) + self.description.len() + 256);
         out.extend_from_slice(&names.text);
-        lists.iter().for_each(|list| put(&mut out, list));
+        for list in &lists {
+            put(&mut out, list);
+        }
         out.extend_from_slice(self.description.as_bytes());
         out.extend_from_slice(self.signed_by.as_deref().unwrap_or_default().as_bytes());
         let mut lengths = Vec::with_capacity(LENGTHS);
@@ -76,7 +79,8 @@ impl Index {
     pub fn form_key(digest: &str, keyring: &Keyring, trust: Trust, limit: Option<u64>) -> String {
         let mut key = format!("{FORM}\n{}\n{digest}\n{trust:?} {limit:?}\n", env!("CARGO_PKG_VERSION"));
         for one in keyring.iter() {
-            key += &format!("{} {}\n", one.fingerprint().hex(), one.name());
+            // Writing to a text does not fail.
+            let _ = writeln!(key, "{} {}", one.fingerprint().hex(), one.name());
         }
         key
     }

@@ -87,7 +87,9 @@ impl Records {
             List::Text { names, .. } => names,
             List::Made { records, names } => names.get_or_init(|| {
                 let mut builder = NamesBuilder::default();
-                records.iter().for_each(|record| builder.record(record));
+                for record in records {
+                    builder.record(record);
+                }
                 Arc::new(builder.finish())
             }),
         }

@@ -189,9 +189,9 @@ impl Http {
         if url.scheme() != "http" || !url.host_str().is_some_and(Self::is_loopback) {
             return self.client();
         }
-        let near = || self.base().http1_only().tls_certs_only(std::iter::empty());
-        let timeout = self.options.stall_timeout;
-        self.near_client.get_or_init(|| near().read_timeout(timeout).build().expect(BUILDS))
+        self.near_client.get_or_init(|| {
+            self.build_plain_client(|builder| builder.read_timeout(self.options.stall_timeout))
+        })
     }
 
     /// The client for big request bodies: HTTP/1.1 only, so that each upload has a connection of its own and the
@@ -204,7 +204,7 @@ impl Http {
     /// The client for this machine's own servers that speak plain http, whatever the body: as the one for big bodies,
     /// but it trusts nobody, so that the host's certificates need not be read.
     pub fn plain_client(&self) -> &Client {
-        self.plain_client.get_or_init(|| self.build_plain_client())
+        self.plain_client.get_or_init(|| self.build_plain_client(|builder| builder))
     }
 
     /// Runs a future to its end on this thread, with its tasks on the runtime. May be called from several threads, but
@@ -256,8 +256,8 @@ impl Http {
         })
     }
 
-    fn build_plain_client(&self) -> Client {
-        self.base().http1_only().tls_certs_only(std::iter::empty()).build().expect(BUILDS)
+    fn build_plain_client(&self, finish: impl Fn(ClientBuilder) -> ClientBuilder) -> Client {
+        finish(self.base().http1_only().tls_certs_only(std::iter::empty())).build().expect(BUILDS)
     }
 
     fn build_client(&self, finish: impl Fn(ClientBuilder) -> ClientBuilder) -> Client {
