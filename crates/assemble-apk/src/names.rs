@@ -348,7 +348,9 @@ impl NamesBuilder {
             let place = self.next_provide();
             self.see_behind(provide.name.as_str(), place);
         }
-        record.depends.iter().for_each(|need| self.need_behind(need.name.as_str()));
+        for need in &record.depends {
+            self.need_behind(need.name.as_str());
+        }
         for (place, condition) in (0..).zip(&record.install_if) {
             self.condition_behind(condition.name.as_str(), place);
         }
