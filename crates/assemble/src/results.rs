@@ -15,6 +15,7 @@ use assemble_image::Image;
 use assemble_layer::Compression;
 use assemble_rootfs::{Placement, PlacementKind, data_versions};
 use assemble_spec::CertificateSource;
+use assemble_spec::lock::Lock;
 use assemble_types::{Arch, Blob, Digest, Event, Observer, Platform, Silent, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -251,7 +252,7 @@ fn key(plan: &Plan<'_>, env: &Env, program: &str, store: &Store) -> Option<Diges
     let sources = Sources { observer: &Silent, ..Sources::of(plan, env) };
     match &plan.basis {
         Basis::Lock(beside) if beside.drift.is_empty() => {
-            let _ = writeln!(text, "lock {}", Digest::of(beside.lock.to_text().as_bytes()));
+            let _ = writeln!(text, "lock {}", Digest::of(deciding(&beside.lock).as_bytes()));
         }
         Basis::Indexes if plan.installs() => of_indexes(plan, &sources, &mut text)?,
         Basis::Indexes => {}
@@ -260,6 +261,14 @@ fn key(plan: &Plan<'_>, env: &Env, program: &str, store: &Store) -> Option<Diges
     }
     let _ = writeln!(text, "local {}", store.digest_of_files(&local_files(plan)?).ok()?);
     Some(Digest::of(text.as_bytes()))
+}
+
+/// What a lock decides, as a text. The layers that it has learnt are compared with those that are found, and decide nothing:
+/// the build that they were learnt from is to be found again.
+fn deciding(lock: &Lock) -> String {
+    let mut lock = lock.clone();
+    lock.images.iter_mut().for_each(|image| image.learnt = None);
+    lock.to_text()
 }
 
 /// Keys and indexes of all platforms, as they are now.

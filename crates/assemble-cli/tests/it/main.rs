@@ -26,6 +26,7 @@ mod lock;
 mod messages;
 mod newcomers;
 mod oracle;
+mod random_specs;
 mod real_apk;
 mod registries;
 mod repositories;
