@@ -484,6 +484,9 @@ pub(crate) struct InspectArgs {
     /// The spec whose keys and repositories count for --chain
     #[arg(long, value_name = "SPEC", requires = "chain")]
     pub(crate) spec: Option<PathBuf>,
+    /// The lock that --chain holds the layers against, where keys and repositories are not at hand: nothing is fetched
+    #[arg(long, value_name = "LOCK", requires = "chain", conflicts_with = "spec")]
+    pub(crate) lock: Option<PathBuf>,
     /// Of an index, the platform to look at
     #[arg(long, visible_alias = "arch", value_name = "PLATFORM")]
     pub(crate) platform: Option<Platform>,

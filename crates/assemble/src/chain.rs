@@ -5,9 +5,11 @@
 //! package's control section. Both are claims of whoever made the image. What proves them lies elsewhere: an index that
 //! a key has signed lists the checksum, the control section with that checksum names the hash of the data section, and
 //! that hash is the layer's digest. So a chain is only called whole if a spec says which keys and repositories count and
-//! every link was looked at here; without a spec the claims are shown as such.
+//! every link was looked at here; without a spec the claims are shown as such. A lock stands between the two: it names each
+//! data section, so that layers are held against it, and records the other links, which need what it does not hold.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use assemble_apk::{Checksum, Format, Index, PackageId, Record};
 use assemble_types::{Arch, Digest, Platform};
@@ -20,6 +22,10 @@ use crate::layers::AS_PACKED;
 use crate::plan::{BuildOptions, Plan};
 use crate::sources::{Indexes, RepositoryInput, Sources};
 use crate::spec_file::SpecFile;
+
+mod locked;
+
+pub use locked::{LockedIndex, LockedLinks, LockedSigner};
 
 /// The chains of an image's layers.
 #[derive(Debug)]
@@ -59,6 +65,13 @@ pub enum Chain {
     },
     /// Every link was checked.
     Whole(Links),
+    /// The layer is the data section that a lock names; the links in front of it are the lock's word.
+    Locked(LockedLinks),
+    /// The image says which package it is, and the lock names another data section for that.
+    NotLocked {
+        /// What the lock says.
+        links: LockedLinks,
+    },
     /// The image says which package it is, and that package is another.
     Broken {
         /// What was found.
@@ -88,36 +101,58 @@ pub struct Links {
 impl ChainReport {
     /// The failure that this report stands for, if a chain is broken.
     pub fn error(&self) -> Option<Error> {
-        let broken = |layer: &ChainLayer| match &layer.chain {
-            Chain::Broken { links } => Some((layer.digest, links.clone())),
-            _ => None,
+        let broken = |layer: &ChainLayer| {
+            let (package, expected) = match &layer.chain {
+                Chain::Broken { links } => (&links.package, links.data_hash),
+                Chain::NotLocked { links } => (&links.package, links.data_hash),
+                _ => return None,
+            };
+            Some((package.clone(), expected.to_string(), layer.digest.to_string()))
         };
-        let (layer, links) = self.layers.iter().find_map(broken)?;
-        let (package, expected) = (links.package, links.data_hash.to_string());
-        let image = self.image.clone();
-        Some(OwnError::BrokenChain { image, package, expected, found: layer.to_string() }.into())
+        let (package, expected, found) = self.layers.iter().find_map(broken)?;
+        Some(OwnError::BrokenChain { image: self.image.clone(), package, expected, found }.into())
     }
 }
 
-/// The chains of an image. With a spec its keys and repositories say what is true.
-pub fn chain(image: &OpenedImage, spec: Option<(&SpecFile, &BuildOptions, &Env)>) -> Result<ChainReport> {
+/// Whose word counts about an image's layers.
+#[derive(Debug, Clone, Copy)]
+pub enum Witness<'a> {
+    /// Nobody's: the image's claims are shown.
+    Nobody,
+    /// That of the keys and repositories of a spec.
+    Spec(&'a SpecFile, &'a BuildOptions, &'a Env),
+    /// That of the lock of this path, and of nothing beside it.
+    Lock(&'a Path),
+}
+
+/// The chains of an image, as the witness knows them.
+pub fn chain(image: &OpenedImage, witness: Witness<'_>) -> Result<ChainReport> {
     let packages = image.packages()?;
     let claims: Vec<Option<String>> = image.claims();
     let platform = image.platform();
-    let mut proofs = Proofs::default();
-    if let Some((file, options, env)) = spec {
-        let known: Platform = platform.parse().map_err(|_| OwnError::UnknownArch(platform.to_owned()))?;
-        let claimed = packages.iter().filter(|package| claims.contains(&Some(id_of(package))));
-        proofs = Proofs::find(claimed, known.arch, file, options, env)?;
+    let arch = || -> Result<Arch> {
+        let known = platform.parse::<Platform>().map_err(|_| OwnError::UnknownArch(platform.to_owned()))?;
+        Ok(known.arch)
+    };
+    let (mut proofs, mut lock) = (Proofs::default(), None);
+    match witness {
+        Witness::Nobody => {}
+        Witness::Spec(file, options, env) => {
+            let claimed = packages.iter().filter(|package| claims.contains(&Some(id_of(package))));
+            proofs = Proofs::find(claimed, arch()?, file, options, env)?;
+        }
+        Witness::Lock(path) => lock = Some(locked::Word::read(path, arch()?)?),
     }
+    let asked = matches!(witness, Witness::Spec(..));
     let mut layers = Vec::new();
     for (number, claim) in claims.into_iter().enumerate() {
         // Reading it compares its bytes with its digest.
         image.layer(number)?;
         let (digest, created_by) = image.layer_name(number);
-        let chain = match claim {
-            None => Chain::Made,
-            Some(package) => proofs.chain(package, digest, &packages, spec.is_some()),
+        let chain = match (claim, &lock) {
+            (None, _) => Chain::Made,
+            (Some(package), Some(lock)) => lock.chain(package, digest, &packages),
+            (Some(package), None) => proofs.chain(package, digest, &packages, asked),
         };
         layers.push(ChainLayer { digest, created_by: created_by.to_owned(), chain });
     }
@@ -213,7 +248,8 @@ impl Proofs {
             Some(why) => why.clone(),
             None if checksum.is_none() => "the image's database has no such package".to_owned(),
             None if asked => "it was not looked for".to_owned(),
-            None => "no keys and repositories are named: give the spec with --spec".to_owned(),
+            None => "no keys and repositories are named: give the spec with --spec, or its lock with --lock"
+                .to_owned(),
         };
         Chain::Claimed { package, checksum, why }
     }

@@ -73,7 +73,9 @@ pub use assemble_resolve::{Edge, Graph, Path as ChoicePath};
 pub use base_image::BaseImageError;
 pub use build::{Built, BuiltImage, ContentsReport, Env, PackageSummary, build};
 pub use cache_check::{check_cache, package_divider};
-pub use chain::{Chain, ChainLayer, ChainReport, Links, chain};
+pub use chain::{
+    Chain, ChainLayer, ChainReport, Links, LockedIndex, LockedLinks, LockedSigner, Witness, chain,
+};
 pub use check::{CheckReport, check};
 pub use chosen::{ChosenPackage, ChosenPackages, chosen};
 pub use error::{Cause, Error, OwnError, Result};

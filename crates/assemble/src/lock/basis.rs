@@ -60,7 +60,7 @@ impl Basis {
 }
 
 /// The lock of that path, if there is one.
-pub(super) fn load(path: &Path) -> Result<Option<Lock>> {
+pub(crate) fn load(path: &Path) -> Result<Option<Lock>> {
     let shown = path.display().to_string();
     let Some(bytes) = read_limited(path)? else { return Ok(None) };
     Ok(Some(parse_lock(&shown, &bytes)?))

@@ -22,7 +22,7 @@ pub use relock::{Held, LockReport, Moves, Relock, lock};
 pub use vendor::{VendorReport, vendor};
 
 pub(crate) use apko::from_apko;
-pub(crate) use basis::{Basis, Beside};
+pub(crate) use basis::{Basis, Beside, load};
 pub(crate) use digest::spec_digest;
 pub(crate) use draft::{Draft, hashes_of};
 pub(crate) use keep::{Keep, Kept, solve_keeping};
