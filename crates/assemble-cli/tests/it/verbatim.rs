@@ -7,8 +7,9 @@ use std::process::Command;
 use assemble_types::Digest;
 use serde_json::Value;
 
+use crate::runtimes::Dockerd;
 use crate::sandbox::{Sandbox, workspace};
-use crate::tools::{have, run, skipped, try_run};
+use crate::tools::{Registry, have, run, skipped, try_run};
 
 const KEY: &str = "alpine-devel@lists.alpinelinux.org-6165ee59.rsa.pub";
 
@@ -186,6 +187,57 @@ fn the_chain_of_the_example_holds_and_a_broken_one_is_found() {
 }
 
 #[test]
+fn the_chain_is_held_against_a_lock() {
+    let s = Sandbox::new();
+    let alpine = workspace().join("testdata/alpine");
+    specs(&s, &[&alpine], &alpine.join("keys"), &["musl".to_owned(), "ca-certificates-bundle".to_owned()]);
+    s.ok(["lock", "many.yaml"]);
+    s.ok(["build", "many.yaml", "-o", "image.tar", "--start-check", "off"]);
+    // Neither the spec nor a cache is there any more.
+    let chain = |lock: &str| {
+        let ran = s.run(["inspect", "image.tar", "--chain", "--lock", lock, "--offline", "--json"]);
+        (ran.code, serde_json::from_str::<Value>(&ran.stdout).unwrap())
+    };
+    fs::remove_file(s.path("many.yaml")).unwrap();
+    fs::remove_dir_all(s.path("cache")).unwrap();
+    let (code, document) = chain("many.lock");
+    assert_eq!((code, states(&document)), (0, ["locked", "locked", "made"].map(str::to_owned).to_vec()));
+    let links = &document["layers"][0]["links"];
+    assert_eq!((&links["data"], &links["key"]), (&document["layers"][0]["digest"], &Value::from(KEY)));
+    assert_eq!(links["recorded"], serde_json::json!(["key", "index", "control"]));
+    let index = Digest::of(&fs::read(alpine.join("x86_64/APKINDEX.tar.gz")).unwrap());
+    assert_eq!(links["index"], index.to_string());
+    assert!(links["fingerprint"].is_string() && links["control_sha256"].is_string(), "{links}");
+    let text = s.ok(["inspect", "image.tar", "--chain", "--lock", "many.lock"]);
+    for words in ["(recorded)", "3 layers: 2 are what was locked", "recorded: the lock's word"] {
+        assert!(text.contains(words), "{text}");
+    }
+
+    let lock = String::from_utf8(s.read("many.lock")).unwrap();
+    let hex = |value: &Value| value.as_str().unwrap().trim_start_matches("sha256:").to_owned();
+    let data = hex(&links["data"]);
+    s.write("other.lock", lock.replace(&data, &data.chars().rev().collect::<String>()));
+    let ran = s.run(["inspect", "image.tar", "--chain", "--lock", "other.lock"]);
+    assert_eq!(ran.code, 5, "{}", ran.stderr);
+    assert!(ran.stderr.contains("BROKEN") && ran.stderr.contains("inspect/broken-chain"), "{}", ran.stderr);
+    // What the lock does not know stays a claim.
+    let checksum = links["control"].as_str().unwrap();
+    s.write("other.lock", lock.replace(checksum, "Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA="));
+    let (code, document) = chain("other.lock");
+    assert_eq!((code, states(&document)[0].as_str()), (0, "claimed"));
+    let why = document["layers"][0]["links"]["why"].as_str().unwrap().to_owned();
+    assert!(why.contains("locks another file"), "{why}");
+    s.write("other.lock", lock.replace("\"x86_64\"", "\"aarch64\""));
+    let (code, document) = chain("other.lock");
+    assert_eq!((code, states(&document)[0].as_str()), (0, "claimed"));
+    let why = document["layers"][0]["links"]["why"].as_str().unwrap().to_owned();
+    assert!(why.contains("locks nothing for x86_64"), "{why}");
+    let ran = s.run(["inspect", "image.tar", "--chain", "--lock", "no.lock"]);
+    assert!(ran.code != 0 && ran.stderr.contains("no.lock"), "{}", ran.stderr);
+    assert_eq!(s.run(["inspect", "image.tar", "--lock", "many.lock"]).code, 2);
+}
+
+#[test]
 fn the_chain_is_checked_without_us() {
     let test = "the_chain_is_checked_without_us";
     if !(have("openssl", test) && have("sha256sum", test)) {
@@ -218,4 +270,80 @@ fn the_chain_is_checked_without_us() {
     assert!(String::from_utf8_lossy(&refused.stdout).contains("BROKEN: the key did not sign the index"));
     let lines = fs::read_to_string(workspace().join("docs/chain.sh")).unwrap();
     assert_eq!(lines.lines().filter(|line| !line.starts_with('#')).count(), 10);
+}
+
+/// What a container of the image has, as docker writes it: one line a name. Files that docker makes itself, and times of
+/// folders that it puts them into, are left out.
+fn exported(docker: &Dockerd, s: &Sandbox, image: &str) -> Vec<String> {
+    let file = s.path("exported.tar");
+    let command = |args: &[&str]| run(Command::new("docker").args(["-H", &docker.socket]).args(args));
+    let id = command(&["create", "--network=none", image, "/bin/sh"]);
+    command(&["export", "-o", file.to_str().unwrap(), &id]);
+    command(&["rm", &id]);
+    let mut archive = tar::Archive::new(fs::File::open(file).unwrap());
+    let line = |entry: std::io::Result<tar::Entry<'_, fs::File>>| {
+        let mut entry = entry.unwrap();
+        let path = entry.path().unwrap().display().to_string().trim_end_matches('/').to_owned();
+        let own = [".dockerenv", "etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab"];
+        if own.contains(&path.as_str())
+            || ["dev", "proc", "sys"].iter().any(|at| path.split('/').next() == Some(at))
+        {
+            return None;
+        }
+        let mut content = Vec::new();
+        std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
+        let header = entry.header();
+        let time = if path == "etc" { 0 } else { header.mtime().unwrap() };
+        let link = entry.link_name().unwrap().map(|link| link.display().to_string());
+        let (kind, mode) = (header.entry_type(), header.mode().unwrap());
+        let owner = (header.uid().unwrap(), header.gid().unwrap());
+        Some(format!("{path} {kind:?} {mode:o} {owner:?} {time} {link:?} {}", Digest::of(&content)))
+    };
+    let mut lines: Vec<String> = archive.entries().unwrap().filter_map(line).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn docker_has_the_same_tree_of_one_layer_and_of_many() {
+    let test = "docker_has_the_same_tree_of_one_layer_and_of_many";
+    let Some(iso) = kit("real/alpine-3.19-iso", test) else { return };
+    let s = Sandbox::new();
+    let Some(docker) = Dockerd::start(&s, test) else { return };
+    let packages = "alpine-baselayout busybox-binsh doas musl-utils yaml zlib";
+    let packages: Vec<String> = packages.split_whitespace().map(str::to_owned).collect();
+    specs(&s, &[&iso], &iso.join("../keys/alpine"), &packages);
+    let command = |args: &[&str]| run(Command::new("docker").args(["-H", &docker.socket]).args(args));
+    let mut trees = Vec::new();
+    for name in ["one", "many"] {
+        let (spec, file, tag) = (format!("{name}.yaml"), format!("{name}.tar"), format!("team/{name}:1"));
+        let document = s.json(["build", &spec, "-o", &file, "-t", &tag, "--json"]);
+        assert_eq!(command(&["load", "-i", s.path(&file).to_str().unwrap()]), format!("Loaded image: {tag}"));
+        assert_eq!(
+            document["images"][0]["config"],
+            command(&["image", "inspect", "--format", "{{.Id}}", &tag])
+        );
+        trees.push(exported(&docker, &s, &tag));
+        if name == "many" {
+            assert!(document["images"][0]["verbatim"]["verbatim"].as_u64().unwrap() >= 6, "{document}");
+        }
+    }
+    let differ = trees[0].iter().zip(&trees[1]).find(|(a, b)| a != b);
+    assert!(trees[0] == trees[1], "{differ:?}");
+    assert!(trees[0].len() > 400, "{}", trees[0].len());
+    let say = |image: &str| {
+        let words = "id -u; ls -la /lib /usr/bin | sha256sum; scanelf --version; echo ran";
+        command(&["run", "--rm", "--network=none", "--user=0", "--entrypoint=/bin/sh", image, "-c", words])
+    };
+    let said = say("team/many:1");
+    assert!(said == say("team/one:1") && said.starts_with("0\n") && said.ends_with("\nran"), "{said}");
+
+    // Docker hashes the layers that it pulls, and unpacks them another way.
+    let Some(registry) = Registry::start(test, None) else { return };
+    let name = format!("{}/team/many:1", registry.host);
+    s.ok(["build", "many.yaml", "--push", "-t", &name]);
+    command(&["rmi", "team/many:1"]);
+    command(&["pull", &name]);
+    assert_eq!(exported(&docker, &s, &name), trees[0]);
+    assert_eq!(say(&name), said);
 }
