@@ -256,8 +256,9 @@ fn key(plan: &Plan<'_>, env: &Env, program: &str, store: &Store) -> Option<Diges
         }
         Basis::Indexes if plan.installs() => of_indexes(plan, &sources, &mut text)?,
         Basis::Indexes => {}
+        Basis::ApkoLock(path) => of_apko_lock(plan, path, &sources, &mut text)?,
         // Rare, and short of being made again.
-        Basis::Lock(_) | Basis::ApkoLock(_) => return None,
+        Basis::Lock(_) => return None,
     }
     let _ = writeln!(text, "local {}", store.digest_of_files(&local_files(plan)?).ok()?);
     Some(Digest::of(text.as_bytes()))
@@ -269,6 +270,30 @@ fn deciding(lock: &Lock) -> String {
     let mut lock = lock.clone();
     lock.images.iter_mut().for_each(|image| image.learnt = None);
     lock.to_text()
+}
+
+/// A lock of apko: it is only taken for the configuration that it was made for, to the byte, and names no keys that could be
+/// used.
+fn of_apko_lock(plan: &Plan<'_>, path: &Path, sources: &Sources<'_>, text: &mut String) -> Option<()> {
+    let _ = writeln!(text, "lock of apko {path:?} {}", lock::apko_lock_digest(path)?);
+    let _ = writeln!(text, "for {:?} {}", plan.file.directory, plan.file.apko_checksum());
+    for file in &sources.keyring(&plan.keyring).ok()?.files {
+        let _ = writeln!(text, "key {file:?}");
+    }
+    for platform in &plan.platforms {
+        let repositories = plan.repositories(platform.arch).ok()?;
+        of_found(platform.arch, &sources.discover(&repositories, platform.arch).ok()?, text);
+    }
+    Some(())
+}
+
+/// Keys that are published for repositories.
+fn of_found(arch: Arch, found: &[Keys], text: &mut String) {
+    for (number, file) in
+        found.iter().enumerate().flat_map(|(n, keys)| keys.files.iter().map(move |f| (n, f)))
+    {
+        let _ = writeln!(text, "found {arch:?} {number} {file:?}");
+    }
 }
 
 /// Keys and indexes of all platforms, as they are now.
@@ -302,11 +327,7 @@ fn of_indexes(plan: &Plan<'_>, sources: &Sources<'_>, text: &mut String) -> Opti
         (found, digests)
     });
     for (arch, found) in found? {
-        for (number, file) in
-            found.iter().enumerate().flat_map(|(n, keys)| keys.files.iter().map(move |f| (n, f)))
-        {
-            let _ = writeln!(text, "found {arch:?} {number} {file:?}");
-        }
+        of_found(arch, &found, text);
     }
     for ((platform, repository), found) in wanted.iter().zip(digests) {
         let (file, digest) = found?;

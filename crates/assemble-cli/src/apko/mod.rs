@@ -251,5 +251,6 @@ fn env(cache: &CacheArgs, offline: bool, session: &Session) -> Result<Env> {
     let cache_dir = Some(cache.cache_dir.as_str()).filter(|dir| !dir.is_empty()).map(Into::into);
     let network = NetworkArgs { offline, cache_dir, registry: registry_args() };
     let http = settings::http(&network.registry)?;
-    settings::env(&network, None, &http, &session.observer())
+    let env = settings::env(&network, None, &http, &session.observer())?;
+    Ok(Env { program: settings::program(), ..env })
 }

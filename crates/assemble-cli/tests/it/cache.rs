@@ -37,7 +37,7 @@ fn repository(s: &Sandbox, version: &str) {
 }
 
 /// Nothing was asked for but indexes, and what publishes keys.
-fn assert_only_documents(server: &HttpServer) {
+pub(crate) fn assert_only_documents(server: &HttpServer) {
     for request in server.log() {
         let target = request.target;
         assert!(target.ends_with("APKINDEX.tar.gz") || target.ends_with("/apk-configuration"), "{target}");
@@ -45,7 +45,7 @@ fn assert_only_documents(server: &HttpServer) {
 }
 
 /// Every file below a folder of the cache, by name.
-fn entries(s: &Sandbox, folder: &str) -> Vec<PathBuf> {
+pub(crate) fn entries(s: &Sandbox, folder: &str) -> Vec<PathBuf> {
     fn walk(folder: &Path, out: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod apko_again;
 mod apko_archive;
 mod bad_input;
 mod base_image;

@@ -5,7 +5,7 @@ use std::path::Path;
 use assemble_apk::PackageId;
 use assemble_fetch::{FetchError, Location};
 use assemble_spec::lock::apko::{ApkoLockPackage, ReadApkoLock, parse};
-use assemble_types::{Arch, Event, Platform, SourceSpan};
+use assemble_types::{Arch, Digest, Event, Platform, SourceSpan};
 
 use super::basis::read_limited;
 use crate::choose::{Selection, Wanted};
@@ -13,6 +13,11 @@ use crate::error::{Error, OwnError, Result};
 use crate::keys::{ImageKey, merge};
 use crate::plan::Plan;
 use crate::sources::Sources;
+
+/// Stands for what the file says, if it can be read.
+pub(crate) fn apko_lock_digest(path: &Path) -> Option<Digest> {
+    Some(Digest::of(&read_limited(path).ok()??))
+}
 
 /// The packages of every platform of the plan, in its order.
 pub(crate) fn from_apko(plan: &Plan<'_>, path: &Path, sources: &Sources<'_>) -> Result<Vec<Selection>> {

@@ -21,7 +21,7 @@ pub use error::LockError;
 pub use relock::{Held, LockReport, Moves, Relock, lock};
 pub use vendor::{VendorReport, vendor};
 
-pub(crate) use apko::from_apko;
+pub(crate) use apko::{apko_lock_digest, from_apko};
 pub(crate) use basis::{Basis, Beside, load};
 pub(crate) use digest::spec_digest;
 pub(crate) use draft::{Draft, hashes_of};
