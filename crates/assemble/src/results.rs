@@ -268,15 +268,17 @@ fn key(plan: &Plan<'_>, env: &Env, program: &str, store: &Store) -> Option<Diges
 /// the build that they were learnt from is to be found again.
 fn deciding(lock: &Lock) -> String {
     let mut lock = lock.clone();
-    lock.images.iter_mut().for_each(|image| image.learnt = None);
+    for image in &mut lock.images {
+        image.learnt = None;
+    }
     lock.to_text()
 }
 
 /// A lock of apko: it is only taken for the configuration that it was made for, to the byte, and names no keys that could be
 /// used.
 fn of_apko_lock(plan: &Plan<'_>, path: &Path, sources: &Sources<'_>, text: &mut String) -> Option<()> {
-    let _ = writeln!(text, "lock of apko {path:?} {}", lock::apko_lock_digest(path)?);
-    let _ = writeln!(text, "for {:?} {}", plan.file.directory, plan.file.apko_checksum());
+    let _ = writeln!(text, "lock of apko {} {}", path.display(), lock::apko_lock_digest(path)?);
+    let _ = writeln!(text, "for {} {}", plan.file.directory.display(), plan.file.apko_checksum());
     for file in &sources.keyring(&plan.keyring).ok()?.files {
         let _ = writeln!(text, "key {file:?}");
     }

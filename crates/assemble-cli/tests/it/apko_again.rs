@@ -65,9 +65,9 @@ fn walk(folder: &Path, out: &mut Vec<(String, Vec<u8>)>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            walk(&path, out)
+            walk(&path, out);
         } else {
-            out.push((path.display().to_string(), fs::read(&path).unwrap()))
+            out.push((path.display().to_string(), fs::read(&path).unwrap()));
         }
     }
 }
