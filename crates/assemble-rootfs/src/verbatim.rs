@@ -8,7 +8,7 @@
 //! nothing behind that a layer above cannot put right, and does not make the top layer large.
 //!
 //! What is rewritten has the tree's own entries, so it may stand above all packages that are not: one layer, below the
-//! top one.
+//! top one. There it is above what is installed later, too, and hides what these have of its files, as the tree does.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -51,8 +51,7 @@ impl VerbatimPlan {
     /// The tree is looked at as it is without the parts above the packages.
     pub fn of(tree: &Tree, packages: &[Package], budget: i64) -> Self {
         let view = View::of(tree);
-        let mut verdicts: Vec<Verdict> =
-            (0..packages.len()).map(|index| judge::verdict(&view, packages, index)).collect();
+        let mut verdicts = judge::verdicts(&view, packages);
         judge::keep_budget(&mut verdicts, packages, budget);
         let rewritten = view.rewritten(&verdicts);
         let top = view.top(&Stack::of(packages, &verdicts), &rewritten);

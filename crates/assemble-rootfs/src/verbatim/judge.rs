@@ -17,15 +17,21 @@ const EDITED_PART: u64 = 4;
 /// Set-user-id, set-group-id and sticky.
 const SPECIAL_BITS: u32 = 0o7000;
 
-pub(super) fn verdict(view: &View<'_>, packages: &[Package], index: usize) -> Verdict {
-    if packages[index].entries.is_empty() {
-        return Verdict::Empty;
+/// Decides of the packages one by one, in their order: what is packed anew lies above all that come later.
+pub(super) fn verdicts(view: &View<'_>, packages: &[Package]) -> Vec<Verdict> {
+    let mut verdicts = Vec::with_capacity(packages.len());
+    for package in packages {
+        let verdict = if package.entries.is_empty() {
+            Verdict::Empty
+        } else {
+            match Judge::of(view, &verdicts).package(package) {
+                Ok(()) => Verdict::Verbatim,
+                Err(reason) => Verdict::Rewritten(reason),
+            }
+        };
+        verdicts.push(verdict);
     }
-    let mut judge = Judge { view, index, earlier: HashSet::new(), edited: 0, content: 0, largest: None };
-    match judge.package(&packages[index]) {
-        Ok(()) => Verdict::Verbatim,
-        Err(reason) => Verdict::Rewritten(reason),
-    }
+    verdicts
 }
 
 /// Keeps the largest packages if there are more than there may be layers. What is packed anew takes one layer.
@@ -53,17 +59,23 @@ fn data_of(package: &Package) -> Option<&Range<u64>> {
 
 struct Judge<'v, 't, 'p> {
     view: &'v View<'t>,
-    index: usize,
+    /// What was decided of the packages before this one.
+    before: &'v [Verdict],
     /// Files of the package, and hard links to them, so far.
     earlier: HashSet<&'p ImagePath>,
     /// Bytes that the top layer will have anew.
     edited: u64,
     /// Bytes of all files.
     content: u64,
-    largest: Option<(u64, &'p ImagePath)>,
+    /// The largest of them, and why it is not the package's.
+    largest: Option<(u64, Reason)>,
 }
 
-impl<'p> Judge<'_, '_, 'p> {
+impl<'v, 't, 'p> Judge<'v, 't, 'p> {
+    fn of(view: &'v View<'t>, before: &'v [Verdict]) -> Self {
+        Self { view, before, earlier: HashSet::new(), edited: 0, content: 0, largest: None }
+    }
+
     fn package(&mut self, package: &'p Package) -> Result<(), Reason> {
         let Format::V2 { oddity, diff_id, .. } = &package.format else { return Err(Reason::Version3) };
         if let Some(oddity) = oddity {
@@ -72,10 +84,10 @@ impl<'p> Judge<'_, '_, 'p> {
         for entry in &package.entries {
             self.entry(entry)?;
         }
-        if let Some((_, path)) = self.largest
-            && self.edited > FEW_BYTES.max(self.content / EDITED_PART)
+        if self.edited > FEW_BYTES.max(self.content / EDITED_PART)
+            && let Some((_, reason)) = self.largest.take()
         {
-            return Err(Reason::Edited { path: path.clone() });
+            return Err(reason);
         }
         diff_id.map(|_| ()).ok_or(Reason::NoDiffId)
     }
@@ -96,17 +108,18 @@ impl<'p> Judge<'_, '_, 'p> {
         match &entry.kind {
             EntryKind::Directory => folder(entry, found),
             EntryKind::HardLink { target, text } => {
-                let target = self.earlier.contains(target).then(|| self.view.get(target)).flatten();
-                let same = target.is_some_and(|target| target.id == found.id)
+                // Whatever comes above it, the layer has to be unpacked first.
+                if !self.earlier.contains(target) {
+                    return Err(Reason::HardLink { path: path() });
+                }
+                let same = self.view.get(target).is_some_and(|target| target.id == found.id)
                     && link_of(found) == Some(text.as_slice());
                 self.earlier.insert(&entry.path);
-                if same {
-                    return Ok(());
-                }
                 // If another package's stands there, nobody sees the link.
-                match self.hidden(found) {
-                    Some(true) => Ok(()),
-                    _ => Err(Reason::HardLink { path: path() }),
+                if same || self.over(found) == Over::Layer {
+                    Ok(())
+                } else {
+                    Err(Reason::HardLink { path: path() })
                 }
             }
             EntryKind::File(blob) => {
@@ -118,32 +131,50 @@ impl<'p> Judge<'_, '_, 'p> {
         }
     }
 
-    /// Whether a package's file stands there that comes later, in a layer above; nothing if no other package's does.
-    fn hidden(&self, found: &TreeEntry<'_>) -> Option<bool> {
-        let own = index_of(self.index);
-        found.node.package.filter(|package| *package != own).map(|package| package > own)
+    /// Whose entry the image has in place of one of the package's.
+    fn over(&self, found: &TreeEntry<'_>) -> Over {
+        let own = index_of(self.before.len());
+        match found.node.package.filter(|package| *package != own) {
+            None => Over::Build,
+            Some(other) if other > own => Over::Layer,
+            Some(other) => match self.before.get(other.0 as usize) {
+                Some(Verdict::Rewritten(_)) => Over::Layer,
+                _ => Over::Below,
+            },
+        }
     }
 
     fn leaf(&mut self, entry: &'p Entry, found: &TreeEntry<'_>) -> Result<(), Reason> {
         if is_same(entry, found.node) && link_of(found).is_none() {
             return Ok(());
         }
-        match self.hidden(found) {
-            Some(true) => Ok(()),
-            Some(false) => Err(Reason::Overlap { path: entry.path.clone() }),
-            None => {
-                let bytes = match &found.node.body {
-                    Body::File(blob) => blob.len(),
-                    _ => 0,
-                };
-                self.edited += bytes;
-                if self.largest.is_none_or(|(largest, _)| bytes > largest) {
-                    self.largest = Some((bytes, &entry.path));
-                }
-                Ok(())
-            }
+        let path = || entry.path.clone();
+        let reason = match self.over(found) {
+            Over::Layer => return Ok(()),
+            Over::Below => Reason::Overlap { path: path() },
+            Over::Build => Reason::Edited { path: path() },
+        };
+        let bytes = match &found.node.body {
+            Body::File(blob) => blob.len(),
+            _ => 0,
+        };
+        self.edited += bytes;
+        if self.largest.as_ref().is_none_or(|(largest, _)| bytes > *largest) {
+            self.largest = Some((bytes, reason));
         }
+        Ok(())
     }
+}
+
+/// What puts right that the image does not have what the package has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    /// The layer of another package above it, or that of those that are packed anew.
+    Layer,
+    /// The top layer: a package below it has the image's entry.
+    Below,
+    /// The top layer: the entry is the build's.
+    Build,
 }
 
 /// Mode and time of a folder are put right by the top layer; what that cannot take away must not be there.

@@ -58,8 +58,8 @@ pub enum Reason {
         /// Where.
         path: ImagePath,
     },
-    /// A package below it has the same file, and that one counts.
-    #[error("{path} is another package's in the image, which is installed earlier")]
+    /// A package below it has the same file, and that one counts; there is too much of that for the top layer.
+    #[error("much of it is another package's in the image, which is installed earlier, {path} for one")]
     Overlap {
         /// Where.
         path: ImagePath,

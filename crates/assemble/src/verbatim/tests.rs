@@ -77,7 +77,7 @@ fn item() -> impl Strategy<Value = Item> {
     let owner = prop_oneof![15 => Just(0u64), 1 => Just(5)];
     prop_oneof![
         3 => (path.clone(), mode, 1i64..3).prop_map(|(path, mode, time)| Item::Folder { path, mode, time }),
-        8 => (path.clone(), 0u8..4, 0u8..2, 1i64..3, owner, prop::bool::weighted(0.1)).prop_map(
+        8 => (path.clone(), 0u8..4, 0u8..4, 1i64..3, owner, prop::bool::weighted(0.1)).prop_map(
             |(path, name, content, time, owner, xattr)| Item::File { path, name, content, time, owner, xattr }
         ),
         2 => (path.clone(), 0u8..4, path, 1i64..3)
@@ -112,6 +112,11 @@ fn made() -> impl Strategy<Value = Made> {
         })
 }
 
+/// Bytes of a file: few, or so many that the top layer does not take them.
+fn size(content: u8) -> usize {
+    if content < 2 { usize::from(content) } else { 20_000 + usize::from(content) }
+}
+
 fn apk(number: usize, made: &Made) -> ApkBuilder {
     let mut apk =
         ApkBuilder::new(&format!("p{number}"), "1-r0").signed_by(None).origin(&format!("o{}", made.origin));
@@ -138,7 +143,7 @@ fn apk(number: usize, made: &Made) -> ApkBuilder {
             Item::Folder { path, mode, time } => apk.dir(FOLDERS[path]).mode(mode).mtime(time),
             Item::File { path, name, content, time, owner, xattr } => {
                 let at = format!("{}/f{name}", FOLDERS[path]);
-                let apk = apk.file(&at, vec![b'x'; usize::from(content)]).mtime(time).owner(owner, owner);
+                let apk = apk.file(&at, vec![b'x'; size(content)]).mtime(time).owner(owner, owner);
                 last = Some(at);
                 if xattr { apk.xattr("user.x", b"1") } else { apk }
             }
@@ -308,10 +313,10 @@ fn reasons(packages: &[Made], more: &str) -> Vec<String> {
 #[test]
 fn every_reason_is_found() {
     let owned = Item::File { path: 0, name: 1, content: 1, time: 1, owner: 5, xattr: false };
-    let late = Item::File { path: 2, name: 0, content: 1, time: 2, owner: 0, xattr: false };
+    let late = Item::File { path: 2, name: 0, content: 2, time: 2, owner: 0, xattr: false };
     let found = reasons(
         &[
-            plain(vec![file(2, 0, 1), Item::Hard { name: 1 }]),
+            plain(vec![file(2, 0, 2), Item::Hard { name: 1 }]),
             plain(vec![Item::Folder { path: 3, mode: 0o2755, time: 1 }]),
             plain(vec![late]),
             plain(vec![owned]),
@@ -325,7 +330,7 @@ fn every_reason_is_found() {
         [
             "",
             "the folder /etc has the mode 2755, and the image's folders have no set-id or sticky bits",
-            "/usr/c/f0 is another package's in the image, which is installed earlier",
+            "much of it is another package's in the image, which is installed earlier, /usr/c/f0 for one",
             "/usr/a/f1 belongs to 5:5 in it, and to root in the image",
             "it lists a path twice",
             "",
@@ -337,6 +342,34 @@ fn every_reason_is_found() {
     let unlisted = Made { list_folders: false, ..plain(vec![file(4, 1, 1)]) };
     let through = reasons(&[Made { link: true, ..plain(vec![file(2, 3, 0)]) }, unlisted], "");
     assert_eq!(through, ["", "/linked/f1 leads through a symbolic link of the image"]);
+}
+
+#[test]
+fn a_file_of_an_earlier_package_is_put_right_above() {
+    // Of two files with the same content the earlier one stays, and with it its time.
+    let late =
+        |content| plain(vec![Item::File { path: 2, name: 0, content, time: 2, owner: 0, xattr: false }]);
+    // By the top layer, if it is small.
+    assert_eq!(reasons(&[plain(vec![file(2, 0, 1)]), late(1)], ""), ["", ""]);
+    // By the layer of what is packed anew, whatever its size.
+    let owned = Item::File { path: 2, name: 0, content: 2, time: 1, owner: 5, xattr: false };
+    let found = reasons(&[plain(vec![owned]), late(2)], "");
+    assert_eq!(found, ["/usr/c/f0 belongs to 5:5 in it, and to root in the image", ""]);
+}
+
+#[test]
+fn a_layer_never_links_to_what_it_does_not_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |name: &str| ApkBuilder::new(name, "1-r0").signed_by(None).dir("usr");
+    let link = of("p1").hardlink("usr/link", "usr/file");
+    let repository = RepositoryBuilder::new().signed_by(None).package(of("p0").file("usr/file", *b"x"));
+    let repository = repository.package(link).package(of("p2").replaces("p1").file("usr/link", *b"y"));
+    repository.write(&folder.path().join("r"), "x86_64");
+    let built = built(folder.path(), 3, "layering: {strategy: package}\n", 1).unwrap();
+    for layer in &built.images[0].layers {
+        stands_alone(&layer.layer.blob, !layer.verbatim).unwrap();
+    }
+    assert_eq!(built.images[0].contents.verbatim.as_ref().unwrap().rewritten.len(), 1);
 }
 
 #[test]
