@@ -125,9 +125,13 @@ impl<'v, 't, 'p> Judge<'v, 't, 'p> {
             EntryKind::File(blob) => {
                 self.earlier.insert(&entry.path);
                 self.content += blob.len();
-                self.leaf(entry, found)
+                self.leaf(entry, found);
+                Ok(())
             }
-            EntryKind::Symlink(_) => self.leaf(entry, found),
+            EntryKind::Symlink(_) => {
+                self.leaf(entry, found);
+                Ok(())
+            }
         }
     }
 
@@ -144,13 +148,13 @@ impl<'v, 't, 'p> Judge<'v, 't, 'p> {
         }
     }
 
-    fn leaf(&mut self, entry: &'p Entry, found: &TreeEntry<'_>) -> Result<(), Reason> {
+    fn leaf(&mut self, entry: &'p Entry, found: &TreeEntry<'_>) {
         if is_same(entry, found.node) && link_of(found).is_none() {
-            return Ok(());
+            return;
         }
         let path = || entry.path.clone();
         let reason = match self.over(found) {
-            Over::Layer => return Ok(()),
+            Over::Layer => return,
             Over::Below => Reason::Overlap { path: path() },
             Over::Build => Reason::Edited { path: path() },
         };
@@ -162,7 +166,6 @@ impl<'v, 't, 'p> Judge<'v, 't, 'p> {
         if self.largest.as_ref().is_none_or(|(largest, _)| bytes > *largest) {
             self.largest = Some((bytes, reason));
         }
-        Ok(())
     }
 }
 
