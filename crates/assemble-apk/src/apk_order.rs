@@ -66,8 +66,8 @@ fn take<'a>(text: &mut &'a str, of: impl Fn(u8) -> bool) -> &'a str {
 }
 
 impl<'a> Steps<'a> {
-    fn of(version: &'a Version) -> Self {
-        Self { rest: version.as_str(), last: None }
+    fn of(version: &'a str) -> Self {
+        Self { rest: version, last: None }
     }
 
     fn next(&mut self) -> Step<'a> {
@@ -135,7 +135,7 @@ fn same_kind(left: Step<'_>, right: Step<'_>) -> Ordering {
 
 /// `fuzzy`: equal as soon as `right` is at its end.
 fn compare(left: &Version, right: &Version, fuzzy: bool) -> Ordering {
-    let (mut left, mut right) = (Steps::of(left), Steps::of(right));
+    let (mut left, mut right) = (Steps::of(left.as_str()), Steps::of(right.as_str()));
     loop {
         let (l, r) = (left.next(), right.next());
         if l.kind() == r.kind() {
@@ -152,17 +152,22 @@ fn compare(left: &Version, right: &Version, fuzzy: bool) -> Ordering {
     }
 }
 
+/// As [`Version::is_valid_for_apk`], of a text.
+pub(crate) fn is_valid_for_apk(version: &str) -> bool {
+    let mut steps = Steps::of(version);
+    loop {
+        match steps.next() {
+            Step::End => return true,
+            Step::Wrong => return false,
+            _ => {}
+        }
+    }
+}
+
 impl Version {
     /// Whether apk-tools knows the version for one. It knows more than [`Version::is_valid`]: repeated suffixes and `~hash`.
     pub fn is_valid_for_apk(&self) -> bool {
-        let mut steps = Steps::of(self);
-        loop {
-            match steps.next() {
-                Step::End => return true,
-                Step::Wrong => return false,
-                _ => {}
-            }
-        }
+        is_valid_for_apk(self.as_str())
     }
 
     /// The order of apk-tools. It is total; texts outside the grammar count as far as they are inside it.

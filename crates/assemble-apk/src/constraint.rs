@@ -133,12 +133,38 @@ fn split(token: &str) -> (&str, &str, &str) {
 /// As [`split`], of a token that holds nothing unusual: only visible ASCII, no tag and no `!`, and behind an operator a
 /// version. Such a token is inside the grammar if its name is not empty and its run is an operator.
 fn split_plain(token: &str) -> Option<(&str, &str)> {
-    if !token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@') || token.starts_with('!') {
-        return None;
-    }
-    let (name, run, version) = split(token);
-    (!name.is_empty() && run.is_empty() == version.is_empty()).then_some((name, run))
+    let bytes = token.as_bytes();
+    let other = |kind: Kind| move |byte: &u8| KINDS[*byte as usize] != kind;
+    let name = bytes.iter().position(other(Kind::Plain)).unwrap_or(bytes.len());
+    let run = bytes[name..].iter().position(other(Kind::Operator)).unwrap_or(bytes.len() - name);
+    let version = &bytes[name + run..];
+    let unusual = version.iter().any(|byte| KINDS[*byte as usize] == Kind::Unusual);
+    let fits = name > 0 && bytes[0] != b'!' && !unusual && (run == 0) == version.is_empty();
+    fits.then(|| (&token[..name], &token[name..name + run]))
 }
+
+/// What a byte of a token is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Operator,
+    Unusual,
+}
+
+const KINDS: [Kind; 256] = {
+    let mut kinds = [Kind::Unusual; 256];
+    let mut byte = 0x21;
+    while byte < 0x7f {
+        kinds[byte] = Kind::Plain;
+        byte += 1;
+    }
+    kinds[b'@' as usize] = Kind::Unusual;
+    kinds[b'=' as usize] = Kind::Operator;
+    kinds[b'<' as usize] = Kind::Operator;
+    kinds[b'>' as usize] = Kind::Operator;
+    kinds[b'~' as usize] = Kind::Operator;
+    kinds
+};
 
 /// The length of the name in front of a token, if that is a [`Provide`].
 pub(crate) fn provided_name(token: &str) -> Option<usize> {
@@ -154,6 +180,12 @@ pub(crate) fn condition_name(token: &str) -> Option<usize> {
         Some((name, "" | "=" | "<" | "<=" | ">" | ">=" | "~" | "=~" | ">~" | "<~")) => Some(name.len()),
         _ => None,
     }
+}
+
+/// The version behind a token's name and operator; empty if there is none. Nothing where the token has to be parsed to know it.
+pub(crate) fn plain_version(token: &str) -> Option<&str> {
+    let name = condition_name(token)?;
+    Some(token[name..].trim_start_matches(is_operator))
 }
 
 /// Whether the version ends in `-r<digits>`, as versions of packages do and numbers of ABIs do not.

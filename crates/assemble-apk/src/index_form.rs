@@ -167,7 +167,17 @@ mod tests {
         all.sort();
         for (number, record) in (0..).zip(&index.records) {
             let provided: Vec<_> = names.provided(number).iter().map(|name| names.text(*name)).collect();
-            let alike: Vec<_> = record.checksum.iter().flat_map(|sum| names.alike(sum)).collect();
+            let alike: Vec<_> = names.heads().filter(|(_, other)| *other == number).collect();
+            assert_eq!(alike.len(), usize::from(record.checksum.is_some()));
+            let of = number as usize;
+            assert_eq!(index.records.checksum(of), record.checksum);
+            assert_eq!(index.records.arch(of), record.arch);
+            let readable = |list: &[crate::Constraint]| {
+                list.iter().filter_map(|one| one.version.as_ref()).all(crate::Version::is_valid_for_apk)
+            };
+            assert_eq!(index.records.conditions_are_readable(of), readable(&record.install_if));
+            let understood = record.unknown_field.is_none() && readable(&record.depends);
+            assert_eq!(index.records.is_understood(of), understood);
             let needed: Vec<_> = names.needed(number).iter().map(|name| names.text(*name)).collect();
             assert!(
                 needed.iter().eq(record

@@ -1,8 +1,11 @@
 //! The text of an index.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::str::FromStr;
 
-use crate::constraint::{condition_name, provided_name};
+use crate::apk_order::is_valid_for_apk;
+use crate::constraint::{condition_name, plain_version, provided_name};
 use crate::index::{IndexError, Record};
 use crate::names::NamesBuilder;
 use crate::records::Records;
@@ -23,13 +26,28 @@ const INSTALL_IF: usize = 11;
 
 /// The place of a letter in [`LETTERS`].
 fn slot(letter: u8) -> Option<usize> {
-    LETTERS.iter().position(|known| *known == letter)
+    let slot = SLOTS[letter as usize] as usize;
+    (slot < LETTERS.len()).then_some(slot)
 }
+
+const SLOTS: [u8; 256] = {
+    let mut slots = [u8::MAX; 256];
+    let mut slot = 0;
+    while slot < LETTERS.len() {
+        #[allow(clippy::cast_possible_truncation, reason = "there are few letters")]
+        let number = slot as u8;
+        slots[LETTERS[slot] as usize] = number;
+        slot += 1;
+    }
+    slots
+};
 
 /// A record while its lines are read: the last value of each letter, checked.
 #[derive(Default)]
 struct Draft {
-    values: [Vec<u8>; LETTERS.len()],
+    text: String,
+    /// Where the value of each letter stands in the text.
+    values: [Range<usize>; LETTERS.len()],
     /// The last letter that has to be known and is not.
     unknown: Option<u8>,
 }
@@ -51,9 +69,16 @@ fn constraints(value: &str) -> Vec<Constraint> {
     value.split_ascii_whitespace().map(constraint).collect()
 }
 
+/// Whether a name or version is of the characters that nearly all are of, and so nothing is wrong with it.
+fn is_plain(value: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'+');
+    !value.starts_with('.') && value.bytes().all(plain)
+}
+
 /// What is wrong with a line, if anything is.
 fn check(letter: u8, value: &str) -> Result<(), &'static str> {
     match letter {
+        b'P' | b'V' if is_plain(value) => {}
         b'P' if !value.is_empty() => {
             let name = PackageName::parse(value).map_err(|_| "this is no package name")?;
             if !name.is_file_name() {
@@ -80,8 +105,9 @@ impl Draft {
         match slot(letter) {
             Some(slot) => {
                 check(letter, value)?;
-                self.values[slot].clear();
-                self.values[slot].extend_from_slice(value.as_bytes());
+                let start = self.text.len();
+                self.text.push_str(value);
+                self.values[slot] = start..self.text.len();
             }
             None if letter.is_ascii_lowercase() || b"FMRZ".contains(&letter) => {}
             None => self.unknown = Some(letter),
@@ -90,15 +116,20 @@ impl Draft {
     }
 
     fn clear(&mut self) {
-        self.values.iter_mut().for_each(Vec::clear);
+        self.text.clear();
+        self.values = Default::default();
         self.unknown = None;
+    }
+
+    fn value(&self, slot: usize) -> &str {
+        self.text.get(self.values[slot].clone()).unwrap_or_default()
     }
 
     /// About how many bytes the record takes once it was asked for, or a little more.
     fn weight(&self) -> u64 {
         let texts: usize = self.values.iter().map(|value| value.len() + OWN).sum();
-        let lists = self.values[DEPENDS..=INSTALL_IF].iter().filter(|list| !list.is_empty());
-        let tokens: usize = lists.map(|list| 1 + list.iter().filter(|byte| **byte <= b' ').count()).sum();
+        let lists = (DEPENDS..=INSTALL_IF).map(|slot| self.value(slot)).filter(|list| !list.is_empty());
+        let tokens: usize = lists.map(|list| 1 + list.bytes().filter(|byte| *byte <= b' ').count()).sum();
         (size_of::<Record>() + texts + tokens * (size_of::<Constraint>() + 2 * OWN)) as u64
     }
 
@@ -110,33 +141,32 @@ impl Draft {
             *start = out.text.len() + 2;
             if !value.is_empty() {
                 out.text.extend_from_slice(&[letter, b':']);
-                out.text.extend_from_slice(value);
+                out.text.extend_from_slice(&self.text.as_bytes()[value.clone()]);
                 out.text.push(b'\n');
             }
         }
         if let Some(letter) = self.unknown {
             out.text.extend_from_slice(&[letter, b':', b'\n']);
         }
-        let text = |slot: usize| str::from_utf8(&self.values[slot]).unwrap_or_default();
         out.own(starts[NAME], self.values[NAME].len());
-        for (at, token) in tokens(text(PROVIDES)) {
+        for (at, token) in tokens(self.value(PROVIDES)) {
             if let Some(len) = provided_name(token) {
                 out.provide(starts[PROVIDES] + at, len);
             }
         }
-        for (at, token) in tokens(text(DEPENDS)) {
+        for (at, token) in tokens(self.value(DEPENDS)) {
             match condition_name(token) {
                 Some(len) => out.need(starts[DEPENDS] + at, len),
                 None => out.need_behind(constraint(token).name.as_str()),
             }
         }
-        for (place, (at, token)) in (0..).zip(tokens(text(INSTALL_IF))) {
+        for (place, (at, token)) in (0..).zip(tokens(self.value(INSTALL_IF))) {
             match condition_name(token) {
                 Some(len) => out.condition(starts[INSTALL_IF] + at, len, place),
                 None => out.condition_behind(constraint(token).name.as_str(), place),
             }
         }
-        if let Some(sum) = checksum(text(SUM)) {
+        if let Some(sum) = checksum(self.value(SUM)) {
             out.sum(&sum);
         }
     }
@@ -148,8 +178,35 @@ fn tokens(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.split_ascii_whitespace().map(move |token| (token.as_ptr().addr() - start, token))
 }
 
-fn checksum(value: &str) -> Option<Checksum> {
+pub(crate) fn checksum(value: &str) -> Option<Checksum> {
     Checksum::parse(value).ok().filter(Checksum::is_short)
+}
+
+/// The value of a letter in a record's lines; empty if it is not there.
+pub(crate) fn value(lines: &[u8], letter: u8) -> &str {
+    let mut rest = lines;
+    while let Some(end) = memchr::memchr(b'\n', rest) {
+        if rest.first() == Some(&letter) {
+            return str::from_utf8(rest.get(2..end).unwrap_or_default()).unwrap_or_default();
+        }
+        rest = &rest[end + 1..];
+    }
+    ""
+}
+
+/// Whether a record's lines have a field that has to be known and is not: it stands last.
+pub(crate) fn has_unknown_field(lines: &[u8]) -> bool {
+    let last = lines.strip_suffix(b"\n").unwrap_or(lines);
+    let start = memchr::memrchr(b'\n', last).map_or(0, |end| end + 1);
+    last.get(start).is_some_and(|letter| slot(*letter).is_none())
+}
+
+/// Whether every bound in a list of needs or conditions is a version to apk.
+pub(crate) fn texts_are_readable(list: &str) -> bool {
+    list.split_ascii_whitespace().all(|token| match plain_version(token) {
+        Some(version) => version.is_empty() || is_valid_for_apk(version),
+        None => constraint(token).version.is_none_or(|version| version.is_valid_for_apk()),
+    })
 }
 
 /// A record of its lines, as [`Draft::keep`] wrote them: nothing in them is wrong.
@@ -282,7 +339,8 @@ impl RecordReader {
         if line.is_empty() {
             return self.end();
         }
-        let text = String::from_utf8_lossy(line);
+        // Quicker, where it is what it should be.
+        let text = str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
         let error =
             |problem| IndexError::Line { line: number, text: text.chars().take(200).collect(), problem };
         if text.len() > MAX_LINE {

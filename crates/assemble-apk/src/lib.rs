@@ -67,6 +67,7 @@ mod package_spec;
 mod pax;
 mod records;
 mod sections;
+mod seen;
 mod table;
 mod tarball;
 mod text;

@@ -7,6 +7,7 @@
 //! finding them slow by choosing names of one hash.
 
 use crate::Checksum;
+use crate::seen::Seen;
 
 /// The place of a record in its index.
 pub type RecordNumber = u32;
@@ -18,12 +19,6 @@ pub type NameNumber = u32;
 const MOST_BITS: u32 = 24;
 /// Marks, in an offset, that the text lies behind all records.
 const BEHIND: u32 = 1 << 31;
-/// Marks, in a place, that it is one of the conditions, not of the provides.
-const CONDITION: u32 = 1 << 31;
-/// Marks, in a place, that it is one of the needs.
-const NEED: u32 = 1 << 30;
-/// In a place: the record's own name.
-const OWN: u32 = u32::MAX;
 
 /// The tables of one index.
 #[derive(Debug, Clone, Default)]
@@ -216,19 +211,25 @@ impl Names {
         same.map(|&[_, record, place]| (record, place as usize))
     }
 
-    /// Records whose checksum begins as this one does, in the order of the index.
-    pub fn alike<'n>(&'n self, sum: &Checksum) -> impl Iterator<Item = RecordNumber> + use<'n> {
-        let head = head(sum);
-        let (all, _) = self.lists.sums.as_chunks::<2>();
-        let from = all.partition_point(|[other, _]| *other < head);
-        all[from..].iter().take_while(move |[other, _]| *other == head).map(|[_, record]| *record)
+    /// All conditions: name, record, place of the condition in the record's list; ascending.
+    pub fn all_waiting(&self) -> impl Iterator<Item = [u32; 3]> + '_ {
+        self.lists.waiting.as_chunks::<3>().0.iter().copied()
+    }
+
+    /// The beginning of each record's checksum, and the record; ascending. Records without one are not among them.
+    pub fn heads(&self) -> impl Iterator<Item = (u32, RecordNumber)> + '_ {
+        self.lists.sums.as_chunks::<2>().0.iter().map(|[head, record]| (*head, *record))
     }
 
     /// The lines of a record.
     pub(crate) fn lines(&self, record: usize) -> &str {
+        str::from_utf8(self.line_bytes(record)).unwrap_or_default()
+    }
+
+    /// As [`Names::lines`], unchecked.
+    pub(crate) fn line_bytes(&self, record: usize) -> &[u8] {
         let range = self.lists.starts.get(record).zip(self.lists.starts.get(record + 1));
-        let lines = range.and_then(|(&from, &to)| self.text.get(from as usize..to as usize));
-        str::from_utf8(lines.unwrap_or_default()).unwrap_or_default()
+        range.and_then(|(&from, &to)| self.text.get(from as usize..to as usize)).unwrap_or_default()
     }
 }
 
@@ -236,30 +237,20 @@ fn bucket(hash: u32, bits: u32) -> usize {
     hash.checked_shr(32 - bits).unwrap_or(0) as usize
 }
 
-/// A name where it occurs.
-#[derive(Debug, Clone, Copy)]
-struct Seen {
-    hash: u32,
-    at: u32,
-    len: u32,
-    record: u32,
-    /// [`OWN`], a place among all provides, [`NEED`] and a place among all needs, or [`CONDITION`] and a place among the
-    /// record's conditions.
-    place: u32,
-}
-
 /// Makes the tables, record by record. There is never so much text that an offset has its highest bit: see
 /// [`crate::index_text::Room`].
+///
+/// A name is looked up where it occurs, while its text is at hand. Until all are known, a name goes by the order in which it
+/// came.
 #[derive(Debug, Default)]
 pub(crate) struct NamesBuilder {
     /// The records' lines.
     pub(crate) text: Vec<u8>,
     behind: Vec<u8>,
-    seen: Vec<Seen>,
+    seen: Seen,
     lists: Lists,
+    conditions: Vec<[u32; 3]>,
     sums: Vec<(u32, u32)>,
-    provided: u32,
-    needed: u32,
 }
 
 /// Never more than offsets: see [`NamesBuilder`].
@@ -271,82 +262,77 @@ impl NamesBuilder {
     /// A new record, whose lines come next.
     pub(crate) fn begin(&mut self) {
         self.lists.starts.push(short(self.text.len()));
-        self.lists.provided_starts.push(self.provided);
-        self.lists.needed_starts.push(self.needed);
+        self.lists.provided_starts.push(short(self.lists.provided.len()));
+        self.lists.needed_starts.push(short(self.lists.needed.len()));
     }
 
-    fn see(&mut self, text: &[u8], at: u32, place: u32) {
-        let record = short(self.lists.starts.len() - 1);
-        self.seen.push(Seen { hash: hash(text), at, len: short(text.len()), record, place });
+    fn record_number(&self) -> u32 {
+        short(self.lists.starts.len() - 1)
     }
 
-    fn see_in_lines(&mut self, at: usize, len: usize, place: u32) {
-        let text = std::mem::take(&mut self.text);
-        self.see(&text[at..at + len], short(at), place);
-        self.text = text;
+    fn see_in_lines(&mut self, at: usize, len: usize) -> u32 {
+        self.seen.number(&self.text, &self.behind, short(at), &self.text[at..at + len])
     }
 
-    fn see_behind(&mut self, text: &str, place: u32) {
+    fn see_behind(&mut self, name: &str) -> u32 {
         let at = BEHIND | short(self.behind.len());
-        self.behind.extend_from_slice(text.as_bytes());
-        self.see(text.as_bytes(), at, place);
-    }
-
-    fn next_provide(&mut self) -> u32 {
-        self.provided += 1;
-        self.provided - 1
+        let known = self.seen.names.len();
+        let number = self.seen.number(&self.text, &self.behind, at, name.as_bytes());
+        if self.seen.names.len() > known {
+            self.behind.extend_from_slice(name.as_bytes());
+        }
+        number
     }
 
     /// The record's name, which stands in its lines.
     pub(crate) fn own(&mut self, at: usize, len: usize) {
-        self.see_in_lines(at, len, OWN);
+        let name = self.see_in_lines(at, len);
+        self.lists.own.push(name);
     }
 
     /// A name that it provides, which stands in its lines.
     pub(crate) fn provide(&mut self, at: usize, len: usize) {
-        let place = self.next_provide();
-        self.see_in_lines(at, len, place);
-    }
-
-    fn next_need(&mut self) -> u32 {
-        self.needed += 1;
-        NEED | (self.needed - 1)
+        let name = self.see_in_lines(at, len);
+        self.lists.provided.push(name);
     }
 
     /// The name of what it needs, which stands in its lines.
     pub(crate) fn need(&mut self, at: usize, len: usize) {
-        let place = self.next_need();
-        self.see_in_lines(at, len, place);
+        let name = self.see_in_lines(at, len);
+        self.lists.needed.push(name);
     }
 
     /// The name of what it needs, which is shown in another way than it is written.
     pub(crate) fn need_behind(&mut self, text: &str) {
-        let place = self.next_need();
-        self.see_behind(text, place);
+        let name = self.see_behind(text);
+        self.lists.needed.push(name);
     }
 
     /// The name of a condition, which stands in its lines.
     pub(crate) fn condition(&mut self, at: usize, len: usize, place: u32) {
-        self.see_in_lines(at, len, CONDITION | place);
+        let name = self.see_in_lines(at, len);
+        self.conditions.push([name, self.record_number(), place]);
     }
 
     /// The name of a condition that is shown in another way than it is written.
     pub(crate) fn condition_behind(&mut self, text: &str, place: u32) {
-        self.see_behind(text, CONDITION | place);
+        let name = self.see_behind(text);
+        self.conditions.push([name, self.record_number(), place]);
     }
 
     /// The record's checksum.
     pub(crate) fn sum(&mut self, sum: &Checksum) {
-        self.sums.push((head(sum), short(self.lists.starts.len() - 1)));
+        self.sums.push((head(sum), self.record_number()));
     }
 
     /// A record that has no lines.
     pub(crate) fn record(&mut self, record: &crate::Record) {
         self.begin();
-        self.see_behind(record.name.as_str(), OWN);
+        let name = self.see_behind(record.name.as_str());
+        self.lists.own.push(name);
         for provide in &record.provides {
-            let place = self.next_provide();
-            self.see_behind(provide.name.as_str(), place);
+            let name = self.see_behind(provide.name.as_str());
+            self.lists.provided.push(name);
         }
         for need in &record.depends {
             self.need_behind(need.name.as_str());
@@ -361,90 +347,113 @@ impl NamesBuilder {
 
     pub(crate) fn finish(mut self) -> Names {
         let lines = short(self.text.len());
-        let records = self.lists.starts.len();
         self.lists.starts.push(lines);
-        self.lists.provided_starts.push(self.provided);
-        self.lists.needed_starts.push(self.needed);
+        self.lists.provided_starts.push(short(self.lists.provided.len()));
+        self.lists.needed_starts.push(short(self.lists.needed.len()));
         self.text.append(&mut self.behind);
-        for seen in &mut self.seen {
-            if seen.at & BEHIND != 0 {
-                seen.at = lines + (seen.at ^ BEHIND);
+        for (at, _) in &mut self.seen.names {
+            if *at & BEHIND != 0 {
+                *at = lines + (*at ^ BEHIND);
             }
         }
         self.sums.sort_unstable();
         self.lists.sums = self.sums.iter().flat_map(|(head, record)| [*head, *record]).collect();
-        self.lists.own = vec![0; records];
-        self.lists.provided = vec![0; self.provided as usize];
-        self.lists.needed = vec![0; self.needed as usize];
         self.number();
+        self.lists.hold();
         self.text.shrink_to_fit();
+        for list in self.lists.all_mut() {
+            list.shrink_to_fit();
+        }
         Names { text: self.text, lists: self.lists }
     }
 
     /// Numbers all names: by bucket, there in byte order.
     fn number(&mut self) {
-        let bits = self.seen.len().next_power_of_two().ilog2().clamp(1, MOST_BITS);
-        let mut next = vec![0_u32; (1 << bits) + 1];
-        for seen in &self.seen {
-            next[bucket(seen.hash, bits) + 1] += 1;
+        let names = &self.seen.names;
+        let text_of = |name: u32| {
+            let (at, len) = names[name as usize];
+            &self.text[at as usize..at as usize + len as usize]
+        };
+        let bits = names.len().next_power_of_two().ilog2().clamp(1, MOST_BITS);
+        let buckets: Vec<u32> =
+            (0..short(names.len())).map(|name| short(bucket(hash(text_of(name)), bits))).collect();
+        let mut starts = vec![0_u32; (1 << bits) + 1];
+        for bucket in &buckets {
+            starts[*bucket as usize + 1] += 1;
         }
-        for at in 1..next.len() {
-            next[at] += next[at - 1];
+        for at in 1..starts.len() {
+            starts[at] += starts[at - 1];
         }
-        let ends = next.clone();
-        let mut order = vec![0_u32; self.seen.len()];
-        for (number, seen) in (0..).zip(&self.seen) {
-            let place = &mut next[bucket(seen.hash, bits)];
-            order[*place as usize] = number;
+        let mut next = starts.clone();
+        let mut order = vec![0_u32; names.len()];
+        for (name, bucket) in (0..).zip(&buckets) {
+            let place = &mut next[*bucket as usize];
+            order[*place as usize] = name;
             *place += 1;
         }
-        for pair in ends.windows(2) {
-            self.lists.buckets.push(short(self.lists.names.len() / 2));
-            let bucket = &mut order[pair[0] as usize..pair[1] as usize];
-            let (seen, text) = (&self.seen, &self.text);
-            let text_of = |number: u32| {
-                let Seen { at, len, .. } = seen[number as usize];
-                &text[at as usize..at as usize + len as usize]
-            };
-            if bucket.len() > 1 {
-                bucket.sort_unstable_by(|a, b| text_of(*a).cmp(text_of(*b)).then(a.cmp(b)));
-            }
-            for group in bucket.chunk_by(|a, b| text_of(*a) == text_of(*b)) {
-                name(&mut self.lists, seen, group);
-            }
+        for pair in starts.windows(2).filter(|pair| pair[1] - pair[0] > 1) {
+            order[pair[0] as usize..pair[1] as usize].sort_unstable_by(|a, b| text_of(*a).cmp(text_of(*b)));
         }
-        self.lists.buckets.push(short(self.lists.names.len() / 2));
-        self.lists.holder_starts.push(short(self.lists.holders.len()));
+        self.lists.buckets = starts;
+        self.lists.names = order
+            .iter()
+            .flat_map(|name| {
+                let (at, len) = names[*name as usize];
+                [at, len]
+            })
+            .collect();
+        let mut numbers = vec![0_u32; names.len()];
+        for (number, name) in (0..).zip(order) {
+            numbers[name as usize] = number;
+        }
+        let Lists { own, provided, needed, .. } = &mut self.lists;
+        for name in own.iter_mut().chain(provided).chain(needed) {
+            *name = numbers[*name as usize];
+        }
+        for [name, ..] in &mut self.conditions {
+            *name = numbers[*name as usize];
+        }
+        self.conditions.sort_unstable();
+        self.lists.waiting = std::mem::take(&mut self.conditions).into_flattened();
     }
 }
 
-/// Gives the next number to a name, which occurs in these places.
-fn name(lists: &mut Lists, seen: &[Seen], group: &[u32]) {
-    let number = short(lists.names.len() / 2);
-    let occurrences = || group.iter().map(|place| seen[*place as usize]);
-    let start = lists.holders.len();
-    lists.names.extend(occurrences().next().into_iter().flat_map(|first| [first.at, first.len]));
-    lists.holder_starts.push(short(start));
-    for one in occurrences().filter(|one| one.place == OWN) {
-        lists.own[one.record as usize] = number;
-        lists.holders.push(one.record);
+impl Lists {
+    /// Fills in who holds which name.
+    fn hold(&mut self) {
+        let names = self.names.len() / 2;
+        let mut ends = vec![0_u32; names + 1];
+        for name in &self.own {
+            ends[*name as usize + 1] += 1;
+        }
+        self.each_provider(|name, _| ends[name as usize + 1] += 1);
+        for at in 1..ends.len() {
+            ends[at] += ends[at - 1];
+        }
+        let mut next = ends.clone();
+        let mut holders = vec![0; ends[names] as usize];
+        let mut hold = |name: u32, record: u32| {
+            let place = &mut next[name as usize];
+            holders[*place as usize] = record;
+            *place += 1;
+        };
+        for (record, name) in (0..).zip(&self.own) {
+            hold(*name, record);
+        }
+        self.each_provider(hold);
+        self.holder_starts = ends;
+        self.holders = holders;
     }
-    let named = lists.holders.len();
-    for one in occurrences().filter(|one| one.place != OWN) {
-        if one.place & CONDITION != 0 {
-            lists.waiting.extend([number, one.record, one.place ^ CONDITION]);
-            continue;
-        }
-        if one.place & NEED != 0 {
-            lists.needed[(one.place ^ NEED) as usize] = number;
-            continue;
-        }
-        lists.provided[one.place as usize] = number;
-        // A record may provide a name twice, or its own.
-        let again = lists.holders[named..].last() == Some(&one.record)
-            || lists.holders[start..named].binary_search(&one.record).is_ok();
-        if !again {
-            lists.holders.push(one.record);
+
+    /// Each record with each name that it provides, once, and never its own.
+    fn each_provider(&self, mut with: impl FnMut(u32, u32)) {
+        let mut last = vec![u32::MAX; self.names.len() / 2];
+        for (record, own) in (0..).zip(&self.own) {
+            for name in row(&self.provided, &self.provided_starts, record) {
+                if name != own && std::mem::replace(&mut last[*name as usize], record) != record {
+                    with(*name, record);
+                }
+            }
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use crate::Record;
-use crate::index_text::read_lines;
+use crate::index_text::{checksum, has_unknown_field, read_lines, texts_are_readable, value};
 use crate::names::{Names, NamesBuilder};
+use crate::{Checksum, Constraint, Record, Version};
 
 /// The records of an index, in its order.
 ///
@@ -67,6 +67,45 @@ impl Records {
         self.get(number).map_or(("", ""), |record| (record.name.as_str(), record.version.as_str()))
     }
 
+    /// The checksum of a record, which need not be read for it.
+    pub fn checksum(&self, number: usize) -> Option<Checksum> {
+        match &self.0 {
+            List::Text { names, .. } => checksum(value(names.line_bytes(number), b'C')),
+            List::Made { records, .. } => records.get(number)?.checksum,
+        }
+    }
+
+    /// The architecture of a record, which need not be read for it.
+    pub fn arch(&self, number: usize) -> &str {
+        match &self.0 {
+            List::Text { names, .. } => value(names.line_bytes(number), b'A'),
+            List::Made { records, .. } => records.get(number).map_or("", |record| &record.arch),
+        }
+    }
+
+    /// Whether every bound among a record's conditions is a version to apk. The record need not be read for it.
+    pub fn conditions_are_readable(&self, number: usize) -> bool {
+        match &self.0 {
+            List::Text { names, .. } => texts_are_readable(value(names.line_bytes(number), b'i')),
+            List::Made { records, .. } => records.get(number).is_none_or(|one| are_readable(&one.install_if)),
+        }
+    }
+
+    /// Whether a record has no field that has to be known and is not, and every bound among its needs is a version to apk.
+    /// The record need not be read for it.
+    pub fn is_understood(&self, number: usize) -> bool {
+        match &self.0 {
+            List::Text { names, .. } => {
+                let lines = names.line_bytes(number);
+                !has_unknown_field(lines) && texts_are_readable(value(lines, b'D'))
+            }
+            List::Made { records, .. } => {
+                let understood = |one: &Record| one.unknown_field.is_none() && are_readable(&one.depends);
+                records.get(number).is_none_or(understood)
+            }
+        }
+    }
+
     /// All of them; each is read.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Record> + Clone {
         (0..self.len()).map(|number| &self[number])
@@ -107,6 +146,10 @@ impl Records {
     pub fn retain(&mut self, mut keep: impl FnMut(&Record) -> bool) {
         *self = self.iter().filter(|record| keep(record)).cloned().collect();
     }
+}
+
+fn are_readable(list: &[Constraint]) -> bool {
+    list.iter().filter_map(|one| one.version.as_ref()).all(Version::is_valid_for_apk)
 }
 
 impl Default for Records {

@@ -21,6 +21,7 @@ mod explain;
 mod graph;
 mod joint;
 mod order;
+mod tables;
 mod universe;
 
 use std::sync::Arc;

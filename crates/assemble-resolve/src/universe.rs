@@ -9,7 +9,9 @@ use std::rc::Rc;
 use assemble_apk::{
     Checksum, Constraint, NameNumber, Names, PackageId, Provide, Record, RecordNumber, Records, Version,
 };
+use assemble_types::Arch;
 
+use crate::tables::{Condition, Conditions};
 use crate::{Choice, Repository};
 
 /// A record of the universe: its place in the order of repositories, then of their indexes.
@@ -20,8 +22,6 @@ pub(crate) type Id = u32;
 pub(crate) struct Entry<'a> {
     pub(crate) choice: Choice,
     pub(crate) pin: Option<&'a str>,
-    /// Place of its repository in the order in which repositories count.
-    pub(crate) place: u32,
 }
 
 /// The number of a name that a record has, provides, needs, or waits for.
@@ -72,7 +72,35 @@ pub(crate) struct Universe<'a> {
 }
 
 /// From how many provides on a record gets a table of its own.
-const MANY: usize = 32;
+pub(crate) const MANY: usize = 32;
+
+/// Records that have the checksum of another one.
+#[derive(Debug, Default)]
+pub(crate) struct Doubles {
+    /// Each with the place of its group.
+    group: HashMap<Id, usize>,
+    groups: Vec<Box<[Id]>>,
+}
+
+impl Doubles {
+    fn add(&mut self, group: Box<[Id]>) {
+        self.group.extend(group.iter().map(|id| (*id, self.groups.len())));
+        self.groups.push(group);
+    }
+
+    /// All that have the checksum of a record, if there is more than it.
+    pub(crate) fn of(&self, id: Id) -> &[Id] {
+        if self.groups.is_empty() {
+            return &[];
+        }
+        self.group.get(&id).map_or(&[], |group| &self.groups[*group])
+    }
+
+    /// The first record that has the checksum of this one.
+    pub(crate) fn first(&self, id: Id) -> Id {
+        self.of(id).first().copied().unwrap_or(id)
+    }
+}
 
 /// What is preferred among several candidates, beside what they are.
 pub(crate) trait Preference {
@@ -190,7 +218,7 @@ impl<'a> Universe<'a> {
     pub(crate) fn entry(&self, id: Id) -> Entry<'a> {
         let (place, record) = self.shelf(id);
         let Shelf { repository, pin, .. } = self.shelves[place];
-        Entry { choice: Choice { repository, record: record as usize }, pin, place: length(place) }
+        Entry { choice: Choice { repository, record: record as usize }, pin }
     }
 
     pub(crate) fn record(&self, id: Id) -> &'a Record {
@@ -209,20 +237,43 @@ impl<'a> Universe<'a> {
         PackageId { name: record.name.clone(), version: record.version.clone() }
     }
 
-    /// Records with the checksum of this one, itself included, in order; none if it has no checksum.
-    pub(crate) fn same_sum(&self, id: Id) -> impl Iterator<Item = Id> + '_ {
-        let sum = self.record(id).checksum;
-        let of = move |(shelf, sum): (&'_ Shelf<'a>, Checksum)| {
-            let first = shelf.first;
-            shelf.names.alike(&sum).map(move |record| first + record)
-        };
-        let alike = sum.into_iter().flat_map(|sum| self.shelves.iter().map(move |shelf| (shelf, sum)));
-        alike.flat_map(of).filter(move |other| *other == id || self.record(*other).checksum == sum)
+    /// Records that have one checksum. Heads of checksums are compared first, so that hardly any has to be read.
+    pub(crate) fn doubles(&self) -> Doubles {
+        let mut heads: Vec<(u32, Id)> = Vec::with_capacity(self.len());
+        for shelf in &self.shelves {
+            heads.extend(shelf.names.heads().map(|(head, record)| (head, shelf.first + record)));
+        }
+        // Each repository's are in order already.
+        heads.sort_unstable();
+        let mut doubles = Doubles::default();
+        for same_head in heads.chunk_by(|a, b| a.0 == b.0).filter(|all| all.len() > 1) {
+            let mut sums: Vec<(Checksum, Id)> = Vec::new();
+            for (_, id) in same_head {
+                let (place, record) = self.shelf(*id);
+                let sum = self.shelves[place].records.checksum(record as usize);
+                sums.extend(sum.map(|sum| (sum, *id)));
+            }
+            sums.sort_unstable_by(|a, b| (a.0.as_bytes(), a.1).cmp(&(b.0.as_bytes(), b.1)));
+            for same in sums.chunk_by(|a, b| a.0 == b.0).filter(|all| all.len() > 1) {
+                doubles.add(same.iter().map(|(_, id)| *id).collect());
+            }
+        }
+        doubles
     }
 
     /// The tags of all repositories; one may come more than once.
     pub(crate) fn pins(&self) -> impl Iterator<Item = &'a str> {
         self.shelves.iter().filter(|shelf| !shelf.records.is_empty()).filter_map(|shelf| shelf.pin)
+    }
+
+    /// The tag of each repository, by its place.
+    pub(crate) fn pins_by_place(&self) -> impl Iterator<Item = Option<&'a str>> {
+        self.shelves.iter().map(|shelf| shelf.pin)
+    }
+
+    /// The place of a record's repository.
+    pub(crate) fn place(&self, id: Id) -> u32 {
+        length(self.shelf(id).0)
     }
 
     /// Names have numbers below this; not every number is one of a name.
@@ -257,11 +308,30 @@ impl<'a> Universe<'a> {
         known.get_or_init(|| listed.iter().map(|local| self.joined(place, *local)).collect())
     }
 
-    /// The name of what a record depends on or excludes, by its place in the record's list.
-    pub(crate) fn needed(&self, id: Id, place: usize) -> Option<NameId> {
-        let (shelf, record) = self.shelf(id);
-        let local = self.shelves[shelf].names.needed(record).get(place);
-        local.map(|local| self.joined(shelf, *local))
+    /// As [`Universe::provided`], without keeping them.
+    pub(crate) fn provided_names(&self, id: Id) -> impl Iterator<Item = NameId> + '_ {
+        let (place, record) = self.shelf(id);
+        self.shelves[place].names.provided(record).iter().map(move |local| self.joined(place, *local))
+    }
+
+    /// The names of what a record depends on or excludes, as listed.
+    pub(crate) fn needed(&self, id: Id) -> impl Iterator<Item = NameId> + '_ {
+        let (place, record) = self.shelf(id);
+        self.shelves[place].names.needed(record).iter().map(move |local| self.joined(place, *local))
+    }
+
+    /// One of [`Universe::needed`], by its place.
+    pub(crate) fn needed_at(&self, id: Id, at: u32) -> Option<NameId> {
+        let (place, record) = self.shelf(id);
+        let local = self.shelves[place].names.needed(record).get(at as usize)?;
+        Some(self.joined(place, *local))
+    }
+
+    /// Puts all records that have or provide a name behind the others in a list.
+    pub(crate) fn holders_into(&self, name: NameId, list: &mut Vec<Id>) {
+        for (shelf, local) in self.with_name(name) {
+            list.extend(shelf.names.holders(local).iter().map(|record| shelf.first + record));
+        }
     }
 
     /// Records of this name as listed, then records that provide it, in byte order of their names.
@@ -278,17 +348,20 @@ impl<'a> Universe<'a> {
     pub(crate) fn provides(&self, id: Id, name: NameId) -> impl Iterator<Item = &'a Provide> + '_ {
         let all = &self.record(id).provides;
         let names = self.provided(id);
-        let (few, places) = if names.len() < MANY {
-            (names, Vec::new())
-        } else {
-            let places = self.sorted_places(id, names);
-            let from = places.partition_point(|place| names[*place as usize] < name);
-            let count = places[from..].partition_point(|place| names[*place as usize] == name);
-            (&[][..], places[from..from + count].to_vec())
-        };
+        let (few, places) =
+            if names.len() < MANY { (names, Vec::new()) } else { (&[][..], self.places(id, name)) };
         let listed =
             all.iter().zip(few).filter(move |(_, other)| **other == name).map(|(provide, _)| provide);
         listed.chain(places.into_iter().map(|place| &all[place as usize]))
+    }
+
+    /// The places at which a record provides a name. Quick, however much it provides.
+    pub(crate) fn places(&self, id: Id, name: NameId) -> Vec<u32> {
+        let names = self.provided(id);
+        let places = self.sorted_places(id, names);
+        let from = places.partition_point(|place| names[*place as usize] < name);
+        let count = places[from..].partition_point(|place| names[*place as usize] == name);
+        places[from..from + count].to_vec()
     }
 
     fn sorted_places(&self, id: Id, names: &[NameId]) -> Rc<[u32]> {
@@ -308,6 +381,32 @@ impl<'a> Universe<'a> {
             (0..length(shelf.records.len())).map(move |record| names.text(names.own(record)))
         };
         self.shelves.iter().flat_map(of)
+    }
+
+    /// All conditions under which records come by themselves.
+    pub(crate) fn conditions(&self) -> Conditions {
+        let mut all = Vec::new();
+        for (place, shelf) in self.shelves.iter().enumerate() {
+            all.extend(shelf.names.all_waiting().map(|[name, record, at]| Condition {
+                record: shelf.first + record,
+                place: at,
+                name: self.joined(place, name),
+            }));
+        }
+        Conditions::new(self.len(), self.name_count(), all)
+    }
+
+    /// Whether every bound among a record's conditions is a version to apk. The record need not be read for it.
+    pub(crate) fn conditions_are_readable(&self, id: Id) -> bool {
+        let (place, record) = self.shelf(id);
+        self.shelves[place].records.conditions_are_readable(record as usize)
+    }
+
+    /// Whether apk can install a record at all, whoever asks for it. The record need not be read for it.
+    pub(crate) fn is_installable(&self, id: Id, arch: Arch) -> bool {
+        let (place, record) = self.shelf(id);
+        let records = self.shelves[place].records;
+        records.is_understood(record as usize) && arch.runs_packages_for(records.arch(record as usize))
     }
 
     /// Records with an `install_if` condition for this name, and the condition.

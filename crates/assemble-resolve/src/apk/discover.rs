@@ -2,13 +2,11 @@
 
 use std::collections::HashMap;
 
-use assemble_apk::{Constraint, Version};
+use assemble_apk::Constraint;
 use assemble_types::Arch;
 
-use super::field::{
-    Field, N, Name, Need, P, Package, Provider, TagNames, conditions_are_readable, is_installable,
-};
-use crate::universe::{Id, NameId, Universe};
+use super::field::{Field, N, Name, Need, OWN, Outer, P, Package, Provider, Tags};
+use crate::universe::{Doubles, Id, MANY, NameId, Universe};
 
 /// Where the walk stands at one name.
 #[derive(Debug)]
@@ -30,29 +28,30 @@ enum Phase {
 /// How far the lists of a package were walked. What is in front of it was discovered, whoever asked.
 #[derive(Debug, Clone, Copy, Default)]
 struct Walked {
-    depends: usize,
-    names: usize,
-    provides: usize,
-    install_if: usize,
+    depends: u32,
+    names: u32,
+    provides: u32,
+    install_if: u32,
 }
 
 const NONE: u32 = u32::MAX;
 
-struct Discovery<'f, 'u, 'a> {
+struct Discovery<'u, 'a> {
     universe: &'u Universe<'a>,
-    out: &'f mut Field<'u, 'a>,
-    arch: Arch,
-    /// Numbers of the field's names, by those of the universe, and by text where that knows none.
-    by_name: Vec<N>,
+    out: Field<'u, 'a>,
+    /// Numbers of names that the universe does not know.
     by_text: HashMap<&'a str, N>,
-    /// Of each name of the field: that of the universe.
-    outer: Vec<Option<NameId>>,
     opened: Vec<bool>,
     /// Numbers of the field's packages, by record.
     by_id: Vec<P>,
     walked: Vec<Walked>,
-    waited: Vec<usize>,
+    waited: Vec<u32>,
     order: u32,
+    /// The tags of the repositories.
+    tags: Vec<Tags>,
+    doubles: Doubles,
+    /// Room for the holders of a name.
+    holders: Vec<Id>,
 }
 
 /// What `world` can reach. Records in `barred` cannot be installed.
@@ -62,38 +61,30 @@ pub(crate) fn discover<'u, 'a>(
     arch: Arch,
     barred: &[Id],
 ) -> Field<'u, 'a> {
-    let tags = TagNames::new(universe.pins().collect());
-    let mut field = Field { universe, tags, names: Vec::new(), packages: Vec::new(), world: Vec::new() };
+    let out = Field::new(universe, arch);
+    let tags = universe.pins_by_place().map(|pin| out.tags.bit(pin)).collect();
     let mut discovery = Discovery {
         universe,
-        out: &mut field,
-        arch,
-        by_name: vec![NONE; universe.name_count()],
+        out,
         by_text: HashMap::new(),
-        outer: Vec::new(),
         opened: Vec::new(),
         by_id: vec![NONE; universe.len()],
         walked: Vec::new(),
         waited: Vec::new(),
         order: 0,
+        tags,
+        doubles: universe.doubles(),
+        holders: Vec::new(),
     };
     discovery.run(world);
-    for &id in barred {
-        let package = discovery.by_id[id as usize];
-        if package != NONE {
-            discovery.out.packages[package as usize].installable = false;
-        }
-    }
-    field.link();
-    field
+    let Discovery { mut out, by_id, .. } = discovery;
+    let mut barred: Vec<P> = barred.iter().map(|id| by_id[*id as usize]).collect();
+    barred.retain(|package| *package != NONE);
+    out.link(&barred);
+    out
 }
 
-/// The first record with the checksum of this one.
-fn first_of(universe: &Universe<'_>, id: Id) -> Id {
-    universe.same_sum(id).next().unwrap_or(id)
-}
-
-impl<'a> Discovery<'_, '_, 'a> {
+impl<'a> Discovery<'_, 'a> {
     /// Whether a record has a number already, and so is the first of its checksum.
     fn is_known(&self, id: Id) -> bool {
         self.by_id[id as usize] != NONE
@@ -113,32 +104,27 @@ impl<'a> Discovery<'_, '_, 'a> {
     }
 
     /// The number of a name, which it gets if it has none.
-    fn number(&mut self, text: &'a str, outer: Option<NameId>) -> N {
+    fn number(&mut self, outer: Outer<'a>) -> N {
         let next = N::try_from(self.out.names.len()).unwrap_or(NONE);
         let place = match outer {
-            Some(outer) => &mut self.by_name[outer as usize],
-            None => self.by_text.entry(text).or_insert(NONE),
+            Outer::Known(outer) => &mut self.out.by_name[outer as usize],
+            Outer::Unknown(text) => self.by_text.entry(text).or_insert(NONE),
         };
         if *place != NONE {
             return *place;
         }
         *place = next;
-        let (providers, dependents, waiting) = (Vec::new(), Vec::new(), Vec::new());
         let order = (false, false, 0);
-        self.out.names.push(Name { text, providers, dependents, waiting, order, discovered: false });
-        self.outer.push(outer);
+        self.out.names.push(Name { outer, providers: 0..0, waiting: 0..0, order, discovered: false });
         self.opened.push(false);
         self.waited.push(0);
         next
     }
 
-    fn number_outer(&mut self, outer: NameId) -> N {
-        self.number(self.universe.text(outer), Some(outer))
-    }
-
     fn need(&mut self, constraint: &'a Constraint) -> Need<'a> {
         let text = constraint.name.as_str();
-        Need { name: self.number(text, self.universe.name(text)), constraint }
+        let outer = self.universe.name(text).map_or(Outer::Unknown(text), Outer::Known);
+        Need { name: self.number(outer), constraint }
     }
 
     /// The number of a package, which it gets if it has none. Its names are numbered, what it needs is not.
@@ -148,34 +134,26 @@ impl<'a> Discovery<'_, '_, 'a> {
         }
         let universe = self.universe;
         // Two records with one checksum are one package.
-        let id = first_of(universe, id);
+        let id = self.doubles.first(id);
         if self.is_known(id) {
             return self.by_id[id as usize];
         }
         let next = P::try_from(self.out.packages.len()).unwrap_or(NONE);
-        let record = universe.record(id);
-        let mut tags = self.out.tags.bit(universe.entry(id).pin);
-        for double in universe.same_sum(id) {
-            tags.add(self.out.tags.bit(universe.entry(double).pin));
+        let repository = universe.place(id);
+        let mut tags = self.tags[repository as usize];
+        for double in self.doubles.of(id) {
+            tags.add(self.tags[universe.place(*double) as usize]);
         }
-        let name = self.number_outer(universe.own(id));
-        let names = universe.provided(id).iter().zip(&record.provides);
-        let provides: Vec<(N, Option<&'a Version>)> =
-            names.map(|(name, provide)| (self.number_outer(*name), provide.version.as_ref())).collect();
+        let name = self.number(Outer::Known(universe.own(id)));
+        let start = length(self.out.held.len());
+        for name in universe.provided_names(id) {
+            let name = self.number(Outer::Known(name));
+            self.out.held.push(name);
+        }
         self.by_id[id as usize] = next;
         self.walked.push(Walked::default());
-        self.out.packages.push(Package {
-            id,
-            record,
-            name,
-            provides,
-            depends: Vec::new(),
-            install_if: Vec::new(),
-            tags,
-            repository: universe.entry(id).place,
-            installable: is_installable(record, self.arch),
-            discovered: false,
-        });
+        let held = start..length(self.out.held.len());
+        self.out.packages.push(Package { id, name, held, tags, repository, discovered: false });
         next
     }
 
@@ -184,26 +162,44 @@ impl<'a> Discovery<'_, '_, 'a> {
         if std::mem::replace(&mut self.opened[name as usize], true) {
             return;
         }
-        let Some(outer) = self.outer[name as usize] else { return };
-        let mut holders = self.universe.holders(outer).to_vec();
-        holders.retain(|id| self.is_known(*id) || first_of(self.universe, *id) == *id);
+        let Outer::Known(outer) = self.out.names[name as usize].outer else { return };
+        let mut holders = std::mem::take(&mut self.holders);
+        self.universe.holders_into(outer, &mut holders);
+        holders.retain(|id| self.is_known(*id) || self.doubles.first(*id) == *id);
         holders.sort_unstable();
-        let mut providers = Vec::with_capacity(holders.len());
-        for id in holders {
+        let start = length(self.out.providers.len());
+        for id in holders.drain(..) {
             let package = self.package(id);
-            let package_of = &self.out.packages[package as usize];
-            if package_of.name == name {
-                providers.push(Provider { package, version: Some(&package_of.record.version) });
-            }
-            let provided = self.universe.provides(id, outer);
-            providers.extend(provided.map(|p| Provider { package, version: p.version.as_ref() }));
+            self.provide(package, name, outer);
         }
-        self.out.names[name as usize].providers = providers;
-        let mut waiting: Vec<Id> = self.universe.waiting(outer).map(|(id, _)| id).collect();
-        waiting.dedup();
-        waiting.retain(|id| conditions_are_readable(self.universe.record(*id)));
-        let waiting: Vec<P> = waiting.into_iter().map(|id| self.package(id)).collect();
-        self.out.names[name as usize].waiting = waiting;
+        self.holders = holders;
+        self.out.names[name as usize].providers = start..length(self.out.providers.len());
+        let start = length(self.out.waiting.len());
+        let mut last = None;
+        for at in 0..self.out.conditions.waiting(outer).len() {
+            let id = self.out.conditions.waiting(outer)[at];
+            if last.replace(id) != Some(id) && self.out.conditions.are_readable(self.universe, id) {
+                let package = self.package(id);
+                self.out.waiting.push(package);
+            }
+        }
+        self.out.names[name as usize].waiting = start..length(self.out.waiting.len());
+    }
+
+    /// Adds a package to the providers of a name: as its own, then as listed. Quick, however much it provides.
+    fn provide(&mut self, package: P, name: N, outer: NameId) {
+        let Package { id, name: own, ref held, .. } = self.out.packages[package as usize];
+        if own == name {
+            self.out.providers.push(Provider { package, place: OWN });
+        }
+        let held = &self.out.held[held.start as usize..held.end as usize];
+        if held.len() < MANY {
+            let places = (0..).zip(held).filter(|(_, other)| **other == name).map(|(place, _)| place);
+            self.out.providers.extend(places.map(|place| Provider { package, place }));
+        } else {
+            let places = self.universe.places(id, outer);
+            self.out.providers.extend(places.into_iter().map(|place| Provider { package, place }));
+        }
     }
 
     fn walk(&mut self, from: N) {
@@ -232,7 +228,7 @@ impl<'a> Discovery<'_, '_, 'a> {
     /// The next name to look at from here, if there is one.
     fn advance(&mut self, step: &mut Step) -> Option<N> {
         loop {
-            let provider = self.out.names[step.name as usize].providers.get(step.provider).map(|p| p.package);
+            let provider = self.out.providers(step.name).get(step.provider).map(|p| p.package);
             let child = match (step.phase, provider) {
                 (Phase::Depends, Some(package)) => self.next_depend(package),
                 (Phase::Waiting, _) => self.next_waiting(step.name),
@@ -263,42 +259,34 @@ impl<'a> Discovery<'_, '_, 'a> {
     /// All that comes before a name was discovered.
     fn close(&mut self, name: N) {
         self.order += 1;
-        let own = |p: &Provider<'_>| self.out.packages[p.package as usize].name == name;
-        let real = self.out.names[name as usize].providers.iter().any(own);
+        let real = self.out.providers(name).iter().any(|p| p.place == OWN);
         self.out.names[name as usize].order = (false, real, self.order);
     }
 
     fn next_depend(&mut self, package: P) -> Option<N> {
         let at = package as usize;
         self.out.packages[at].discovered = true;
-        let record = self.out.packages[at].record;
-        let place = self.walked[at].depends;
-        let constraint = record.depends.get(place)?;
+        let outer = self.universe.needed_at(self.out.packages[at].id, self.walked[at].depends)?;
         self.walked[at].depends += 1;
-        let outer = self.universe.needed(self.out.packages[at].id, place);
-        let need = Need { name: self.number(constraint.name.as_str(), outer), constraint };
-        self.out.packages[at].depends.push(need);
-        Some(need.name)
+        Some(self.number(Outer::Known(outer)))
     }
 
     fn next_condition(&mut self, package: P) -> Option<N> {
         let at = package as usize;
-        let record = self.out.packages[at].record;
-        if !conditions_are_readable(record) {
+        let id = self.out.packages[at].id;
+        let condition = *self.out.conditions.of(id).get(self.walked[at].install_if as usize)?;
+        if !self.out.conditions.are_readable(self.universe, id) {
             return None;
         }
-        let constraint = record.install_if.get(self.walked[at].install_if)?;
         self.walked[at].install_if += 1;
-        let need = self.need(constraint);
-        self.out.packages[at].install_if.push(need);
-        Some(need.name)
+        Some(self.number(Outer::Known(condition.name)))
     }
 
     /// A name of the packages that wait for this one.
     fn next_waiting(&mut self, name: N) -> Option<N> {
         loop {
-            let at = self.waited[name as usize];
-            let package = *self.out.names[name as usize].waiting.get(at)?;
+            let at = self.waited[name as usize] as usize;
+            let package = *self.out.waiting(name).get(at)?;
             match self.next_name(package) {
                 Some(name) => return Some(name),
                 None => self.waited[name as usize] += 1,
@@ -308,10 +296,10 @@ impl<'a> Discovery<'_, '_, 'a> {
 
     fn next_name(&mut self, package: P) -> Option<N> {
         let walked = &mut self.walked[package as usize].names;
-        let package = &self.out.packages[package as usize];
+        let Package { name, ref held, .. } = self.out.packages[package as usize];
         let name = match walked.checked_sub(1) {
-            None => package.name,
-            Some(place) => package.provides.get(place)?.0,
+            None => name,
+            Some(place) => *self.out.held.get(held.start as usize..held.end as usize)?.get(place as usize)?,
         };
         *walked += 1;
         Some(name)
@@ -323,23 +311,15 @@ impl<'a> Discovery<'_, '_, 'a> {
         self.open(name);
         self.next_waiting(name).or_else(|| {
             let walked = &mut self.walked[package as usize].provides;
-            let (name, _) = *self.out.packages[package as usize].provides.get(*walked)?;
+            let held = &self.out.packages[package as usize].held;
+            let name = *self.out.held.get(held.start as usize..held.end as usize)?.get(*walked as usize)?;
             *walked += 1;
             Some(name)
         })
     }
 }
 
-impl Field<'_, '_> {
-    /// Fills in who depends on a name.
-    fn link(&mut self) {
-        for (package, entry) in (0..).zip(&self.packages) {
-            for need in &entry.depends {
-                let dependents = &mut self.names[need.name as usize].dependents;
-                if dependents.last() != Some(&package) {
-                    dependents.push(package);
-                }
-            }
-        }
-    }
+/// Never more than numbers: a universe has no more names and records than those.
+fn length(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(NONE)
 }

@@ -3,7 +3,7 @@
 //! What is certain is spread first: constraints of what was chosen, needs that all candidates for a name share, and that
 //! nobody can be chosen whose own needs cannot be met. Then the most urgent name is decided, and so on.
 
-use super::field::{Field, N, Need, P, Provider, Tags};
+use super::field::{Field, N, Need, OWN, P, Provider, Tags};
 use super::state::{NameState, PackageState, Queue, Queues, initial};
 
 /// Steps after which apk's way is left; each looks at one provider, need or name. Real worlds take less than a million.
@@ -20,7 +20,7 @@ enum Giver {
 
 struct Greedy<'f, 'u, 'a> {
     field: &'f Field<'u, 'a>,
-    names: Vec<NameState<'a>>,
+    names: Vec<NameState>,
     packages: Vec<PackageState>,
     queues: Queues,
     /// Packages all of whose names will have their needs looked at anyway.
@@ -103,12 +103,12 @@ impl<'a> Greedy<'_, '_, 'a> {
     /// Whoever depends on the name may no longer be able to.
     fn recheck_dependents(&mut self, name: N) {
         let field = self.field;
-        for &package in &field.name(name).dependents {
+        for &package in field.dependents(name) {
             self.steps += 1;
             if std::mem::replace(&mut self.looked_at[package as usize], true) {
                 continue;
             }
-            for name in field.package(package).names().filter(|name| field.name(*name).discovered) {
+            for name in field.names_of(package).filter(|name| field.name(*name).discovered) {
                 self.steps += 1;
                 self.names[name as usize].look_at_depends = true;
                 self.soil(name);
@@ -119,8 +119,8 @@ impl<'a> Greedy<'_, '_, 'a> {
     /// Conditions for the name may hold now.
     fn recheck_conditions(&mut self, name: N) {
         let field = self.field;
-        for &package in &field.name(name).waiting {
-            for name in field.package(package).names().filter(|name| field.name(*name).discovered) {
+        for &package in field.waiting(name) {
+            for name in field.names_of(package).filter(|name| field.name(*name).discovered) {
                 self.steps += 1;
                 if !self.names[name as usize].untriggerable {
                     self.names[name as usize].look_at_conditions = true;
@@ -130,15 +130,21 @@ impl<'a> Greedy<'_, '_, 'a> {
         }
     }
 
+    /// Whether nothing rules a package out.
+    fn is_selectable(&self, package: P) -> bool {
+        !self.packages[package as usize].ruled_out && self.field.is_installable(package)
+    }
+
     fn rule_out(&mut self, package: P) {
-        if !std::mem::take(&mut self.packages[package as usize].selectable) {
+        if !self.is_selectable(package) {
             return;
         }
+        self.packages[package as usize].ruled_out = true;
         let field = self.field;
-        for name in field.package(package).names() {
+        for name in field.names_of(package) {
             self.recheck_dependents(name);
         }
-        for name in field.package(package).names() {
+        for name in field.names_of(package) {
             self.recheck_conditions(name);
         }
     }
@@ -178,9 +184,9 @@ impl<'a> Greedy<'_, '_, 'a> {
                 self.asked_first(need.name);
             }
         }
-        for provider in &field.name(need.name).providers {
+        for provider in field.providers(need.name) {
             self.steps += 1;
-            if need.is_met_by(by, provider) {
+            if field.is_met_by(need, by, *provider) {
                 // apk lets an exclusion allow what it does not exclude; whoever excludes asks for nothing.
                 if !need.constraint.conflict {
                     self.allow(provider.package, giver);
@@ -196,19 +202,19 @@ impl<'a> Greedy<'_, '_, 'a> {
     fn can_be_met(&mut self, by: P, need: &Need<'a>) -> bool {
         let state = &self.names[need.name as usize];
         if let Some(chosen) = &state.chosen {
-            return need.is_met(Some(by), chosen.as_ref());
+            return self.field.is_met(need, Some(by), *chosen);
         }
         if state.requirers == 0 && need.constraint.conflict {
             return true;
         }
-        let providers = &self.field.name(need.name).providers;
+        let providers = self.field.providers(need.name);
         self.steps += providers.len() as u64;
-        providers.iter().any(|p| self.packages[p.package as usize].selectable && need.is_met_by(Some(by), p))
+        providers.iter().any(|p| self.is_selectable(p.package) && self.field.is_met_by(need, Some(by), *p))
     }
 
     /// Looks whether the conditions of a package hold, as far as they are decided.
     fn trigger(&mut self, package: P) {
-        for condition in &self.field.package(package).install_if {
+        for condition in self.field.install_if(package) {
             self.steps += 1;
             let state = &mut self.names[condition.name as usize];
             match &state.chosen {
@@ -219,7 +225,7 @@ impl<'a> Greedy<'_, '_, 'a> {
                     }
                     return;
                 }
-                Some(chosen) if !condition.is_met(Some(package), chosen.as_ref()) => {
+                Some(chosen) if !self.field.is_met(condition, Some(package), *chosen) => {
                     self.packages[package as usize].untriggerable = true;
                     return;
                 }
@@ -229,11 +235,10 @@ impl<'a> Greedy<'_, '_, 'a> {
         self.packages[package as usize].triggered = true;
     }
 
-    fn may_be_chosen_unnamed(&self, provider: &Provider<'a>) -> bool {
-        let package = self.field.package(provider.package);
-        provider.version.is_some()
-            || package.record.provider_priority > 0
-            || self.names[package.name as usize].requirers > 0
+    fn may_be_chosen_unnamed(&self, provider: Provider) -> bool {
+        self.names[self.field.package(provider.package).name as usize].requirers > 0
+            || self.field.is_versioned(provider)
+            || self.field.record(provider.package).provider_priority > 0
     }
 
     /// Looks at a name again: who can still be chosen, and what is certain whoever is.
@@ -245,20 +250,20 @@ impl<'a> Greedy<'_, '_, 'a> {
         let (mut options, mut not_ok, mut selectable) = (0, 0, false);
         let (mut triggered, mut untriggerable) = (false, true);
         let mut first = None;
-        for provider in &field.name(name).providers {
+        for &provider in field.providers(name) {
             let package = provider.package;
             let at = package as usize;
             self.steps += 1;
             self.packages[at].merged = false;
             if look_at_depends {
                 self.looked_at[at] = false;
-                if self.packages[at].selectable
-                    && !field.package(package).depends.iter().all(|need| self.can_be_met(package, need))
+                if self.is_selectable(package)
+                    && !field.depends(package).iter().all(|need| self.can_be_met(package, need))
                 {
                     self.rule_out(package);
                 }
             }
-            if !self.packages[at].selectable {
+            if !self.is_selectable(package) {
                 continue;
             }
             if look_at_conditions {
@@ -288,17 +293,17 @@ impl<'a> Greedy<'_, '_, 'a> {
         state.untriggerable = untriggerable;
         let moved = std::mem::replace(&mut state.selectable, selectable) != selectable;
         if let Some(first) = first {
-            for provider in &field.name(name).providers {
+            for provider in field.providers(name) {
                 let state = &mut self.packages[provider.package as usize];
                 state.used = state.merged;
             }
             self.apply_common(name, first, options);
         }
         let decided = |package: &P| {
-            let mut names = field.package(*package).names().filter(|name| field.name(*name).discovered);
+            let mut names = field.names_of(*package).filter(|name| field.name(*name).discovered);
             names.all(|name| self.names[name as usize].chosen.is_some())
         };
-        let dependents = &field.name(name).dependents;
+        let dependents = field.dependents(name);
         self.steps += dependents.len() as u64;
         self.names[name as usize].askers_done = dependents.iter().all(decided);
         self.enqueue(name, moved);
@@ -306,27 +311,28 @@ impl<'a> Greedy<'_, '_, 'a> {
 
     /// What comes by itself may come from where the packages of its conditions may.
     fn allow_as_conditions(&mut self, package: P) {
-        for condition in &self.field.package(package).install_if {
+        for condition in self.field.install_if(package) {
             let chosen = self.names[condition.name as usize].chosen.flatten();
             self.allow(package, chosen.map_or(Giver::Nobody, |p| Giver::Package(p.package)));
         }
     }
 
     /// Counts what all candidates up to this one, the `options`th, have in common.
-    fn count_common(&mut self, provider: &Provider<'a>, options: u32) {
+    fn count_common(&mut self, provider: Provider, options: u32) {
         let field = self.field;
-        let package = field.package(provider.package);
-        self.steps += (package.depends.len() + package.provides.len()) as u64;
-        for need in package.depends.iter().filter(|need| !need.constraint.conflict) {
+        let depends = field.depends(provider.package);
+        self.steps += (depends.len() + field.provide_count(provider.package)) as u64;
+        for need in depends.iter().filter(|need| !need.constraint.conflict) {
             let count = &mut self.names[need.name as usize].common_depends;
             *count += u32::from(*count == options);
         }
-        let own = std::iter::once((package.name, provider.version));
-        for (name, version) in own.chain(package.provides.iter().copied()) {
+        for (name, held) in field.held_by(provider.package) {
             let state = &mut self.names[name as usize];
             if state.common_provides == options {
                 state.common_provides += 1;
-                state.provided_without_version |= version.is_none();
+                // The package's own name counts in the version of what is looked at.
+                let held = if held.place == OWN { provider } else { held };
+                state.provided_without_version |= !field.is_versioned(held);
             }
         }
     }
@@ -334,8 +340,7 @@ impl<'a> Greedy<'_, '_, 'a> {
     /// Applies what all candidates for a name have in common.
     fn apply_common(&mut self, name: N, first: P, options: u32) {
         let field = self.field;
-        let package = field.package(first);
-        for need in &package.depends {
+        for need in field.depends(first) {
             let state = &mut self.names[need.name as usize];
             if std::mem::take(&mut state.common_depends) != options {
                 continue;
@@ -345,17 +350,17 @@ impl<'a> Greedy<'_, '_, 'a> {
             } else if state.requirers == 0 {
                 state.requirers = 1;
                 self.asked_first(need.name);
-                for provider in &field.name(need.name).providers {
+                for provider in field.providers(need.name) {
                     self.allow(provider.package, Giver::Package(first));
                 }
             }
         }
-        for held in package.names() {
+        for held in field.names_of(first) {
             if std::mem::take(&mut self.names[held as usize].common_provides) == options {
                 self.must_provide(held, name);
             }
         }
-        for held in package.names() {
+        for held in field.names_of(first) {
             self.names[held as usize].provided_without_version = false;
         }
     }
@@ -367,30 +372,28 @@ impl<'a> Greedy<'_, '_, 'a> {
             return;
         }
         let virtual_too = self.names[held as usize].provided_without_version;
-        for provider in &field.name(held).providers {
+        for provider in field.providers(held) {
             self.steps += 1;
-            let package = field.package(provider.package);
-            if package.name == name
-                || !self.packages[provider.package as usize].selectable
-                || (virtual_too && provider.version.is_none())
+            let package = provider.package;
+            if field.package(package).name == name
+                || !self.is_selectable(package)
+                || (virtual_too && !field.is_versioned(*provider))
             {
                 continue;
             }
-            self.steps += package.provides.len() as u64;
-            let both = package
-                .provides
-                .iter()
-                .any(|(other, version)| *other == name || (virtual_too && version.is_none()));
+            self.steps += field.provide_count(package) as u64;
+            let mut provides = field.held_by(package).skip(1);
+            let both = provides.any(|(other, p)| other == name || (virtual_too && !field.is_versioned(p)));
             if !both {
-                self.rule_out(provider.package);
+                self.rule_out(package);
             }
         }
     }
 
     /// Whether one provider is better than another; the first difference decides.
-    fn is_better(&self, a: &Provider<'a>, b: &Provider<'a>) -> bool {
+    fn is_better(&self, a: Provider, b: Provider) -> bool {
         let (left, right) = (&self.packages[a.package as usize], &self.packages[b.package as usize]);
-        (left.selectable.cmp(&right.selectable))
+        (self.is_selectable(a.package).cmp(&self.is_selectable(b.package)))
             .then(left.used.cmp(&right.used))
             .then(right.conflicts.cmp(&left.conflicts))
             .then(left.tag_ok.cmp(&right.tag_ok))
@@ -402,12 +405,13 @@ impl<'a> Greedy<'_, '_, 'a> {
     fn decide(&mut self, name: N) {
         let field = self.field;
         let NameState { requirers, triggered, .. } = self.names[name as usize];
-        let mut best: Option<&Provider<'a>> = None;
+        let mut best: Option<Provider> = None;
         if requirers > 0 || triggered {
-            for provider in &field.name(name).providers {
+            for &provider in field.providers(name) {
                 self.steps += 1;
                 let state = &self.packages[provider.package as usize];
-                let unasked = requirers == 0 && !(state.triggered && state.tag_ok && state.selectable);
+                let unasked = requirers == 0
+                    && !(state.triggered && state.tag_ok && self.is_selectable(provider.package));
                 if !unasked
                     && self.may_be_chosen_unnamed(provider)
                     && best.is_none_or(|best| self.is_better(provider, best))
@@ -422,27 +426,24 @@ impl<'a> Greedy<'_, '_, 'a> {
             return;
         };
         let chosen = best.package;
-        let state = &self.packages[chosen as usize];
-        self.failed |= !state.selectable || !state.tag_ok;
-        let package = field.package(chosen);
-        self.assign(package.name, Some(Provider { package: chosen, version: Some(&package.record.version) }));
-        for &(name, version) in &package.provides {
-            self.assign(name, Some(Provider { package: chosen, version }));
+        self.failed |= !self.is_selectable(chosen) || !self.packages[chosen as usize].tag_ok;
+        for (name, provider) in field.held_by(chosen) {
+            self.assign(name, Some(provider));
         }
-        for need in &package.depends {
+        for need in field.depends(chosen) {
             self.ask(Some(chosen), need);
         }
     }
 
     /// Decides a name for good.
-    fn assign(&mut self, name: N, provider: Option<Provider<'a>>) {
+    fn assign(&mut self, name: N, provider: Option<Provider>) {
         let field = self.field;
         self.steps += 1;
         let state = &mut self.names[name as usize];
         if let Some(chosen) = &state.chosen {
             // Two that provide a name without a version may stay together.
-            let without = |p: &Option<Provider<'_>>| p.as_ref().is_none_or(|p| p.version.is_none());
-            self.failed |= !(without(&provider) && without(chosen));
+            let without = |p: Option<Provider>| p.is_none_or(|p| !field.is_versioned(p));
+            self.failed |= !(without(provider) && without(*chosen));
             return;
         }
         state.chosen = Some(provider);
@@ -451,8 +452,8 @@ impl<'a> Greedy<'_, '_, 'a> {
         let asked = state.requirers > 0;
         self.queues.remove(field, name, queue);
         let Some(provider) = provider else {
-            for rival in &field.name(name).providers {
-                if rival.version.is_some() {
+            for rival in field.providers(name) {
+                if field.is_versioned(*rival) {
                     self.rule_out(rival.package);
                 }
             }
@@ -460,23 +461,22 @@ impl<'a> Greedy<'_, '_, 'a> {
             self.recheck_conditions(name);
             return;
         };
-        let package = field.package(provider.package);
         if !asked && self.packages[provider.package as usize].triggered {
-            for condition in &package.install_if {
+            for condition in field.install_if(provider.package) {
                 if self.names[condition.name as usize].chosen.is_none() {
                     self.ask(Some(provider.package), condition);
                 }
             }
         }
-        for rival in &field.name(name).providers {
+        for rival in field.providers(name) {
             self.steps += 1;
-            let both_without = rival.version.is_none() && provider.version.is_none();
-            if rival.package != provider.package && !both_without {
+            let both_without = || !field.is_versioned(provider) && !field.is_versioned(*rival);
+            if rival.package != provider.package && !both_without() {
                 self.rule_out(rival.package);
             }
         }
         self.recheck_dependents(name);
-        for held in package.names() {
+        for held in field.names_of(provider.package) {
             self.recheck_conditions(held);
         }
     }
@@ -495,7 +495,7 @@ impl<'a> Greedy<'_, '_, 'a> {
         let mut coming: Vec<P> = Vec::new();
         while let Some((by, need)) = open.pop() {
             let provider = chosen(need);
-            if !need.is_met(by, provider.as_ref()) {
+            if !field.is_met(need, by, provider) {
                 return None;
             }
             done[need.name as usize] = true;
@@ -505,23 +505,21 @@ impl<'a> Greedy<'_, '_, 'a> {
                     continue;
                 }
                 list.push(package);
-                let entry = field.package(package);
-                open.extend(entry.depends.iter().map(|need| (Some(package), need)));
-                for name in entry.names() {
+                open.extend(field.depends(package).iter().map(|need| (Some(package), need)));
+                for name in field.names_of(package) {
                     done[name as usize] = true;
                 }
-                let waiting = entry.names().flat_map(|name| &field.name(name).waiting);
+                let waiting = field.names_of(package).flat_map(|name| field.waiting(name));
                 coming.extend(waiting.copied().filter(|waiting| {
-                    let entry = field.package(*waiting);
                     let holds = |name| {
                         let chosen = self.names[name as usize].chosen.flatten();
                         chosen.is_some_and(|p| p.package == *waiting)
                     };
-                    holds(entry.name)
+                    holds(field.package(*waiting).name)
                         && !reached[*waiting as usize]
-                        && entry.install_if.iter().all(|condition| {
+                        && field.install_if(*waiting).iter().all(|condition| {
                             (condition.constraint.conflict || done[condition.name as usize])
-                                && condition.is_met(Some(*waiting), chosen(condition).as_ref())
+                                && field.is_met(condition, Some(*waiting), chosen(condition))
                         })
                 }));
             }

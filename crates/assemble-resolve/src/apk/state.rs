@@ -18,12 +18,12 @@ pub(super) enum Queue {
 
 #[derive(Debug, Clone, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each is looked at alone")]
-pub(super) struct NameState<'a> {
+pub(super) struct NameState {
     /// How often it was asked for.
     pub(super) requirers: u32,
     /// Decided: by whom it is provided, or that nobody provides it.
     #[allow(clippy::option_option, reason = "that nobody provides it is a decision, too")]
-    pub(super) chosen: Option<Option<Provider<'a>>>,
+    pub(super) chosen: Option<Option<Provider>>,
     pub(super) queue: Queue,
     pub(super) dirty: bool,
     pub(super) look_at_depends: bool,
@@ -52,8 +52,8 @@ pub(super) struct PackageState {
     pub(super) conflicts: u32,
     /// From where whoever asks for it allows it to come.
     pub(super) allowed: Tags,
-    /// Nothing rules it out.
-    pub(super) selectable: bool,
+    /// Something rules it out, or it was not discovered.
+    pub(super) ruled_out: bool,
     pub(super) tag_ok: bool,
     pub(super) tag_preferred: bool,
     /// It is among the candidates that are being looked at.
@@ -104,25 +104,24 @@ impl Queues {
 }
 
 /// The initial states.
-pub(super) fn initial<'a>(field: &Field<'_, 'a>) -> (Vec<NameState<'a>>, Vec<PackageState>) {
-    let packages: Vec<PackageState> = field
-        .packages
-        .iter()
-        .map(|package| {
+pub(super) fn initial(field: &Field<'_, '_>) -> (Vec<NameState>, Vec<PackageState>) {
+    let packages: Vec<PackageState> = (0..)
+        .zip(&field.packages)
+        .map(|(number, package)| {
             let untagged = package.tags.has_any_of(Tags::UNTAGGED);
             PackageState {
                 allowed: Tags::UNTAGGED,
-                selectable: package.discovered && package.installable,
+                ruled_out: !package.discovered,
                 tag_ok: package.discovered && untagged,
                 tag_preferred: package.discovered && untagged,
-                untriggerable: package.discovered && package.install_if.is_empty(),
+                untriggerable: package.discovered && !field.waits(number),
                 ..PackageState::default()
             }
         })
         .collect();
-    let names = field.names.iter().map(|name| NameState {
+    let names = (0..).zip(&field.names).map(|(number, name)| NameState {
         untriggerable: name.discovered
-            && name.providers.iter().all(|p| packages[p.package as usize].untriggerable),
+            && field.providers(number).iter().all(|p| packages[p.package as usize].untriggerable),
         ..NameState::default()
     });
     (names.collect(), packages)

@@ -160,7 +160,7 @@ impl<'s, 'f, 'u, 'a> Walk<'s, 'f, 'u, 'a> {
                 }
                 self.reached[package as usize] = Some((self.count, by, entry));
                 self.count += 1;
-                let needs = search.field.package(package).depends.iter();
+                let needs = search.field.depends(package).iter();
                 let needs = needs.filter(|need| !need.constraint.conflict);
                 let known = needs.filter_map(|need| search.known_wish(need));
                 open.extend(known.filter(|w| follows(package, *w)).map(|w| (Some(package), w, entry)));
@@ -197,18 +197,16 @@ fn nothing_for(
     let universe = field.universe;
     let required_by = walk.chain(by);
     let fitting: Vec<P> = field
-        .name(need.name)
-        .providers
+        .providers(need.name)
         .iter()
-        .filter(|p| need.is_met_by(None, p))
+        .filter(|p| field.is_met_by(need, None, **p))
         .map(|p| p.package)
         .collect();
-    if let Some(&package) = fitting.iter().find(|p| field.package(**p).installable) {
+    if let Some(&package) = fitting.iter().find(|p| field.is_installable(**p)) {
         // Installable, and still out whatever is chosen: the world says so.
         let excludes = |entry: &&Need<'_>| {
-            let providers = &field.name(entry.name).providers;
-            let named = providers.iter().filter(|p| p.package == package);
-            entry.constraint.conflict && named.into_iter().any(|p| !entry.is_met_by(None, p))
+            let mut named = field.providers(entry.name).iter().filter(|p| p.package == package);
+            entry.constraint.conflict && named.any(|p| !field.is_met_by(entry, None, *p))
         };
         let rule = field.world.iter().find(excludes).map(|entry| entry.constraint.to_string());
         let mut left_by = required_by;
@@ -229,7 +227,7 @@ fn nothing_for(
         let entry = field.package(package);
         return Unsolvable::NotInstallable(Box::new(NotInstallable {
             package: universe.package(entry.id),
-            why: Search::why_not(entry.record),
+            why: Search::why_not(field.record(package)),
             required_by,
         }));
     }
@@ -238,7 +236,7 @@ fn nothing_for(
         let record = universe.record(**id);
         record.name == need.constraint.name && need.constraint.admits_as_apk(Some(&record.version))
     };
-    if let Some(&double) = universe.holders_of(field.name(need.name).text).iter().find(record_fits) {
+    if let Some(&double) = universe.holders_of(field.text(need.name)).iter().find(record_fits) {
         return Unsolvable::NotInstallable(Box::new(NotInstallable {
             package: universe.package(double),
             why: "another package has its checksum, and so is the same".to_owned(),
@@ -252,10 +250,10 @@ fn nothing_for(
 fn clash(search: &Search<'_, '_, '_>, a: P, b: P, walk: &Walk<'_, '_, '_, '_>) -> Unsolvable {
     let field = search.field;
     let excludes = |by: P, other: P| {
-        field.package(by).depends.iter().find(|need| {
-            let providers = &field.name(need.name).providers;
+        field.depends(by).iter().find(|need| {
+            let mut providers = field.providers(need.name).iter();
             need.constraint.conflict
-                && providers.iter().any(|p| p.package == other && !need.is_met_by(Some(by), p))
+                && providers.any(|p| p.package == other && !field.is_met_by(need, Some(by), *p))
         })
     };
     let told = |left: P, right: P, rule: String| {
@@ -274,11 +272,11 @@ fn clash(search: &Search<'_, '_, '_>, a: P, b: P, walk: &Walk<'_, '_, '_, '_>) -
     }
     let (one, other) = (field.package(a), field.package(b));
     if one.name == other.name {
-        let rule = format!("both are named {}", shown(field.name(one.name).text));
+        let rule = format!("both are named {}", shown(field.text(one.name)));
         return told(a, b, rule);
     }
-    let shared = one.names().find(|name| other.names().any(|held| held == *name));
-    let name = shared.map(|name| shown(field.name(name).text)).unwrap_or_default();
+    let shared = field.names_of(a).find(|name| field.names_of(b).any(|held| held == *name));
+    let name = shared.map(|name| shown(field.text(name))).unwrap_or_default();
     told(a, b, format!("both provide {name}"))
 }
 
@@ -309,8 +307,7 @@ pub(super) fn missing(search: &Search<'_, '_, '_>, stuck: Stuck) -> Unsolvable {
             return Unsolvable::Untagged(vec![Untagged { package, tag: tag.to_owned(), required_by: chain }]);
         }
     }
-    let mut providers: Vec<String> =
-        packages.iter().map(|p| shown(field.package(*p).record.name.as_str())).collect();
+    let mut providers: Vec<String> = packages.iter().map(|p| shown(field.record(*p).name.as_str())).collect();
     providers.dedup();
     Unsolvable::Ambiguous(Box::new(Ambiguous { wanted: need.constraint.clone(), required_by, providers }))
 }

@@ -19,7 +19,7 @@ pub(super) struct Wish<'a> {
     pub(super) need: Need<'a>,
     pub(super) variable: u32,
     /// Who can grant it; filled when it is first asked for.
-    pub(super) candidates: Option<Vec<Provider<'a>>>,
+    pub(super) candidates: Option<Vec<Provider>>,
 }
 
 /// Why a branch is left though no rule is broken.
@@ -98,8 +98,8 @@ impl<'f, 'u, 'a> Search<'f, 'u, 'a> {
             engine.variable();
         }
         let mut excluders = vec![Vec::new(); field.names.len()];
-        for (package, entry) in (0..).zip(&field.packages) {
-            for need in entry.depends.iter().filter(|need| need.constraint.conflict) {
+        for package in field.numbers() {
+            for need in field.depends(package).iter().filter(|need| need.constraint.conflict) {
                 excluders[need.name as usize].push(package);
             }
         }
@@ -123,14 +123,14 @@ impl<'f, 'u, 'a> Search<'f, 'u, 'a> {
     /// What holds whatever is chosen.
     fn start(&mut self) -> Result<(), Conflict> {
         let field = self.field;
-        for (package, entry) in (0..).zip(&field.packages) {
-            if !entry.installable {
+        for package in field.numbers() {
+            if !field.is_installable(package) {
                 self.engine.imply(Literal::no(package), Reason::Fact)?;
             }
         }
         for need in field.world.iter().filter(|need| need.constraint.conflict) {
-            for provider in &field.name(need.name).providers {
-                if !need.is_met_by(None, provider) {
+            for provider in field.providers(need.name) {
+                if !field.is_met_by(need, None, *provider) {
                     self.engine.imply(Literal::no(provider.package), Reason::Fact)?;
                 }
             }
@@ -169,20 +169,21 @@ impl<'f, 'u, 'a> Search<'f, 'u, 'a> {
 
     /// Who can grant a wish, the best first.
     pub(super) fn in_order(&self, wish: usize, pin: Tags) -> Vec<P> {
-        let need = &self.wishes[wish].need;
-        let providers = self.field.name(need.name).providers.iter();
-        let mut left: Vec<&Provider<'a>> = providers.filter(|p| need.is_met_by(None, p)).collect();
+        let (field, need) = (self.field, &self.wishes[wish].need);
+        let providers = field.providers(need.name).iter().copied();
+        let mut left: Vec<Provider> = providers.filter(|p| field.is_met_by(need, None, *p)).collect();
         // As `is_better`, but an order that is total: whoever has no version comes last.
         left.sort_by(|a, b| {
-            let (one, other) = (self.field.package(a.package), self.field.package(b.package));
-            let versions = || match (a.version, b.version) {
+            let (one, other) = (field.package(a.package), field.package(b.package));
+            let (left, right) = (field.record(a.package), field.record(b.package));
+            let versions = || match (field.version(*a), field.version(*b)) {
                 (Some(a), Some(b)) => b.compare_as_apk(a),
                 (a, b) => b.is_some().cmp(&a.is_some()),
             };
             (other.tags.has_any_of(pin).cmp(&one.tags.has_any_of(pin)))
                 .then_with(versions)
-                .then_with(|| other.record.provider_priority.cmp(&one.record.provider_priority))
-                .then_with(|| other.record.version.compare_as_apk(&one.record.version))
+                .then_with(|| right.provider_priority.cmp(&left.provider_priority))
+                .then_with(|| right.version.compare_as_apk(&left.version))
                 .then_with(|| (one.repository, a.package).cmp(&(other.repository, b.package)))
         });
         let mut packages: Vec<P> = left.into_iter().map(|p| p.package).collect();
@@ -240,36 +241,34 @@ impl<'f, 'u, 'a> Search<'f, 'u, 'a> {
     /// A package is in the set: whom that keeps out, and what it needs.
     fn bring_in(&mut self, package: P) -> Result<(), Conflict> {
         let field = self.field;
-        let entry = field.package(package);
         let because = Reason::Pair(Literal::no(package));
-        let own = std::iter::once((entry.name, Some(&entry.record.version)));
-        for (name, version) in own.chain(entry.provides.iter().copied()) {
-            for rival in &field.name(name).providers {
+        for (name, provider) in field.held_by(package) {
+            for rival in field.providers(name) {
                 self.engine.steps += 1;
-                if rival.package != package && (version.is_some() || rival.version.is_some()) {
+                let versioned = || field.is_versioned(provider) || field.is_versioned(*rival);
+                if rival.package != package && versioned() {
                     self.engine.imply(Literal::no(rival.package), because)?;
                 }
             }
             for place in 0..self.excluders[name as usize].len() {
                 let excluder = self.excluders[name as usize][place];
                 self.engine.steps += 1;
-                let provider = Provider { package, version };
-                let excludes = field.package(excluder).depends.iter().any(|need| {
+                let excludes = field.depends(excluder).iter().any(|need| {
                     need.name == name
                         && need.constraint.conflict
-                        && !need.is_met_by(Some(excluder), &provider)
+                        && !field.is_met_by(need, Some(excluder), provider)
                 });
                 if excludes {
                     self.engine.imply(Literal::no(excluder), because)?;
                 }
             }
         }
-        for need in &entry.depends {
+        for need in field.depends(package) {
             self.engine.steps += 1;
             if need.constraint.conflict {
-                for rival in &field.name(need.name).providers {
+                for rival in field.providers(need.name) {
                     self.engine.steps += 1;
-                    if !need.is_met_by(Some(package), rival) {
+                    if !field.is_met_by(need, Some(package), *rival) {
                         self.engine.imply(Literal::no(rival.package), because)?;
                     }
                 }
@@ -287,11 +286,11 @@ impl<'f, 'u, 'a> Search<'f, 'u, 'a> {
         if self.wishes[wish].candidates.is_some() {
             return Ok(());
         }
-        let need = self.wishes[wish].need;
-        let providers = &self.field.name(need.name).providers;
+        let (field, need) = (self.field, self.wishes[wish].need);
+        let providers = field.providers(need.name);
         self.engine.steps += providers.len() as u64;
-        let candidates: Vec<Provider<'a>> =
-            providers.iter().filter(|p| need.is_met_by(None, p)).copied().collect();
+        let candidates: Vec<Provider> =
+            providers.iter().filter(|p| field.is_met_by(&need, None, **p)).copied().collect();
         let mut clause = vec![Literal::no(self.wishes[wish].variable)];
         clause.extend(candidates.iter().map(|p| Literal::yes(p.package)));
         clause.sort_unstable();
@@ -356,9 +355,9 @@ impl<'f, 'u, 'a> Search<'f, 'u, 'a> {
                 if need.constraint.conflict {
                     return;
                 }
-                for provider in &field.name(need.name).providers {
+                for &provider in field.providers(need.name) {
                     steps += 1;
-                    if need.is_met_by(by, provider) {
+                    if field.is_met_by(need, by, provider) {
                         let known = allowed[provider.package as usize];
                         allowed[provider.package as usize].add(tags);
                         if allowed[provider.package as usize] != known {
@@ -375,12 +374,12 @@ impl<'f, 'u, 'a> Search<'f, 'u, 'a> {
                 continue;
             }
             let tags = allowed[package as usize];
-            for need in &field.package(package).depends {
+            for need in field.depends(package) {
                 give(&mut allowed, Some(package), need, tags, &mut open);
             }
             // What comes by itself may come from where what it came for may.
-            for name in field.package(package).names() {
-                for &waiting in &field.name(name).waiting {
+            for name in field.names_of(package) {
+                for &waiting in field.waiting(name) {
                     let known = allowed[waiting as usize];
                     allowed[waiting as usize].add(tags);
                     if allowed[waiting as usize] != known {
@@ -408,15 +407,16 @@ impl<'f, 'u, 'a> Search<'f, 'u, 'a> {
             if self.granted(wish) {
                 continue;
             }
-            let comes = |p: &Provider<'_>| {
+            let comes = |p: &Provider| {
                 let tags = self.field.package(p.package).tags;
                 allowed.as_ref().is_none_or(|allowed| tags.has_any_of(allowed[p.package as usize]))
             };
             let candidates = self.wishes[wish].candidates.as_deref().unwrap_or(&[]);
-            let open: Vec<&Provider<'a>> = candidates.iter().filter(|p| self.is_open(p.package)).collect();
-            let fitting: Vec<&Provider<'a>> = open.iter().copied().filter(|p| comes(p)).collect();
+            let open: Vec<Provider> =
+                candidates.iter().copied().filter(|p| self.is_open(p.package)).collect();
+            let fitting: Vec<Provider> = open.iter().copied().filter(|p| comes(p)).collect();
             let pin = self.field.tags.bit(self.wishes[wish].need.constraint.pin.as_deref());
-            let auto = fitting.iter().copied().filter(|p| self.may_be_chosen(p, &named));
+            let auto = fitting.iter().copied().filter(|p| self.may_be_chosen(*p, &named));
             let best = auto.reduce(|best, p| if self.is_better(p, best, pin) { p } else { best });
             if let Some(best) = best {
                 let chosen = Literal::yes(best.package);
@@ -446,9 +446,10 @@ impl<'f, 'u, 'a> Search<'f, 'u, 'a> {
         }
     }
 
-    fn may_be_chosen(&self, provider: &Provider<'a>, named: &HashSet<N>) -> bool {
-        let package = self.field.package(provider.package);
-        provider.version.is_some() || package.record.provider_priority > 0 || named.contains(&package.name)
+    fn may_be_chosen(&self, provider: Provider, named: &HashSet<N>) -> bool {
+        named.contains(&self.field.package(provider.package).name)
+            || self.field.is_versioned(provider)
+            || self.field.record(provider.package).provider_priority > 0
     }
 
     /// A wish that is granted only by packages that are there since nobody else was left, though they may not be chosen.
@@ -459,14 +460,14 @@ impl<'f, 'u, 'a> Search<'f, 'u, 'a> {
         };
         let mut founded: HashSet<P> = HashSet::new();
         for &wish in &self.agenda {
-            founded.extend(granting(wish).filter(|p| self.may_be_chosen(p, named)).map(|p| p.package));
+            founded.extend(granting(wish).filter(|p| self.may_be_chosen(**p, named)).map(|p| p.package));
         }
         let by_itself = |package: P| {
-            let conditions = &self.field.package(package).install_if;
+            let conditions = self.field.install_if(package);
             !conditions.is_empty() && conditions.iter().all(|c| self.holds(package, c, |p| self.is_in(p)))
         };
         for &wish in &self.agenda {
-            let comes = |p: &Provider<'_>| {
+            let comes = |p: &Provider| {
                 let tags = self.field.package(p.package).tags;
                 allowed.is_none_or(|allowed| tags.has_any_of(allowed[p.package as usize]))
             };
@@ -481,19 +482,16 @@ impl<'f, 'u, 'a> Search<'f, 'u, 'a> {
     }
 
     /// Whether one candidate is to be tried before another; the first difference decides.
-    fn is_better(&self, a: &Provider<'a>, b: &Provider<'a>, pin: Tags) -> bool {
-        let preferred = |p: &Provider<'a>| self.field.package(p.package).tags.has_any_of(pin);
+    fn is_better(&self, a: Provider, b: Provider, pin: Tags) -> bool {
+        let preferred = |p: Provider| self.field.package(p.package).tags.has_any_of(pin);
         preferred(a).cmp(&preferred(b)).then_with(|| self.field.compare(a, b)).is_gt()
     }
 
     /// A condition of a package that wants to come by itself.
     fn holds(&self, package: P, condition: &Need<'a>, is_in: impl Fn(P) -> bool) -> bool {
-        let providers = self.field.name(condition.name).providers.iter().filter(|p| is_in(p.package));
-        if condition.constraint.conflict {
-            providers.into_iter().all(|p| condition.is_met_by(Some(package), p))
-        } else {
-            providers.into_iter().any(|p| condition.is_met_by(Some(package), p))
-        }
+        let is_met = |p: &Provider| self.field.is_met_by(condition, Some(package), *p);
+        let mut providers = self.field.providers(condition.name).iter().filter(|p| is_in(p.package));
+        if condition.constraint.conflict { providers.all(is_met) } else { providers.any(is_met) }
     }
 
     /// The next package that comes by itself: the first by name, of several versions the best.
@@ -502,11 +500,12 @@ impl<'f, 'u, 'a> Search<'f, 'u, 'a> {
         let mut best: Option<P> = None;
         let mut steps = 0;
         for literal in self.engine.trail().iter().filter(|l| l.is_yes()) {
-            let Some(entry) = field.packages.get(literal.variable() as usize) else { continue };
-            for waiting in entry.names().flat_map(|name| field.name(name).waiting.iter().copied()) {
+            let package = Some(literal.variable()).filter(|one| (*one as usize) < field.packages.len());
+            let held = package.into_iter().flat_map(|package| field.names_of(package));
+            for waiting in held.flat_map(|name| field.waiting(name).iter().copied()) {
                 steps += 1;
-                let package = field.package(waiting);
-                let comes = allowed.is_none_or(|allowed| package.tags.has_any_of(allowed[waiting as usize]));
+                let tags = field.package(waiting).tags;
+                let comes = allowed.is_none_or(|allowed| tags.has_any_of(allowed[waiting as usize]));
                 let refused = || {
                     let known = self.automatics.get(&waiting);
                     known.is_some_and(|variable| self.engine.value(Literal::yes(*variable)).is_some())
@@ -514,15 +513,15 @@ impl<'f, 'u, 'a> Search<'f, 'u, 'a> {
                 if !self.is_open(waiting)
                     || !comes
                     || refused()
-                    || package.install_if.is_empty()
-                    || !package.install_if.iter().all(|c| self.holds(waiting, c, |p| self.is_in(p)))
+                    || field.install_if(waiting).is_empty()
+                    || !field.install_if(waiting).iter().all(|c| self.holds(waiting, c, |p| self.is_in(p)))
                 {
                     continue;
                 }
                 let better = |best: &P| {
-                    let known = field.package(*best);
-                    let names = field.name(package.name).text.cmp(field.name(known.name).text);
-                    let versions = || known.record.version.compare_as_apk(&package.record.version);
+                    let (package, known) = (field.record(waiting), field.record(*best));
+                    let names = package.name.cmp(&known.name);
+                    let versions = || known.version.compare_as_apk(&package.version);
                     names.then_with(versions).then_with(|| waiting.cmp(best)).is_lt()
                 };
                 if best.as_ref().is_none_or(better) {
@@ -534,9 +533,9 @@ impl<'f, 'u, 'a> Search<'f, 'u, 'a> {
         let package = best?;
         // While it is there, what it must not be beside stays out.
         let mut implied = vec![Literal::yes(package)];
-        for condition in field.package(package).install_if.iter().filter(|c| c.constraint.conflict) {
-            let providers = field.name(condition.name).providers.iter();
-            let named = providers.filter(|p| !condition.is_met_by(Some(package), p));
+        for condition in field.install_if(package).iter().filter(|c| c.constraint.conflict) {
+            let providers = field.providers(condition.name).iter();
+            let named = providers.filter(|p| !field.is_met_by(condition, Some(package), **p));
             implied.extend(named.map(|p| Literal::no(p.package)));
         }
         if implied.len() == 1 {
@@ -563,9 +562,9 @@ impl<'f, 'u, 'a> Search<'f, 'u, 'a> {
                 if need.constraint.conflict {
                     continue;
                 }
-                let providers = field.name(need.name).providers.iter();
-                let granting: Vec<&Provider<'a>> =
-                    providers.filter(|p| self.is_in(p.package) && need.is_met_by(by, p)).collect();
+                let providers = field.providers(need.name).iter().copied();
+                let granting: Vec<Provider> =
+                    providers.filter(|p| self.is_in(p.package) && field.is_met_by(need, by, *p)).collect();
                 if granting.iter().any(|p| kept[p.package as usize]) {
                     continue;
                 }
@@ -577,21 +576,20 @@ impl<'f, 'u, 'a> Search<'f, 'u, 'a> {
                 while let Some(package) = come.pop() {
                     kept[package as usize] = true;
                     list.push(package);
-                    open.extend(
-                        field.package(package).depends.iter().rev().map(|need| (Some(package), need)),
-                    );
+                    open.extend(field.depends(package).iter().rev().map(|need| (Some(package), need)));
                 }
             }
-            let by_itself = (0..).zip(&field.packages).find(|(package, entry)| {
-                !kept[*package as usize]
-                    && self.is_in(*package)
-                    && !entry.install_if.is_empty()
-                    && entry.install_if.iter().all(|c| self.holds(*package, c, |p| kept[p as usize]))
+            let mut packages = (0..).zip(&kept).filter(|(_, kept)| !**kept).map(|(package, _)| package);
+            let by_itself = packages.find(|package| {
+                let conditions = || field.install_if(*package);
+                self.is_in(*package)
+                    && !conditions().is_empty()
+                    && conditions().iter().all(|c| self.holds(*package, c, |p| kept[p as usize]))
             });
-            let Some((package, entry)) = by_itself else { break };
+            let Some(package) = by_itself else { break };
             kept[package as usize] = true;
             list.push(package);
-            open.extend(entry.depends.iter().map(|need| (Some(package), need)));
+            open.extend(field.depends(package).iter().map(|need| (Some(package), need)));
         }
         list.sort_unstable();
         list
