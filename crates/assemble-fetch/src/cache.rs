@@ -1,9 +1,9 @@
 //! The folder that keeps what was fetched.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Seek as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -14,18 +14,20 @@ use tempfile::{NamedTempFile, TempDir};
 use crate::escape::shown_path;
 use crate::local::{Watch, kept, open_kept, open_limited};
 use crate::parts::{Divided, join, mark, read_mark};
-use crate::store::blob_path;
+use crate::store::{blob_path, name_of};
 use crate::{ContentKey, FetchError};
 
 /// Part of the path, so that another layout can live beside this one.
 const VERSION: &str = "v1";
 /// Begins the names of unfinished files.
 const PART: &str = "part-";
+/// Bytes of two files that are compared at a time.
+const COMPARED: usize = 128 << 10;
 /// An unfinished file this old belongs to no running process.
 const STALE: Duration = Duration::from_hours(24);
 /// The most a document's header takes.
 const HEADER_LIMIT: u64 = 8192;
-const HEADER_START: &str = "assemble document 1";
+const HEADER_START: &str = "assemble document 2";
 
 /// What tells a server which state of a document we have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -157,7 +159,7 @@ impl Cache {
     pub(crate) fn keep_content(&self, part: NamedTempFile, key: &ContentKey) -> Result<Blob, FetchError> {
         let root = self.root()?;
         let path = content_path(&root.path, key);
-        let file = give_name(part, &path)?;
+        let file = name_once(part, &path)?;
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
         kept(&path, file, root.keep, None)
     }
@@ -183,7 +185,7 @@ impl Cache {
         self.readable().into_iter().find_map(|root| {
             let path = document_path(&root.path, url);
             let bytes = open_limited(&path, limit.saturating_add(HEADER_LIMIT)).ok()??;
-            parse_document(bytes)
+            parse_document(bytes, &name_of(&path))
         })
     }
 
@@ -194,11 +196,12 @@ impl Cache {
         validators: &Validators,
         bytes: &[u8],
     ) -> Result<(), FetchError> {
-        let Some(header) = document_header(validators, bytes) else { return Ok(()) };
+        let path = document_path(&self.root()?.path, url);
+        let Some(header) = document_header(validators, bytes, &name_of(&path)) else { return Ok(()) };
         let mut part = self.part()?;
         let written = part.write_all(header.as_bytes()).and_then(|()| part.write_all(bytes));
         written.map_err(|e| FetchError::io(part.path(), "write", e))?;
-        give_name(part, &document_path(&self.root()?.path, url)).map(drop)
+        give_name(part, &path).map(drop)
     }
 
     /// Drops a document that may not be kept any more. Where this is not allowed, the next answer decides again.
@@ -305,7 +308,7 @@ pub(crate) fn keep_blob(root: &Root, part: NamedTempFile, digest: &Digest) -> Re
     let path = blob_path(&root.path, digest);
     let read_only = std::fs::Permissions::from_mode(0o444);
     part.as_file().set_permissions(read_only).map_err(|e| FetchError::io(part.path(), "write", e))?;
-    let file = give_name(part, &path)?;
+    let file = name_once(part, &path)?;
     kept(&path, file, root.keep.clone(), Some(*digest))
 }
 
@@ -321,6 +324,44 @@ pub(crate) fn open_content(root: &Root, path: &Path) -> Result<Option<Blob>, Fet
     let first = file.slice(start..file.len()).filter(|_| second.len() == size);
     // Of another length than it should be, it is damaged, and whoever asks sees that by the length.
     Ok(Some(first.map_or_else(|| Blob::from_bytes(Vec::new()), |first| join(first, second))))
+}
+
+/// As [`give_name`], unless a file with these very bytes has the name: then that is the one. Another process may be reading it,
+/// and finds it by its name.
+fn name_once(mut part: NamedTempFile, path: &Path) -> Result<File, FetchError> {
+    loop {
+        match File::open(path) {
+            Ok(file) if has_same_bytes(part.as_file(), &file) => return Ok(file),
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            // Damaged, or no file at all.
+            _ => return give_name(part, path),
+        }
+        if let Some(folder) = path.parent() {
+            make_folder(folder)?;
+        }
+        match part.persist_noclobber(path) {
+            Ok(file) => return Ok(file),
+            Err(e) if e.error.kind() == ErrorKind::AlreadyExists => part = e.file,
+            Err(e) => return give_name(e.file, path),
+        }
+    }
+}
+
+/// Whether two files hold the same; not if one of them cannot be read.
+fn has_same_bytes(a: &File, b: &File) -> bool {
+    let size = |file: &File| file.metadata().ok().filter(Metadata::is_file).map(|meta| meta.len());
+    let Some(size) = size(a).filter(|len| Some(*len) == size(b)) else { return false };
+    let (mut of_a, mut of_b) = (vec![0; COMPARED], vec![0; COMPARED]);
+    let mut at = 0;
+    while at < size {
+        let count = usize::try_from(size - at).unwrap_or(COMPARED).min(COMPARED);
+        let read = |file: &File, room: &mut [u8]| file.read_exact_at(&mut room[..count], at).is_ok();
+        if !read(a, &mut of_a) || !read(b, &mut of_b) || of_a[..count] != of_b[..count] {
+            return false;
+        }
+        at += count as u64;
+    }
+    true
 }
 
 /// Renames, so that nobody ever sees half a file under the name; who comes second replaces like with like.
@@ -373,8 +414,8 @@ pub(crate) fn content_name(key: &ContentKey) -> String {
 }
 
 /// Whether these are the bytes of a document's file.
-pub(crate) fn is_whole_document(file: Vec<u8>) -> bool {
-    parse_document(file).is_some()
+pub(crate) fn is_whole_document(file: Vec<u8>, path: &Path) -> bool {
+    parse_document(file, &name_of(path)).is_some()
 }
 
 /// The name is a hash, so that no secret of a URL ends up in a file name.
@@ -390,8 +431,9 @@ pub(crate) fn hashed(mut path: PathBuf, text: &str) -> PathBuf {
 }
 
 /// Lines of `key: value` and an empty line; nothing if the validators are too long to keep.
-fn document_header(validators: &Validators, bytes: &[u8]) -> Option<String> {
-    let mut header = format!("{HEADER_START}\nsha256: {}\nsize: {}\n", Digest::of(bytes).hex(), bytes.len());
+fn document_header(validators: &Validators, bytes: &[u8], name: &str) -> Option<String> {
+    let digest = Digest::of(bytes).hex();
+    let mut header = format!("{HEADER_START}\nname: {name}\nsha256: {digest}\nsize: {}\n", bytes.len());
     for (key, value) in [("etag", &validators.etag), ("last-modified", &validators.last_modified)] {
         if let Some(value) = value {
             if value.contains('\n') {
@@ -404,8 +446,8 @@ fn document_header(validators: &Validators, bytes: &[u8]) -> Option<String> {
     (header.len() as u64 <= HEADER_LIMIT).then_some(header)
 }
 
-/// The document in a cache file; nothing if the file is damaged in any way.
-fn parse_document(mut file: Vec<u8>) -> Option<Document> {
+/// The document in a cache file of this name; nothing if the file is damaged in any way, or another's.
+fn parse_document(mut file: Vec<u8>, name: &str) -> Option<Document> {
     let window = &file[..file.len().min(usize::try_from(HEADER_LIMIT).ok()?)];
     let end = window.windows(2).position(|pair| pair == b"\n\n")?;
     let header = std::str::from_utf8(&file[..end]).ok()?;
@@ -413,12 +455,13 @@ fn parse_document(mut file: Vec<u8>) -> Option<Document> {
     if lines.next()? != HEADER_START {
         return None;
     }
-    let (mut validators, mut digest, mut size) = (Validators::default(), None, None);
+    let (mut validators, mut digest, mut size, mut named) = (Validators::default(), None, None, false);
     for line in lines {
         let (key, value) = line.split_once(": ")?;
         match key {
             "etag" => validators.etag = Some(value.to_owned()),
             "last-modified" => validators.last_modified = Some(value.to_owned()),
+            "name" => named = value == name,
             "sha256" => digest = Digest::parse_hex(value).ok(),
             "size" => size = value.parse::<usize>().ok(),
             _ => return None,
@@ -426,7 +469,7 @@ fn parse_document(mut file: Vec<u8>) -> Option<Document> {
     }
     let bytes = file.split_off(end + 2);
     let digest = digest.filter(|digest| *digest == Digest::of(&bytes))?;
-    (Some(bytes.len()) == size).then_some(Document { validators, bytes, digest })
+    (named && Some(bytes.len()) == size).then_some(Document { validators, bytes, digest })
 }
 
 #[cfg(test)]
@@ -438,23 +481,24 @@ mod tests {
         let validators =
             Validators { etag: Some("\"a: b\"".into()), last_modified: Some("Sun, 06 Nov 1994".into()) };
         let body = b"one\n\ntwo";
-        let mut file = document_header(&validators, body).unwrap().into_bytes();
+        let mut file = document_header(&validators, body, "n").unwrap().into_bytes();
         file.extend_from_slice(body);
-        let whole = parse_document(file.clone()).unwrap();
+        let whole = parse_document(file.clone(), "n").unwrap();
         assert_eq!((whole.validators, whole.bytes), (validators, body.to_vec()));
         for end in 0..file.len() {
-            assert!(parse_document(file[..end].to_vec()).is_none(), "cut at {end}");
+            assert!(parse_document(file[..end].to_vec(), "n").is_none(), "cut at {end}");
         }
         let body_at = file.len() - body.len();
         for at in (0..HEADER_START.len()).chain(body_at..file.len()) {
             let mut file = file.clone();
             file[at] ^= 1;
-            assert!(parse_document(file).is_none(), "changed at {at}");
+            assert!(parse_document(file, "n").is_none(), "changed at {at}");
         }
+        assert!(parse_document(file.clone(), "m").is_none());
         file.push(b'x');
-        assert!(parse_document(file).is_none());
+        assert!(parse_document(file, "n").is_none());
         let long = Validators { etag: Some("x".repeat(9000)), last_modified: None };
-        assert!(document_header(&long, body).is_none());
+        assert!(document_header(&long, body, "n").is_none());
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::local::{Watch, open_kept, open_limited};
 /// The largest record that is read.
 pub(crate) const MOST_RECORD: u64 = 256 << 20;
 /// What every record begins with.
-const RECORD_START: &str = "assemble record 1 ";
+const RECORD_START: &str = "assemble record 2 ";
 /// What the end of a record begins with that has only a checksum.
 const SEAL_START: &str = "assemble index 1 ";
 /// Bytes that are gathered before they are written.
@@ -131,13 +131,13 @@ impl Store {
             let path = record_path(&root.path, kind, key);
             let mut bytes = open_limited(&path, MOST_RECORD).ok()??;
             let body = if kind == RecordKind::Index {
-                let length = sealed(&bytes).map(<[u8]>::len);
+                let length = sealed(&bytes, &name_of(&path)).map(<[u8]>::len);
                 length.map(|length| {
                     bytes.truncate(length);
                     bytes
                 })
             } else {
-                whole_record(&bytes).map(<[u8]>::to_vec)
+                whole_record(&bytes, &path).map(<[u8]>::to_vec)
             };
             if body.is_none() {
                 remove(&path);
@@ -152,17 +152,19 @@ impl Store {
     /// The cache's disk does not take it.
     pub fn keep_record(&self, kind: RecordKind, key: &Digest, bytes: &[u8]) -> Result<(), FetchError> {
         let mut part = self.cache.part()?;
+        let path = record_path(&self.cache.root()?.path, kind, key);
         let failed = |part: &NamedTempFile, e| FetchError::io(part.path(), "write", e);
+        let name = name_of(&path);
         let (head, end) = match kind {
-            RecordKind::Index => (String::new(), seal(bytes)),
-            _ => (format!("{RECORD_START}{}", Digest::of(bytes).hex()), String::new()),
+            RecordKind::Index => (String::new(), seal(bytes, &name)),
+            _ => (format!("{RECORD_START}{}", digest_under(&name, bytes).hex()), String::new()),
         };
         part.write_all(head.as_bytes())
             .and_then(|()| part.write_all(bytes))
             .and_then(|()| part.write_all(end.as_bytes()))
             .and_then(|()| if kind == RecordKind::Result { part.as_file().sync_data() } else { Ok(()) })
             .map_err(|e| failed(&part, e))?;
-        give_name(part, &record_path(&self.cache.root()?.path, kind, key)).map(drop)
+        give_name(part, &path).map(drop)
     }
 
     /// Drops a record.
@@ -213,24 +215,45 @@ impl Store {
     }
 }
 
+/// What a file of the cache is called: its kind and its key. It is part of what is hashed, so that a record under another's
+/// name is a damaged one.
+pub(crate) fn name_of(path: &Path) -> String {
+    let mut parts: Vec<_> = path.iter().rev().take(3).map(|part| part.to_string_lossy()).collect();
+    parts.reverse();
+    parts.join("/")
+}
+
+/// The digest of bytes that are called so.
+fn digest_under(name: &str, bytes: &[u8]) -> Digest {
+    let mut hasher = HashingWriter::new(io::sink());
+    // A sink takes everything.
+    let _ = hasher.write_all(name.as_bytes()).and_then(|()| hasher.write_all(b"\n"));
+    let _ = hasher.write_all(bytes);
+    hasher.finish().1
+}
+
 /// What stands behind a record that has only a checksum.
-fn seal(bytes: &[u8]) -> String {
-    format!("{SEAL_START}{:08x}", crc32fast::hash(bytes))
+fn seal(bytes: &[u8], name: &str) -> String {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(name.as_bytes());
+    hasher.update(bytes);
+    format!("{SEAL_START}{:08x}", hasher.finalize())
 }
 
 /// What stands in front of a seal, if it is one and it fits.
-fn sealed(bytes: &[u8]) -> Option<&[u8]> {
+fn sealed<'b>(bytes: &'b [u8], name: &str) -> Option<&'b [u8]> {
     let (body, end) = bytes.split_at_checked(bytes.len().checked_sub(SEAL_START.len() + 8)?)?;
-    (end.starts_with(SEAL_START.as_bytes()) && end == seal(body).as_bytes()).then_some(body)
+    (end.starts_with(SEAL_START.as_bytes()) && end == seal(body, name).as_bytes()).then_some(body)
 }
 
-/// What a record holds, if it is one and whole.
-pub(crate) fn whole_record(bytes: &[u8]) -> Option<&[u8]> {
+/// What the record in this file holds, if it is one and whole.
+pub(crate) fn whole_record<'b>(bytes: &'b [u8], path: &Path) -> Option<&'b [u8]> {
+    let name = name_of(path);
     if !bytes.starts_with(RECORD_START.as_bytes()) {
-        return sealed(bytes);
+        return sealed(bytes, &name);
     }
     let (hex, body) = bytes.strip_prefix(RECORD_START.as_bytes())?.split_at_checked(64)?;
-    (hex == Digest::of(body).hex().as_bytes()).then_some(body)
+    (hex == digest_under(&name, body).hex().as_bytes()).then_some(body)
 }
 
 /// Writes a text so that two of them in a row cannot be taken for two others.

@@ -144,14 +144,35 @@ fn a_flipped_byte_of_an_index_is_noticed() {
     assert_eq!(store.record(RecordKind::Index, &key).unwrap(), form);
     let path = record_path(&dir.path().join("v1"), RecordKind::Index, &key);
     let whole = fs::read(&path).unwrap();
-    assert_eq!(whole_record(&whole).unwrap(), form);
+    assert_eq!(whole_record(&whole, &path).unwrap(), form);
     for at in 0..whole.len() {
         let mut flipped = whole.clone();
         flipped[at] ^= 1;
         fs::write(&path, &flipped).unwrap();
-        assert_eq!(whole_record(&flipped), None, "{at}");
+        assert_eq!(whole_record(&flipped, &path), None, "{at}");
         assert_eq!(store.record(RecordKind::Index, &key), None, "{at}");
         assert!(!path.exists(), "it is dropped");
         store.keep_record(RecordKind::Index, &key, form).unwrap();
+    }
+}
+
+#[test]
+fn a_record_under_the_name_of_another_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let root = dir.path().join("v1");
+    for kind in [RecordKind::Result, RecordKind::Layer, RecordKind::Index, RecordKind::Package] {
+        let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
+        store.keep_record(kind, &one, b"what one is").unwrap();
+        store.keep_record(kind, &two, b"what two is").unwrap();
+        fs::copy(record_path(&root, kind, &two), record_path(&root, kind, &one)).unwrap();
+        assert_eq!(
+            store.check(&|_| crate::OwnKey::Unknown).unwrap().damaged,
+            [record_path(&root, kind, &one)]
+        );
+        store.keep_record(kind, &one, b"what one is").unwrap();
+        fs::copy(record_path(&root, kind, &two), record_path(&root, kind, &one)).unwrap();
+        assert_eq!(store.record(kind, &one), None);
+        assert_eq!(store.record(kind, &two).unwrap(), b"what two is");
     }
 }

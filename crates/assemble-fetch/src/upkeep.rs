@@ -165,12 +165,13 @@ impl Store {
                 }
                 CachePart::Layers => open_kept(&file.path, Watch::Cache, None)
                     .is_ok_and(|blob| blob.content_digest().is_ok_and(|digest| digest.hex() == name)),
-                CachePart::Documents => {
-                    open_limited(&file.path, MOST_RECORD).ok().flatten().is_some_and(is_whole_document)
-                }
+                CachePart::Documents => open_limited(&file.path, MOST_RECORD)
+                    .ok()
+                    .flatten()
+                    .is_some_and(|bytes| is_whole_document(bytes, &file.path)),
                 CachePart::Records => {
                     let bytes = open_limited(&file.path, MOST_RECORD).ok().flatten();
-                    bytes.is_some_and(|bytes| whole_record(&bytes).is_some())
+                    bytes.is_some_and(|bytes| whole_record(&bytes, &file.path).is_some())
                 }
             };
             checked.files += 1;

@@ -4,6 +4,7 @@ use assemble_rootfs::{Part, Tree, place, place_base};
 use assemble_types::{Observer, Platform};
 
 use crate::error::{Doing, Result};
+use crate::lock::refuse_apko_lock;
 use crate::plan::{BuildOptions, Plan, StartCheck};
 use crate::spec_file::SpecFile;
 use crate::start;
@@ -21,6 +22,7 @@ pub struct CheckReport {
 
 /// Checks a spec without network and without writing anything.
 pub fn check(file: &SpecFile, options: &BuildOptions, observer: &dyn Observer) -> Result<CheckReport> {
+    refuse_apko_lock(options, "no packages are looked at here")?;
     let plan = Plan::lower(file, options)?;
     let complete = plan.world.is_empty();
     for &platform in &plan.platforms {

@@ -9,7 +9,7 @@ use crate::build::{Env, Stopwatch};
 use crate::choose;
 use crate::chosen_locked;
 use crate::error::{OwnError, Result};
-use crate::lock::Basis;
+use crate::lock::{Basis, refuse_apko_lock};
 use crate::plan::{BuildOptions, Mode, Plan};
 use crate::sources::Sources;
 use crate::spec_file::SpecFile;
@@ -77,6 +77,9 @@ impl ChosenPackages {
 /// As [`crate::build`] until packages are chosen; a spec that names no packages.
 pub fn chosen(file: &SpecFile, options: &BuildOptions, env: &Env) -> Result<Vec<ChosenPackages>> {
     let plan = Plan::lower(file, options)?;
+    if plan.mode == Mode::Assemble {
+        refuse_apko_lock(options, "this shows what the indexes or our own lock say")?;
+    }
     if plan.world.is_empty() {
         return Err(OwnError::Usage(format!("{} names no packages", file.shown)).into());
     }

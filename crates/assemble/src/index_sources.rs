@@ -1,6 +1,6 @@
 //! Indexes as they come in: asked for at once, found as they were read before, or read.
 
-use assemble_apk::{Index, IndexError, Keyring, read_index, read_index_within};
+use assemble_apk::{Index, IndexError, Keyring, Trust, read_index, read_index_within};
 use assemble_fetch::{FetchError, Fetched, Location, RecordKind};
 use assemble_types::{Arch, Digest, Event, Explain, Kind};
 
@@ -138,7 +138,11 @@ impl Sources<'_> {
         });
         let store = self.fetcher.store();
         let found = key.and_then(|key| store.record(RecordKind::Index, &key)).and_then(Index::from_form);
-        if let Some(found) = found {
+        let trusted = |found: &Index| match &found.signed_by {
+            Some(name) => keys.get(name).is_some(),
+            None => self.trust == Trust::AllowUntrusted,
+        };
+        if let Some(found) = found.filter(trusted) {
             return Ok(found);
         }
         let index = match self.limits.index {

@@ -8,14 +8,16 @@
 
 use assemble_fetch::{KeptBlob, RecordKind, Store};
 use assemble_layer::{AccountNames, Compression, Earlier, Layer, LayerError, Packing, Segments, pack};
-use assemble_rootfs::TreeEntry;
-use assemble_types::Digest;
+use assemble_rootfs::{Body, TreeEntry};
+use assemble_types::{Digest, Event};
 use serde::{Deserialize, Serialize};
 
 use crate::build::Env;
 
 /// Counts up with each change of what a record holds.
 const FORMAT: u32 = 1;
+/// Bytes of content from which packing takes long enough to be announced.
+const WORTH_SAYING: u64 = 64 * 1024 * 1024;
 
 /// A layer as the cache remembers it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -89,10 +91,12 @@ impl KeptLayers {
     ) -> Result<Layer, LayerError> {
         let spool = self.store.layers();
         let Some(image) = &self.image else {
+            announce(name, entries, env);
             return pack(entries, names, self.compression, env.threads, spool.as_ref());
         };
         let packing = Packing::new(entries, names, self.compression, spool.as_ref())?;
         let Some(key) = packing.key() else {
+            announce(name, entries, env);
             return packing.pack(env.threads, spool.as_ref(), None).map(|(layer, _)| layer);
         };
         let place = Digest::of(format!("place {FORMAT}\n{image}\n{name}").as_bytes());
@@ -100,6 +104,7 @@ impl KeptLayers {
             let _ = self.keep_place(&place, &key);
             return Ok(layer);
         }
+        announce(name, entries, env);
         let earlier = self.last(&place);
         let packed = match packing.pack(env.threads, spool.as_ref(), earlier.as_ref()) {
             Err(LayerError::Earlier) => {
@@ -162,6 +167,15 @@ impl KeptLayers {
         record.push(b'\n');
         record.extend_from_slice(&segments.to_bytes());
         self.store.keep_record(RecordKind::Layer, &with_format(key), &record).ok()
+    }
+}
+
+/// Says that packing begins, if it will take long.
+fn announce(name: &str, entries: &[TreeEntry<'_>], env: &Env) {
+    let size = |entry: &TreeEntry<'_>| if let Body::File(blob) = &entry.node.body { blob.len() } else { 0 };
+    let content: u64 = entries.iter().map(size).sum();
+    if content >= WORTH_SAYING {
+        env.observer.event(Event::Stage(format!("packing the {name} ({} MB)", content / 1_000_000)));
     }
 }
 

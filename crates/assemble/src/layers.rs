@@ -4,8 +4,7 @@ use assemble_apk::Package;
 use assemble_image::{LayerDescriptor, media_type};
 use assemble_layer::{AccountNames, Compression, Layer};
 use assemble_rootfs::layering::{Split, group};
-use assemble_rootfs::{Body, PackageIndex, Part, Tree, TreeEntry};
-use assemble_types::Event;
+use assemble_rootfs::{PackageIndex, Part, Tree, TreeEntry};
 
 use crate::build::Env;
 use crate::contents::InstalledFacts;
@@ -16,16 +15,6 @@ use crate::verbatim::VerbatimLayers;
 
 /// What stands in the history in place of the codec, of a layer that was not compressed here.
 pub(crate) const AS_PACKED: &str = "as packed";
-
-/// Bytes of content from which packing takes long enough to be announced.
-const WORTH_SAYING: u64 = 64 * 1024 * 1024;
-
-fn content_size(entry: &TreeEntry<'_>) -> u64 {
-    match &entry.node.body {
-        Body::File(blob) => blob.len(),
-        _ => 0,
-    }
-}
 
 /// A layer, and what it holds.
 #[derive(Debug, Clone)]
@@ -201,10 +190,6 @@ pub(crate) fn pack_one(
     kept: &KeptLayers,
     env: &Env,
 ) -> Result<BuiltLayer> {
-    let content: u64 = entries.iter().map(content_size).sum();
-    if content >= WORTH_SAYING {
-        env.observer.event(Event::Stage(format!("packing the {name} ({} MB)", content / 1_000_000)));
-    }
     faults::reorder(&mut entries, env.threads.get());
     let layer =
         kept.pack(&name, &entries, names, env).doing(|| format!("writing the layer with the {name}"))?;

@@ -47,7 +47,7 @@ pub(crate) fn hello() -> Result<PathBuf, String> {
 
 /// From a clone to the first image.
 pub(crate) fn first_image() -> Result<(), String> {
-    say("xtask: compiling; this takes about two minutes on two cores");
+    say("xtask: compiling; this takes some minutes on two cores");
     run(cargo().args(["build", "--release", "--package", "assemble-cli"]))?;
     hello()?;
     let assemble = target_dir().join("release/assemble");

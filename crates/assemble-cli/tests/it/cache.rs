@@ -257,3 +257,36 @@ fn a_digest_comes_from_the_cache_or_says_what_is_missing() {
     assert_ne!(other, fetched);
     assert_eq!(other, s.ok(["build", "spec.yaml", "--rebuild", "-o", "none"]));
 }
+
+#[test]
+fn builds_that_begin_together_share_a_cache() {
+    let s = Sandbox::new();
+    let mut builder = RepositoryBuilder::new();
+    let mut names = String::new();
+    // More files than a process keeps open: they are found again by their names.
+    for number in 0..70_u32 {
+        let name = format!("p{number:02}");
+        let content: Vec<u8> =
+            (0..9000).flat_map(|n: u32| (n.wrapping_mul(n + number) / 7).to_le_bytes()).collect();
+        let package = ApkBuilder::new(&name, "1-r0").dir("usr").file(&format!("usr/{name}"), content);
+        builder = builder.package(package.build());
+        names += &format!("{name}, ");
+    }
+    builder.write(&s.path("repo"), "x86_64");
+    let server = HttpServer::folder(s.path("repo"));
+    s.write(TEST_KEY_NAME, TEST_KEY);
+    let spec = format!(
+        "contents: {{repositories: ['{}'], keyring: [{TEST_KEY_NAME}], packages: [{names}]}}\narchs: [x86_64]\n",
+        server.url()
+    );
+    s.write("spec.yaml", spec);
+    for round in 0..3 {
+        let cache = format!("together-{round}");
+        let digests: Vec<String> = std::thread::scope(|scope| {
+            let build = || s.ok(["build", "spec.yaml", "-o", "none", "--cache-dir", &cache]);
+            let running: Vec<_> = (0..3).map(|_| scope.spawn(build)).collect();
+            running.into_iter().map(|build| build.join().unwrap()).collect()
+        });
+        assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+    }
+}

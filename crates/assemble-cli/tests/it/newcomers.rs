@@ -370,3 +370,30 @@ fn the_schema_is_the_one_that_editors_are_pointed_at() {
     let ran = s.run(["show", "none.yaml"]);
     assert_eq!(ran.code, 3, "{}", ran.stderr);
 }
+
+#[test]
+fn a_lock_that_is_none_is_made_anew_by_whoever_asks_for_one() {
+    let s = sandbox();
+    spec(&s, "");
+    s.write("spec.lock", "garbage");
+    let ran = s.run(BUILD);
+    says(&ran, &["make it anew: assemble lock"]);
+    let ran = s.run(["lock", "spec.yaml"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    says(&ran, &["made anew"]);
+    assert_eq!(s.run(BUILD).code, 0);
+}
+
+#[test]
+fn a_lock_of_apko_is_not_left_aside_in_silence() {
+    let s = sandbox();
+    spec(&s, "");
+    s.ok(["lock", "spec.yaml"]);
+    for command in ["packages", "tree", "check", "lock"] {
+        let ran = s.run([command, "spec.yaml", "--lockfile", "nope.json"]);
+        assert_ne!(ran.code, 0, "{command}");
+        says(&ran, &["--lockfile nope.json"]);
+    }
+    let ran = s.run(["vendor", "spec.yaml", "-o", "vendored", "--lockfile", "nope.json"]);
+    says(&ran, &["--lockfile nope.json"]);
+}

@@ -34,6 +34,38 @@ fn an_image_is_identical_to_what_its_spec_builds() {
 }
 
 #[test]
+fn what_lies_in_the_target_is_read_whatever_it_is_called() {
+    let s = Sandbox::new().with_hello();
+    s.write("spec.yaml", "contents:\n  binary: hello\n");
+    s.ok(["build", "spec.yaml"]);
+    let blobs: Vec<_> = std::fs::read_dir(s.path("spec.oci/blobs/sha256"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| std::fs::metadata(path).unwrap().len() > 0)
+        .collect();
+    assert!(blobs.len() >= 4, "{blobs:?}");
+    for blob in blobs {
+        // Another file, since this one is the cache's, too.
+        let whole = std::fs::read(&blob).unwrap();
+        let mut damaged = whole.clone();
+        damaged[whole.len() / 2] ^= 1;
+        std::fs::remove_file(&blob).unwrap();
+        for content in [Some(damaged), None] {
+            if let Some(content) = content {
+                std::fs::write(&blob, content).unwrap();
+            } else {
+                std::fs::remove_file(&blob).unwrap();
+            }
+            let ran = s.run(["verify", "spec.oci", "--spec", "spec.yaml"]);
+            assert_ne!(ran.code, 0, "{}: {}", blob.display(), ran.stderr);
+            assert!(!ran.stderr.contains("identical"), "{}", ran.stderr);
+        }
+        std::fs::write(&blob, whole).unwrap();
+    }
+    assert_eq!(s.run(["verify", "spec.oci", "--spec", "spec.yaml"]).code, 0);
+}
+
+#[test]
 fn the_first_differing_entry_and_field_are_named() {
     let s = Sandbox::new().with_hello();
     s.write("site/index.html", "one");

@@ -16,6 +16,9 @@ mod recall;
 mod relock;
 mod vendor;
 
+use crate::error::{OwnError, Result};
+use crate::plan::BuildOptions;
+
 pub use draft::PendingLock;
 pub use error::LockError;
 pub use relock::{Held, LockReport, Moves, Relock, lock};
@@ -28,6 +31,18 @@ pub(crate) use draft::{Draft, hashes_of};
 pub(crate) use keep::{Keep, Kept, solve_keeping};
 pub(crate) use recall::{check_start, mend, recall};
 pub(crate) use vendor::Vendored;
+
+/// Refuses a lock of apko where a command would not look at it.
+pub(crate) fn refuse_apko_lock(options: &BuildOptions, what: &str) -> Result<()> {
+    match &options.apko_lock {
+        Some(path) => Err(OwnError::Usage(format!(
+            "--lockfile {}: {what}; build, digest, verify and export take it",
+            path.display()
+        ))
+        .into()),
+        None => Ok(()),
+    }
+}
 
 /// How a build uses locks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

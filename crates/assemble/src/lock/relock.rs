@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use assemble_apk::PackageName;
 use assemble_spec::lock::{Difference, Lock};
-use assemble_types::Platform;
+use assemble_types::{Event, Explain as _, Kind, Platform};
 
-use super::LockUse;
 use super::basis::{Basis, Beside, load};
 use super::draft::{NewDraft, PendingLock};
 use super::error::LockError;
 use super::keep::Keep;
+use super::{LockUse, refuse_apko_lock};
 use crate::build::{Env, Stopwatch, build};
 use crate::choose::{self, Choice};
 use crate::error::{Error, Result};
@@ -71,14 +71,23 @@ pub struct Held {
 
 /// Makes the lock beside a spec, or makes it fit again.
 pub fn lock(file: &SpecFile, options: &BuildOptions, env: &Env, how: &Relock) -> Result<LockReport> {
-    let options = BuildOptions { lock: LockUse::Beside, ..options.clone() };
+    refuse_apko_lock(options, "a lock is made from the indexes")?;
+    let path = file.lock_path();
+    let (old, lock) = match (load(&path), &how.moves) {
+        // Whoever asks for a lock gets one, whatever lies in its place.
+        (Err(error), Moves::Nothing | Moves::Everything) if error.kind() == Kind::Spec => {
+            let text = format!("{}: what is there cannot be read as a lock; it is made anew", path.display());
+            env.observer.event(Event::Warning(text));
+            (None, LockUse::Ignore)
+        }
+        (loaded, _) => (loaded?, LockUse::Beside),
+    };
+    let options = BuildOptions { lock, ..options.clone() };
     let plan = Plan::lower(file, &options)?;
     if !plan.installs() {
         return Err(LockError::NoPackages(file.shown.clone()).into());
     }
     let sources = Sources::of(&plan, env);
-    let path = file.lock_path();
-    let old = load(&path)?;
     if let (Moves::Nothing, Basis::Lock(beside)) = (&how.moves, &plan.basis)
         && beside.drift.is_empty()
     {

@@ -138,6 +138,7 @@ fn part(map: &Map<String, Value>, key: &str) -> std::result::Result<BTreeMap<Str
 
 /// Copies what the lock beside a spec names.
 pub fn vendor(file: &SpecFile, options: &BuildOptions, env: &Env, folder: &Path) -> Result<VendorReport> {
+    super::refuse_apko_lock(options, "what is copied is what our own lock names")?;
     let options = BuildOptions { lock: LockUse::Locked, ..options.clone() };
     let plan = Plan::lower(file, &options)?;
     let Basis::Lock(beside) = &plan.basis else {
