@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         Some("first-image") => steps::first_image(),
         Some("hello") => steps::hello().map(drop),
         Some("test") => steps::test(&args[1..]),
-        Some("arm64") => arm64::compare(),
+        Some("arm64") => arm64::compare(true),
         Some("cost") => cost::guard(args.iter().any(|arg| arg == "--update")),
         Some("check") => steps::check(),
         _ => Err(USAGE.to_owned()),

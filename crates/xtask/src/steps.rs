@@ -64,7 +64,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
     test_tools();
     hello()?;
     run(cargo().args(["test", "--workspace"]).args(arguments))?;
-    arm64::compare()?;
+    arm64::compare(false)?;
     cost::guard(false)
 }
 
