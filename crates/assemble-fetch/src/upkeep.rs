@@ -151,7 +151,7 @@ impl Store {
         let mut checked = Checked::default();
         let Some(root) = self.lasting() else { return Ok(checked) };
         for file in self.found()? {
-            let name = name_of(&file.path);
+            let name = key_in_name(&file.path);
             let whole = match file.part {
                 CachePart::Unfinished => continue,
                 CachePart::Packages => {
@@ -196,7 +196,7 @@ impl Store {
 }
 
 /// The name that an entry has over its two folders.
-fn name_of(path: &Path) -> String {
+fn key_in_name(path: &Path) -> String {
     let text =
         |part: Option<&std::ffi::OsStr>| part.map(|p| p.to_string_lossy().into_owned()).unwrap_or_default();
     text(path.parent().and_then(Path::file_name)) + &text(path.file_name())
