@@ -332,7 +332,7 @@ fn docker_has_the_same_tree_of_one_layer_and_of_many() {
     assert!(trees[0] == trees[1], "{differ:?}");
     assert!(trees[0].len() > 400, "{}", trees[0].len());
     let say = |image: &str| {
-        let words = "id -u; ls -la /lib /usr/bin | sha256sum; scanelf --version; echo ran";
+        let words = "id -u; ls -lA /lib /usr/bin | sha256sum; scanelf --version; echo ran";
         command(&["run", "--rm", "--network=none", "--user=0", "--entrypoint=/bin/sh", image, "-c", words])
     };
     let said = say("team/many:1");
