@@ -111,6 +111,9 @@ impl Lists {
             && starts(&self.needed_starts, records, self.needed.len())
             && starts(&self.holder_starts, names, self.holders.len())
             && self.buckets.len() > 2
+            && self.buckets.is_sorted()
+            && self.buckets.last().is_some_and(|last| *last as usize == names)
+            && self.names.len().is_multiple_of(2)
             && (self.buckets.len() - 1).is_power_of_two()
             && self.own.iter().all(&names_below)
             && self.provided.iter().all(&names_below)

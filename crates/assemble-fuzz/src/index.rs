@@ -4,7 +4,7 @@ use assemble_apk::{
     Constraint, Index, IndexError, Keyring, PackageName, PublicKey, Record, Trust, installed_db, read_index,
 };
 
-use crate::wrap;
+use crate::{kept, wrap};
 
 /// The key that the signed inputs of the corpus are signed with.
 const KEY: &[u8] = include_bytes!("../../../testdata/fuzz/testkit.rsa.pub");
@@ -45,6 +45,7 @@ fn sound(read: Result<Index, IndexError>) {
         Ok(index) => index,
         Err(error) => return assert!(!error.to_string().chars().any(char::is_control), "{error:?}"),
     };
+    kept::form_is_the_index(&index);
     for record in &index.records {
         for part in [record.name.as_str(), record.version.as_str()] {
             assert!(

@@ -17,6 +17,7 @@
 mod adb;
 mod documents;
 mod index;
+mod kept;
 mod layer;
 mod mutate;
 mod package;
@@ -42,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "apko_lock", run: documents::apko_lock },
     Target { name: "constraint", run: words::constraint },
     Target { name: "index", run: index::packed },
+    Target { name: "index_form", run: kept::index_form },
     Target { name: "index_text", run: index::text },
     Target { name: "installed_db", run: index::installed },
     Target { name: "keyring", run: words::keyring },
@@ -50,6 +52,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "package", run: package::packed },
     Target { name: "package_data", run: package::data },
     Target { name: "pkginfo", run: words::pkginfo },
+    Target { name: "segments", run: kept::segments },
     Target { name: "spec", run: documents::spec },
     Target { name: "spec_apko", run: documents::spec_apko },
     Target { name: "spec_includes", run: documents::spec_includes },

@@ -1,0 +1,77 @@
+//! What lies in the cache in a form of its own.
+
+use std::num::NonZeroUsize;
+
+use assemble_apk::Index;
+use assemble_layer::{AccountNames, Compression, Earlier, Packing, Segments};
+use assemble_rootfs::{Body, Meta, Node, Part, Tree};
+use assemble_types::{Blob, ImagePath, MemorySpool, Mode, Owner};
+
+/// Any bytes as the form of an index.
+pub(crate) fn index_form(input: &[u8]) {
+    let Some(index) = Index::from_form(input.to_vec()) else { return };
+    assert_eq!(index.to_form().as_deref(), Some(input), "written again, it is something else");
+    let names = index.records.names();
+    for number in 0..index.records.len() {
+        let row = u32::try_from(number).expect("the form counts in 32 bits");
+        let (name, version) = index.records.identity(number);
+        assert!(name.len() + version.len() <= input.len());
+        for name in [&[names.own(row)], names.provided(row), names.needed(row)].concat() {
+            assert!((name as usize) < names.count());
+        }
+        let record = &index.records[number];
+        let _ = (index.records.is_understood(number), index.records.conditions_are_readable(number));
+        let _ = (index.records.checksum(number), index.records.arch(number), record.install_if.len());
+    }
+    for name in (0..names.count()).filter_map(|name| u32::try_from(name).ok()) {
+        let _ = (names.find(names.text(name)), names.waiting(name).count());
+        assert!(names.holders(name).iter().all(|record| (*record as usize) < index.records.len()));
+    }
+    assert_eq!(names.numbers_in(names).len(), names.count());
+}
+
+/// The form of an index is the index.
+pub(crate) fn form_is_the_index(index: &Index) {
+    let Some(form) = index.to_form() else { return };
+    let again = Index::from_form(form).expect("what was written is read");
+    assert_eq!(format!("{index:?}"), format!("{again:?}"), "another index comes back");
+}
+
+/// Any bytes as what is noted of an earlier layer, which is then used to pack the same layer again.
+pub(crate) fn segments(input: &[u8]) {
+    let Some(segments) = Segments::from_bytes(input) else { return };
+    let written = segments.to_bytes();
+    assert_eq!(Segments::from_bytes(&written), Some(segments.clone()), "written again, it is something else");
+    let tree = tree();
+    let names = AccountNames::from_tree(&tree).expect("no file of accounts is there");
+    let entries = tree.layer(Part::Packages);
+    let packing =
+        || Packing::new(&entries, &names, Compression::Gzip, &MemorySpool).expect("a tree of plain files");
+    let pack = |earlier: Option<&Earlier>| packing().pack(NonZeroUsize::MIN, &MemorySpool, earlier);
+    let (layer, own) = pack(None).expect("a tree of plain files");
+    for segments in [segments, own.clone()] {
+        let earlier = Earlier { segments, blob: layer.blob.clone() };
+        match pack(Some(&earlier)) {
+            Ok((again, _)) => assert_eq!(again.diff_id, layer.diff_id, "the plain bytes are others"),
+            Err(error) => assert!(earlier.segments != own, "what is right is refused: {error}"),
+        }
+    }
+}
+
+/// Files that become more than one unit.
+fn tree() -> Tree {
+    let mut tree = Tree::new();
+    let mut state = 1_u32;
+    for (name, size) in [("a", 10), ("b", 70_000), ("c", 300_000), ("d", 0)] {
+        let noise = |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 28) as u8
+        };
+        let content: Vec<u8> = (0..size).map(noise).collect();
+        let path = ImagePath::parse(name).expect("a plain path");
+        let meta = Meta { mode: Mode::FILE, owner: Owner { uid: 0, gid: 0 }, mtime: 0 };
+        let node = tree.add(Node::new(meta, Body::File(Blob::from_bytes(content))));
+        tree.insert(&path, node, Part::Packages, None).expect("an empty place");
+    }
+    tree
+}
