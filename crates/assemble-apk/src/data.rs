@@ -7,9 +7,9 @@
 //! saves writing and reading three times the package's size.
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use assemble_types::{Blob, BlobReader, Digest, ReadAt};
+use assemble_types::{Blob, BlobReader, Digest, ReadAt, Spool, SpoolWriter};
 use flate2::bufread::{DeflateDecoder, GzDecoder};
 use sha2::{Digest as _, Sha256};
 
@@ -19,6 +19,26 @@ use crate::sections::{BUFFER, Source};
 
 /// Packed bytes that a reader of contents takes at a time, and plain bytes that it keeps.
 const PIECE: usize = 32 << 10;
+
+/// What is wanted of a data section, besides its entries.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Extras<'a> {
+    /// The digest of the unpacked section.
+    pub diff_id: bool,
+    /// Keep the unpacked bytes here, so that they need not be unpacked again. A place that does not take them is no error:
+    /// they are unpacked again then. Implies `diff_id`.
+    pub keep: Option<&'a dyn Spool>,
+}
+
+/// What a data section came to.
+pub(crate) struct Finished {
+    /// Plain bytes.
+    pub(crate) size: u64,
+    /// Of the plain bytes, if it was asked for.
+    pub(crate) diff_id: Option<Digest>,
+    /// The plain bytes, if they were to be kept and are.
+    pub(crate) kept: Option<Blob>,
+}
 
 /// A data section while it is unpacked for the first time. Every error of the section itself is kept, so that the walk,
 /// which only sees a failed reader, does not have to tell them apart.
@@ -30,18 +50,20 @@ pub(crate) struct Plain<'a> {
     total: u64,
     limit: u64,
     hasher: Option<Sha256>,
+    keep: Option<Box<dyn SpoolWriter>>,
     problem: Option<PackageProblem>,
 }
 
 impl<'a> Plain<'a> {
-    pub(crate) fn new(input: &'a mut BufReader<Source>, limit: u64, hash: bool) -> Self {
+    pub(crate) fn new(input: &'a mut BufReader<Source>, limit: u64, extras: Extras<'_>) -> Self {
         Self {
             decoder: GzDecoder::new(input),
             buffer: vec![0; BUFFER],
             ready: 0..0,
             total: 0,
             limit,
-            hasher: hash.then(Sha256::new),
+            hasher: (extras.diff_id || extras.keep.is_some()).then(Sha256::new),
+            keep: extras.keep.and_then(|spool| spool.create().ok()),
             problem: None,
         }
     }
@@ -65,13 +87,13 @@ impl<'a> Plain<'a> {
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&self.buffer[..n]);
         }
+        self.keep.take_if(|keep| keep.write_all(&self.buffer[..n]).is_err());
         self.ready = 0..n;
         Ok(())
     }
 
-    /// Reads on to the section's end, where its own checksum is compared. Returns its plain size, and the digest of the
-    /// plain bytes if it was asked for.
-    pub(crate) fn finish(mut self) -> Result<(u64, Option<Digest>), PackageProblem> {
+    /// Reads on to the section's end, where its own checksum is compared.
+    pub(crate) fn finish(mut self) -> Result<Finished, PackageProblem> {
         loop {
             if let Some(problem) = self.problem {
                 return Err(problem);
@@ -79,8 +101,9 @@ impl<'a> Plain<'a> {
             self.ready = 0..0;
             self.more()?;
             if self.ready.is_empty() {
-                let digest = self.hasher.map(|hasher| Digest::from_bytes(hasher.finalize().into()));
-                return Ok((self.total, digest));
+                let diff_id = self.hasher.map(|hasher| Digest::from_bytes(hasher.finalize().into()));
+                let kept = self.keep.zip(diff_id).and_then(|(keep, digest)| keep.finish_as(&digest).ok());
+                return Ok(Finished { size: self.total, diff_id, kept });
             }
         }
     }
@@ -110,8 +133,8 @@ impl BufRead for Plain<'_> {
     }
 }
 
-/// A checked data section, unpacked anew for whoever reads its contents. Cheap to read in order; each step back starts
-/// over.
+/// A checked data section, unpacked anew for whoever reads its contents, unless it is kept unpacked. Cheap to read in
+/// order; each step back starts over.
 #[derive(Debug)]
 pub(crate) struct Unpacked {
     stream: Blob,
@@ -120,6 +143,7 @@ pub(crate) struct Unpacked {
     /// The CRC-32 in the member's end, which was compared when it was read.
     sum: u32,
     cursor: Mutex<Option<Cursor>>,
+    kept: OnceLock<Blob>,
 }
 
 #[derive(Debug)]
@@ -139,7 +163,13 @@ impl Unpacked {
         let at = stream.len().checked_sub(8).ok_or(io::ErrorKind::UnexpectedEof)?;
         stream.slice(at..stream.len()).ok_or(io::ErrorKind::UnexpectedEof)?.reader().read_exact(&mut end)?;
         let sum = u32::from_le_bytes([end[0], end[1], end[2], end[3]]);
-        Ok(Arc::new(Self { stream, digest, sum, cursor: Mutex::default() }))
+        Ok(Arc::new(Self { stream, digest, sum, cursor: Mutex::default(), kept: OnceLock::new() }))
+    }
+
+    /// The plain bytes, all of them, are kept here.
+    pub(crate) fn keep(&self, plain: Blob) {
+        // Of two places one is as good as the other.
+        let _ = self.kept.set(plain);
     }
 
     fn start(&self) -> Cursor {
@@ -169,6 +199,9 @@ impl Cursor {
 
 impl ReadAt for Unpacked {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        if let Some(kept) = self.kept.get() {
+            return kept.read_at(buf, offset);
+        }
         let mut slot = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
         // Taken out, so that a cursor that failed is not used again.
         let mut cursor = slot.take().filter(|c| c.start <= offset).unwrap_or_else(|| self.start());
@@ -189,7 +222,12 @@ impl ReadAt for Unpacked {
     }
 
     fn check(&self) -> io::Result<()> {
+        self.kept.get().map_or(Ok(()), Blob::check)?;
         self.stream.check()
+    }
+
+    fn unpacked(&self) -> Option<&Blob> {
+        self.kept.get()
     }
 
     fn deflated(&self) -> Option<&Blob> {

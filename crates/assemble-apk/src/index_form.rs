@@ -112,6 +112,7 @@ impl Lists {
             && starts(&self.holder_starts, names, self.holders.len())
             && self.buckets.len() > 2
             && self.buckets.is_sorted()
+            && self.buckets.first() == Some(&0)
             && self.buckets.last().is_some_and(|last| *last as usize == names)
             && self.names.len().is_multiple_of(2)
             && (self.buckets.len() - 1).is_power_of_two()

@@ -76,6 +76,7 @@ mod version;
 pub use adb::{AdbError, SignatureError, SignedPackage, open_signed_package};
 pub use checksum::{Checksum, ChecksumError};
 pub use constraint::{Constraint, ConstraintError, Operator, Provide};
+pub use data::Extras;
 pub use discovery::{AlpineKey, AlpineReleases, DiscoveryError, alpine_branch, jwks_keys, jwks_uri};
 pub use divider::{DataFinder, DataFound};
 pub use error::{PackageError, PackageProblem, PathProblem, Section};

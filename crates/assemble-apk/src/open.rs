@@ -2,13 +2,14 @@
 
 use std::io::{ErrorKind, Read as _};
 use std::ops::Range;
+use std::sync::Arc;
 
-use assemble_types::{Blob, Digest, Mode, Owner, Spool};
+use assemble_types::{Blob, Digest, Mode, Owner, ReadAt, Spool};
 use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
 
 use crate::adb;
-use crate::data::Unpacked;
+use crate::data::{Extras, Finished, Unpacked};
 use crate::entries::read_entries;
 use crate::error::Section;
 use crate::flaw::Flaw;
@@ -41,10 +42,11 @@ pub fn open_package(
     limits: &Limits,
     spool: &dyn Spool,
 ) -> Result<Package, PackageError> {
-    open_package_with(packed, expected, limits, spool, false)
+    open_package_with(packed, expected, limits, spool, Extras::default())
 }
 
-/// As [`open_package`]; with `diff_id`, [`Format::V2`] also has the digest of the unpacked data section.
+/// As [`open_package`]; of packages of format version 2 also with what `extras` asks for: the digest of the unpacked data
+/// section, which [`Format::V2`] then has, and its bytes, of which the contents of the entries then are ranges.
 ///
 /// # Errors
 /// See there.
@@ -53,9 +55,9 @@ pub fn open_package_with(
     expected: &Expected,
     limits: &Limits,
     spool: &dyn Spool,
-    diff_id: bool,
+    extras: Extras<'_>,
 ) -> Result<Package, PackageError> {
-    open_any(packed, expected, limits, spool, diff_id)
+    open_any(packed, expected, limits, spool, extras)
         .map_err(|problem| PackageError { package: expected.id.clone(), problem: Box::new(problem) })
 }
 
@@ -64,12 +66,12 @@ fn open_any(
     expected: &Expected,
     limits: &Limits,
     spool: &dyn Spool,
-    diff_id: bool,
+    extras: Extras<'_>,
 ) -> Result<Package, PackageProblem> {
     if is_version_3(packed) {
         adb::open(packed, expected, limits, spool)
     } else {
-        open(packed, expected, limits, diff_id)
+        open(packed, expected, limits, extras)
     }
 }
 
@@ -184,7 +186,7 @@ fn open(
     packed: &Blob,
     expected: &Expected,
     limits: &Limits,
-    diff_id: bool,
+    extras: Extras<'_>,
 ) -> Result<Package, PackageProblem> {
     let mut sections = Sections::open(packed)?;
     let Start { signature, control, info, data_hash, control_entries } =
@@ -194,7 +196,7 @@ fn open(
         return Err(PackageProblem::NoSection { section: Section::Data });
     }
     check_data(packed, data.start, data_hash, limits)?;
-    let contents =
+    let unpacked =
         Unpacked::new(&part(packed, data.clone()), data_hash).map_err(|error| match error.kind() {
             kind @ ErrorKind::UnexpectedEof => {
                 PackageProblem::Damaged { section: Section::Data, source: kind.into() }
@@ -202,9 +204,13 @@ fn open(
             _ => PackageProblem::Read(error),
         })?;
     // How long it is turns out while it is read; the entries are ranges of what was read by then.
-    let contents = Blob::new(contents, u64::MAX);
-    let ((entries, oddity), plain_size, diff_id) =
-        sections.data(limits, diff_id, |plain| read_entries(plain, &contents, limits))?;
+    let contents = Blob::new(Arc::clone(&unpacked) as Arc<dyn ReadAt>, u64::MAX);
+    let ((entries, oddity), finished) =
+        sections.data(limits, extras, |plain| read_entries(plain, &contents, limits))?;
+    let Finished { size: plain_size, diff_id, kept } = finished;
+    if let Some(kept) = kept {
+        unpacked.keep(kept);
+    }
     let format = Format::V2 { signature, control, data, data_hash, plain_size, diff_id, oddity };
     let (checksum, size, packed) = (expected.checksum, packed.len(), packed.clone());
     Ok(Package { info, checksum, size, packed, format, entries, control_entries })

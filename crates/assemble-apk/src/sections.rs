@@ -3,10 +3,10 @@
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::ops::Range;
 
-use assemble_types::{Blob, BlobReader, Digest};
+use assemble_types::{Blob, BlobReader};
 use flate2::bufread::GzDecoder;
 
-use crate::data::Plain;
+use crate::data::{Extras, Finished, Plain};
 use crate::error::Section;
 use crate::{Limits, PackageProblem};
 
@@ -128,14 +128,14 @@ impl Sections {
     pub(crate) fn data<T>(
         &mut self,
         limits: &Limits,
-        hash: bool,
+        extras: Extras<'_>,
         walk: impl FnOnce(&mut Plain<'_>) -> Result<T, PackageProblem>,
-    ) -> Result<(T, u64, Option<Digest>), PackageProblem> {
+    ) -> Result<(T, Finished), PackageProblem> {
         let packed = self.size - self.position();
         let limit = data_limit(packed, limits);
-        let mut plain = Plain::new(&mut self.input, limit, hash);
+        let mut plain = Plain::new(&mut self.input, limit, extras);
         let walked = walk(&mut plain);
-        let (size, digest) = plain.finish().map_err(|problem| match problem {
+        let finished = plain.finish().map_err(|problem| match problem {
             PackageProblem::TooLarge { section, .. } if limit < limits.data => {
                 PackageProblem::Bomb { section, packed, limit }
             }
@@ -150,7 +150,7 @@ impl Sections {
                 PackageProblem::Trailing { at }
             });
         }
-        Ok((walked?, size, digest))
+        Ok((walked?, finished))
     }
 }
 

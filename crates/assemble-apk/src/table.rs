@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
-use assemble_types::{Blob, Digest, ImagePath, Mode, Owner};
+use assemble_types::{Blob, Digest, ImagePath, Mode, Owner, ReadAt};
 
 use crate::data::Unpacked;
 use crate::open::read_start;
@@ -36,7 +37,8 @@ impl Package {
 }
 
 /// A package as a table has it. `packed` has to be the bytes that the table was made of: that is for the caller to know.
-/// Its control section is read and checked against `expected`. Nothing if the table is not one, or not of this package.
+/// Its control section is read and checked against `expected`. Where the unpacked data section of a digest is kept, `kept`
+/// says so. Nothing if the table is not one, or not of this package.
 ///
 /// # Errors
 /// As [`crate::open_package`] about everything in front of the data section.
@@ -45,8 +47,9 @@ pub fn open_with_table(
     expected: &Expected,
     limits: &Limits,
     table: &[u8],
+    kept: &dyn Fn(&Digest) -> Option<Blob>,
 ) -> Result<Option<Package>, crate::PackageError> {
-    read(packed, expected, limits, table)
+    read(packed, expected, limits, table, kept)
         .map_err(|problem| crate::PackageError { package: expected.id.clone(), problem: Box::new(problem) })
 }
 
@@ -55,6 +58,7 @@ fn read(
     expected: &Expected,
     limits: &Limits,
     table: &[u8],
+    kept: &dyn Fn(&Digest) -> Option<Blob>,
 ) -> Result<Option<Package>, PackageProblem> {
     let Some(body) = table.strip_prefix(FORM) else { return Ok(None) };
     let start = read_start(packed, expected, limits)?;
@@ -63,9 +67,12 @@ fn read(
     let fits = input.range().as_ref() == Some(&data)
         && input.take(32) == Some(start.data_hash.as_bytes().as_slice());
     let Some(member) = packed.slice(data.clone()).filter(|_| fits) else { return Ok(None) };
-    let contents = Unpacked::new(&member, start.data_hash).map_err(PackageProblem::Read)?;
-    let contents = Blob::new(contents, u64::MAX);
+    let unpacked = Unpacked::new(&member, start.data_hash).map_err(PackageProblem::Read)?;
+    let contents = Blob::new(Arc::clone(&unpacked) as Arc<dyn ReadAt>, u64::MAX);
     let Some((plain_size, diff_id, oddity, entries)) = input.rest(&contents) else { return Ok(None) };
+    if let Some(plain) = diff_id.as_ref().and_then(kept).filter(|plain| plain.len() == plain_size) {
+        unpacked.keep(plain);
+    }
     let format = Format::V2 {
         signature: start.signature,
         control: start.control,

@@ -166,6 +166,9 @@ pub(crate) struct NetworkArgs {
     /// Where downloads are kept [default: $ASSEMBLE_CACHE, else the platform's cache folder]
     #[arg(long, value_name = "DIR", help_heading = "Network")]
     pub(crate) cache_dir: Option<PathBuf>,
+    /// Keep packages unpacked in the cache, too: three times the disk, and layers that change in part are made sooner
+    #[arg(long, help_heading = "Network")]
+    pub(crate) cache_plain: bool,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
 }

@@ -103,7 +103,7 @@ pub(crate) fn http(network: &RegistryArgs) -> Result<Arc<Http>> {
 /// The cache alone, for looking after it.
 pub(crate) fn store(folder: Option<PathBuf>, observer: &Arc<dyn Observer>) -> Result<Store> {
     let args = RegistryArgs { ca_file: Vec::new(), plain_http: Vec::new(), insecure_skip_tls_verify: false };
-    let network = NetworkArgs { offline: true, cache_dir: folder, registry: args };
+    let network = NetworkArgs { offline: true, cache_dir: folder, cache_plain: false, registry: args };
     Ok(env(&network, None, &http(&network.registry)?, observer)?.fetcher.store())
 }
 
@@ -146,6 +146,7 @@ pub(crate) fn env_fetching(
         fetcher: Arc::new(fetcher),
         observer: Arc::clone(observer),
         threads: threads.unwrap_or_else(default_threads),
+        cache_plain: network.cache_plain,
         program: None,
     })
 }

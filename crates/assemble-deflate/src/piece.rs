@@ -1,6 +1,6 @@
 //! Takes files out of streams, together with the way in which they are compressed there.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::Range;
 
 use crate::inflate::{BlockKind, Inflater, State, Stop};
@@ -68,6 +68,18 @@ impl Piece {
     pub fn fresh(&mut self, bytes: &[u8]) {
         self.plain.extend_from_slice(bytes);
         self.count_fresh(bytes.len());
+    }
+
+    /// Appends the next `count` bytes of `input`, of which nothing is known.
+    ///
+    /// # Errors
+    /// They cannot be read, or are fewer.
+    pub fn fresh_from(&mut self, input: &mut dyn Read, count: u64) -> io::Result<()> {
+        let start = self.plain.len();
+        self.plain.reserve(usize::try_from(count).unwrap_or(0));
+        let read = input.take(count).read_to_end(&mut self.plain)?;
+        self.count_fresh(self.plain.len() - start);
+        if read as u64 == count { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
     fn count_fresh(&mut self, count: usize) {

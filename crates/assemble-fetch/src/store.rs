@@ -34,6 +34,8 @@ pub enum RecordKind {
     Result,
     /// A package: what is in it.
     Package,
+    /// A data section that is kept unpacked, by its digest: its size and what its file was like.
+    Plain,
     /// A layer: under what it depends on, what it became; and under a place in an image, which was there last.
     Layer,
     /// A local file or folder: the digest of what it holds, by what it looks like from outside.
@@ -51,6 +53,7 @@ impl RecordKind {
         match self {
             Self::Result => "results",
             Self::Package => "packages",
+            Self::Plain => "plain",
             Self::Layer => "layers",
             Self::Local => "local",
             Self::Pushed => "pushed",

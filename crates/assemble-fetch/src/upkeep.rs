@@ -23,7 +23,8 @@ pub enum CachePart {
     Packages,
     /// Indexes and keys as they were fetched.
     Documents,
-    /// Layers that builds made, and data sections of packages, which may be layers as they are.
+    /// Layers that builds made, and data sections of packages, which may be layers as they are; the latter perhaps unpacked,
+    /// too.
     Layers,
     /// What is known of packages, local files and builds.
     Records,

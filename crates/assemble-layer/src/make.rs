@@ -220,10 +220,7 @@ impl<'a> Maker<'a> {
 fn fresh(reader: &mut BlobReader, count: u64, piece: &mut Piece, path: &ImagePath) -> Result<(), LayerError> {
     let failed = |source| LayerError::Content { path: path.clone(), source };
     // Bounded: contents that are longer come in parts.
-    let mut bytes = vec![0; usize::try_from(count).unwrap_or(0)];
-    reader.read_exact(&mut bytes).map_err(failed)?;
-    piece.fresh(&bytes);
-    Ok(())
+    piece.fresh_from(reader, count).map_err(failed)
 }
 
 /// The content ends here, and its source, also that of an empty file, says that it has not changed.

@@ -27,6 +27,8 @@ pub(crate) struct Stream {
     content: Blob,
     /// The CRC-32 of all its plain bytes, if it is known.
     sum: Option<u32>,
+    /// All its plain bytes, if they are kept.
+    unpacked: Option<Blob>,
     /// Where its last file ends.
     pub(crate) end: u64,
     /// The last unit that takes from it.
@@ -98,12 +100,13 @@ impl State {
 
 impl Stream {
     pub(crate) fn new(deflated: &DeflatedRange, content: &Blob) -> Self {
-        let DeflatedRange { ref stream, digest, sum, .. } = *deflated;
+        let DeflatedRange { ref stream, digest, sum, ref unpacked, .. } = *deflated;
         Self {
             packed: stream.clone(),
             digest,
             content: content.clone(),
             sum,
+            unpacked: unpacked.clone(),
             end: 0,
             last_unit: None,
             state: Mutex::default(),
@@ -123,6 +126,7 @@ impl Stream {
 
     /// Fails if the bytes are known to have changed.
     pub(crate) fn check(&self) -> io::Result<()> {
+        self.unpacked.as_ref().map_or(Ok(()), Blob::check)?;
         self.packed.check()?;
         self.content.check()
     }
@@ -156,6 +160,11 @@ impl Stream {
         part: &Range<u64>,
         piece: &mut Piece,
     ) -> Result<(), DeflateError> {
+        if let Some(unpacked) = &self.unpacked {
+            let range = file.start + part.start..file.start + part.end;
+            let mut reader = unpacked.slice(range).ok_or(DeflateError::Place)?.reader();
+            return piece.fresh_from(&mut reader, part.end - part.start).map_err(DeflateError::Read);
+        }
         let mut state = self.lock();
         let mut inflater = self.reader_at(&mut state, file, part.start)?;
         piece.plain_file(&mut inflater, file.start + part.end)?;

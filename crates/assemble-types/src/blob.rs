@@ -66,6 +66,11 @@ pub trait ReadAt: Send + Sync + fmt::Debug {
     fn deflated_sum(&self) -> Option<u32> {
         None
     }
+
+    /// The same bytes where they are kept unpacked, if they are unpacked as they are read, and are kept.
+    fn unpacked(&self) -> Option<&Blob> {
+        None
+    }
 }
 
 impl ReadAt for Vec<u8> {
@@ -174,7 +179,7 @@ impl Blob {
         let source = Arc::as_ptr(&self.source).cast::<()>().addr();
         let plain = self.offset..self.offset + self.len;
         let (sum, digest) = (self.source.deflated_sum(), self.source.deflated_digest());
-        Some(DeflatedRange { stream, digest, sum, plain, source })
+        Some(DeflatedRange { stream, digest, sum, unpacked: self.source.unpacked().cloned(), plain, source })
     }
 
     /// All bytes, refused if there are more than `limit`.
@@ -227,6 +232,8 @@ pub struct DeflatedRange {
     pub digest: Option<Digest>,
     /// The CRC-32 of all its plain bytes, if it is known.
     pub sum: Option<u32>,
+    /// All its plain bytes, if they are kept.
+    pub unpacked: Option<Blob>,
     /// Which of its plain bytes.
     pub plain: Range<u64>,
     /// Equal for ranges of one source, and different for ranges of two, as long as blobs of both are there. It says

@@ -35,6 +35,8 @@ pub struct Env {
     pub observer: Arc<dyn Observer>,
     /// How many threads compress and check. Never changes a byte.
     pub threads: NonZeroUsize,
+    /// Whether packages are kept unpacked, too, so that a layer of which a part has changed is made sooner.
+    pub cache_plain: bool,
     /// Which program this is, to the build: what one made is not taken for what another would make. Nothing if builds
     /// that were made before are not to be looked up.
     pub program: Option<String>,

@@ -39,6 +39,7 @@ mod lock;
 mod merged;
 mod output;
 mod own_error;
+mod plain;
 mod plan;
 mod publish;
 mod pushed;

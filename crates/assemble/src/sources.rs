@@ -1,13 +1,14 @@
 //! The edge where package bytes come in: keys, indexes, packages, each checked before the next is asked for.
 
+use std::cell::Cell;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use assemble_apk::{
-    Expected, Format, Index, KNOWN_REPOSITORIES, Keyring, Limits, Package, PublicKey, Trust, builtin_keys,
-    nearest_known_repository, open_package_with, open_with_table,
+    Expected, Extras, Format, Index, KNOWN_REPOSITORIES, Keyring, Limits, Package, PublicKey, Trust,
+    builtin_keys, nearest_known_repository, open_package_with, open_with_table,
 };
 use assemble_fetch::{ContentKey, FetchError, Fetcher, Location, RecordKind, Store};
 use assemble_resolve::Repository;
@@ -20,6 +21,7 @@ use crate::error::{OwnError, Result};
 use crate::index_sources::at_once;
 use crate::keys::{Discovery, ImageKey, KeyInput, KeyOrigin, Keys, address, merge};
 use crate::lock::{self, LockError};
+use crate::plain::PlainSections;
 use crate::plan::{Mode, Plan, SizeLimits};
 use crate::repository_layout::Layout;
 
@@ -51,6 +53,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) discovery: Discovery,
     /// Whether packages are to say what their data sections would be called as layers.
     pub(crate) diff_ids: bool,
+    /// Whether unpacked data sections are kept.
+    pub(crate) cache_plain: bool,
     /// What the program is, for what is kept of its choices. Nothing if none is kept.
     pub(crate) program: Option<&'a str>,
 }
@@ -129,6 +133,7 @@ impl<'a> Sources<'a> {
             threads: env.threads,
             discovery: Discovery { alpine: plan.alpine_releases.clone(), time: plan.times.fixed },
             diff_ids: plan.has_package_layers(),
+            cache_plain: env.cache_plain,
             program: env.program.as_deref(),
         }
     }
@@ -345,20 +350,30 @@ impl Sources<'_> {
         spool: &dyn Spool,
     ) -> Result<Package> {
         let store = self.fetcher.store();
+        let plain = self.cache_plain.then(|| PlainSections::of(&store));
+        let keep = plain.as_ref().map(|plain| plain as &dyn Spool);
+        let extras = Extras { diff_id: self.diff_ids, keep };
         let Some(look) = Store::look(packed) else {
-            return Ok(open_package_with(packed, expected, limits, spool, self.diff_ids)?);
+            return Ok(open_package_with(packed, expected, limits, spool, extras)?);
+        };
+        let complete = Cell::new(plain.is_none());
+        let find = |diff_id: &Digest| {
+            let found = plain.as_ref()?.find(diff_id);
+            complete.set(found.is_some());
+            found
         };
         let key = format!("{} {} {limits:?}", expected.checksum, packed.len());
         let key = Digest::of(key.as_bytes());
         let start = format!("{look}\n");
         if let Some(record) = store.record(RecordKind::Package, &key)
             && let Some(table) = record.strip_prefix(start.as_bytes())
-            && let Some(package) = open_with_table(packed, expected, limits, table)?
+            && let Some(package) = open_with_table(packed, expected, limits, table, &find)?
             && (!self.diff_ids || matches!(package.format, Format::V2 { diff_id: Some(_), .. }))
+            && complete.get()
         {
             return Ok(package);
         }
-        let package = open_package_with(packed, expected, limits, spool, self.diff_ids)?;
+        let package = open_package_with(packed, expected, limits, spool, extras)?;
         if let Some(table) = package.to_table() {
             // Without it the package is read once more the next time.
             let _ = store.keep_record(RecordKind::Package, &key, &[start.as_bytes(), &table].concat());

@@ -289,6 +289,8 @@ fn failures_of_the_host_are_told_from_those_of_the_package() {
     assert_eq!(error.kind(), Kind::Host, "{}", chain(&error));
 }
 
+const DIFF_ID: assemble_apk::Extras<'_> = assemble_apk::Extras { diff_id: true, keep: None };
+
 /// Contents are ranges of a stream, and the form of the section is told where it would not do as a layer.
 #[test]
 fn contents_are_unpacked_when_read_and_oddities_are_told() {
@@ -299,7 +301,7 @@ fn contents_are_unpacked_when_read_and_oddities_are_told() {
     };
     let blob = Blob::from_bytes(apk.bytes);
     let limits = Limits::default();
-    let package = assemble_apk::open_package_with(&blob, &expected, &limits, &MemorySpool, true).unwrap();
+    let package = assemble_apk::open_package_with(&blob, &expected, &limits, &MemorySpool, DIFF_ID).unwrap();
     let Format::V2 { data, plain_size, diff_id, oddity, .. } = &package.format else { panic!("version 2") };
     let member = blob.slice(data.clone()).unwrap();
     let mut plain = Vec::new();
@@ -324,10 +326,11 @@ fn a_table_stands_for_the_data_section() {
         checksum: Checksum::parse(&apk.checksum).unwrap(),
     };
     let (blob, limits) = (Blob::from_bytes(apk.bytes.clone()), Limits::default());
-    let package = assemble_apk::open_package_with(&blob, &expected, &limits, &MemorySpool, true).unwrap();
+    let package = assemble_apk::open_package_with(&blob, &expected, &limits, &MemorySpool, DIFF_ID).unwrap();
     let table = package.to_table().unwrap();
-    let with =
-        |blob: &Blob, expected, table: &[u8]| assemble_apk::open_with_table(blob, expected, &limits, table);
+    let with = |blob: &Blob, expected, table: &[u8]| {
+        assemble_apk::open_with_table(blob, expected, &limits, table, &|_| None)
+    };
     let again = with(&blob, &expected, &table).unwrap().unwrap();
     assert_eq!(format!("{package:?}"), format!("{again:?}"));
     let contents = |package: &assemble_apk::Package| -> Vec<Vec<u8>> {

@@ -249,7 +249,7 @@ fn registry_args() -> RegistryArgs {
 
 fn env(cache: &CacheArgs, offline: bool, session: &Session) -> Result<Env> {
     let cache_dir = Some(cache.cache_dir.as_str()).filter(|dir| !dir.is_empty()).map(Into::into);
-    let network = NetworkArgs { offline, cache_dir, registry: registry_args() };
+    let network = NetworkArgs { offline, cache_dir, cache_plain: false, registry: registry_args() };
     let http = settings::http(&network.registry)?;
     let env = settings::env(&network, None, &http, &session.observer())?;
     Ok(Env { program: settings::program(), ..env })

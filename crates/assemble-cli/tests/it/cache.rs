@@ -154,6 +154,46 @@ fn a_changed_file_packs_no_package_again() {
 }
 
 #[test]
+fn packages_are_kept_unpacked_where_that_is_asked_for() {
+    let (s, _server) = project();
+    let build = ["build", "spec.yaml", "-o", "none"];
+    let first = s.ok(build);
+    assert!(entries(&s, "records/plain").is_empty());
+    s.write("site/index.html", "<p>good morning");
+    let plain = ["build", "spec.yaml", "-o", "none", "--cache-plain"];
+    let changed = s.ok(plain);
+    assert_ne!(changed, first);
+    // Both architectures have the same files.
+    let unpacked: Vec<PathBuf> = entries(&s, "blobs")
+        .into_iter()
+        .filter(|path| fs::read(path).is_ok_and(|bytes| bytes.get(257..262) == Some(b"ustar")))
+        .collect();
+    assert_eq!((entries(&s, "records/plain").len(), unpacked.len()), (2, 2));
+    let checked = s.json(["cache", "verify", "--json"]);
+    assert_eq!(checked["damaged"].as_array().unwrap().len(), 0, "{checked}");
+    // A newer package: of the other one only plain bytes are needed. They are looked at before, and made again.
+    for damaged in [false, true] {
+        let version = if damaged { "1.2-r0" } else { "1.1-r0" };
+        repository(&s, version);
+        if damaged {
+            for path in &unpacked {
+                let mut bytes = fs::read(path).unwrap();
+                bytes[600] ^= 1;
+                fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+                fs::write(path, &bytes).unwrap();
+            }
+        }
+        let now = s.ok(plain);
+        assert_eq!(entries(&s, "records/plain").len(), 3 + usize::from(damaged));
+        for compression in ["gzip", "zstd"] {
+            let with = s.ok([&plain[..], &["--compression", compression]].concat());
+            assert_eq!(with, s.ok([&build[..], &["--compression", compression, "--rebuild"]].concat()));
+            assert!(compression == "zstd" || with == now);
+        }
+    }
+}
+
+#[test]
 fn a_damaged_entry_is_never_served() {
     let (s, _server) = project();
     let first = s.ok(["build", "spec.yaml", "-o", "one"]);

@@ -18,6 +18,8 @@ use crate::{META, noise, pack_part, pack_with, prose, put, threads};
 struct Packed {
     plain: Vec<u8>,
     stream: Blob,
+    /// All of `plain`, if it is kept.
+    unpacked: Option<Blob>,
     /// Checks that say that nothing has changed.
     honest: AtomicU64,
 }
@@ -34,6 +36,10 @@ impl ReadAt for Packed {
 
     fn deflated(&self) -> Option<&Blob> {
         Some(&self.stream)
+    }
+
+    fn unpacked(&self) -> Option<&Blob> {
+        self.unpacked.as_ref()
     }
 
     fn deflated_digest(&self) -> Option<Digest> {
@@ -82,12 +88,28 @@ impl Package {
         Self::with(contents, level, every, &source, u64::MAX)
     }
 
+    /// One whose stream cannot be unpacked, but is kept unpacked.
+    fn kept(contents: Vec<Vec<u8>>) -> Self {
+        Self::made(contents, 6, 1 << 20, &|stream| Blob::from_bytes(vec![7; stream.len()]), u64::MAX, true)
+    }
+
     fn with(
         contents: Vec<Vec<u8>>,
         level: u32,
         every: usize,
         stream: &dyn Fn(Vec<u8>) -> Blob,
         honest: u64,
+    ) -> Self {
+        Self::made(contents, level, every, stream, honest, false)
+    }
+
+    fn made(
+        contents: Vec<Vec<u8>>,
+        level: u32,
+        every: usize,
+        stream: &dyn Fn(Vec<u8>) -> Blob,
+        honest: u64,
+        kept: bool,
     ) -> Self {
         let mut plain = Vec::new();
         let mut ranges = Vec::new();
@@ -101,7 +123,9 @@ impl Package {
         plain.extend([0; 1024]);
         let len = plain.len() as u64;
         let stream = stream(deflate(&plain, level, every));
-        let whole = Blob::new(Arc::new(Packed { plain, stream, honest: AtomicU64::new(honest) }), len);
+        let unpacked = kept.then(|| Blob::from_bytes(plain.clone()));
+        let packed = Packed { plain, stream, unpacked, honest: AtomicU64::new(honest) };
+        let whole = Blob::new(Arc::new(packed), len);
         Self { blobs: ranges.into_iter().map(|range| whole.slice(range).unwrap()).collect(), contents }
     }
 }
@@ -170,6 +194,17 @@ fn contents_of_streams_are_the_same_frames() {
     }
     digests.dedup();
     assert_eq!(digests.len(), 1);
+}
+
+/// Where only plain bytes are needed, they are taken from where they are kept.
+#[test]
+fn what_is_kept_unpacked_is_not_unpacked_again() {
+    let plain = tree_of(&[Package::new(varied(1), 6, 1 << 20)]).1;
+    let expected = crate::pack_as(Compression::Zstd, &plain.layer(Part::Files), 2);
+    let kept = tree_of(&[Package::kept(varied(1))]).0;
+    for n in [1, 3] {
+        assert_eq!(crate::pack_as(Compression::Zstd, &kept.layer(Part::Files), n).digest, expected.digest);
+    }
 }
 
 #[test]

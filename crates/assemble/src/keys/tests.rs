@@ -53,6 +53,7 @@ impl World {
             threads: NonZeroUsize::MIN,
             discovery: Discovery { alpine: AlpineReleasesList::Off, time: None },
             diff_ids: false,
+            cache_plain: false,
             program: None,
         }
     }

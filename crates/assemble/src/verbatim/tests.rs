@@ -37,7 +37,7 @@ fn env(threads: usize) -> Env {
         observer: Arc::clone(&observer) as Arc<dyn Observer>,
     };
     let fetcher = Arc::new(Fetcher::new(options).unwrap());
-    Env { fetcher, observer, threads: NonZeroUsize::new(threads).unwrap(), program: None }
+    Env { fetcher, observer, threads: NonZeroUsize::new(threads).unwrap(), cache_plain: false, program: None }
 }
 
 /// One entry of a package, in a world of few names, so that packages meet.
