@@ -1,6 +1,7 @@
 //! Reads a deflate stream, stops where it is told to, and can be laid aside meanwhile.
 
 use std::io::{Read, Write};
+use std::ops::Range;
 
 use crc32fast::Hasher;
 
@@ -15,6 +16,8 @@ use crate::{DeflateError, Symbol};
 pub(crate) const WINDOW: usize = 32 << 10;
 /// Plain bytes that are collected behind the window before it is moved.
 const CHUNK: usize = 64 << 10;
+/// Plain bytes between two borders of blocks that are noted, at least.
+const APART: u64 = 32 << 10;
 /// The longest match, and what copying in whole pieces may write behind it.
 const SLACK: usize = 258 + 2 * PIECE;
 
@@ -69,6 +72,29 @@ pub struct Inflater<R> {
     pub(crate) reach: u64,
     /// The checksum of the plain bytes before this one.
     sum: (u64, Hasher),
+    /// Where blocks began.
+    borders: Vec<Border>,
+}
+
+/// A place at which a block of a stream begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Border {
+    /// Its first bit, counted from the stream's.
+    pub bit: u64,
+    /// Plain bytes before it.
+    pub plain: u64,
+}
+
+impl Border {
+    /// At which byte of the stream the source has to begin with which reading begins here.
+    pub fn source_offset(&self) -> u64 {
+        self.bit / 8
+    }
+
+    /// Which plain bytes have to be known for reading to begin here.
+    pub fn window(&self) -> Range<u64> {
+        self.plain.saturating_sub(WINDOW as u64)..self.plain
+    }
 }
 
 /// An [`Inflater`] that was laid aside, without its buffers.
@@ -114,6 +140,38 @@ impl<R: Read> Inflater<R> {
             given: 0,
             reach: 0,
             sum: (0, Hasher::new()),
+            borders: Vec::new(),
+        }
+    }
+
+    /// Begins where a block does. The source begins at [`Border::source_offset`], and `window` has the plain bytes of
+    /// [`Border::window`]. What comes out is only as right as these are; the checksum of the whole stream is not known.
+    ///
+    /// # Errors
+    /// The source cannot be read; these are other bytes than those of the window.
+    pub fn at_border(border: &Border, window: &[u8], source: R) -> Result<Self, DeflateError> {
+        let range = border.window();
+        if range.end - range.start != window.len() as u64 {
+            return Err(DeflateError::Place);
+        }
+        let mut inflater = Self::with(BitReader::at(source, border.bit)?);
+        inflater.at = window.len();
+        inflater.window[..window.len()].copy_from_slice(window);
+        inflater.before = range.start;
+        inflater.given = border.plain;
+        inflater.sum = (border.plain, Hasher::new());
+        Ok(inflater)
+    }
+
+    /// The borders that reading came by since this was asked last, some way apart from each other.
+    pub fn take_borders(&mut self) -> Vec<Border> {
+        std::mem::take(&mut self.borders)
+    }
+
+    fn note_border(&mut self) {
+        let border = Border { bit: self.input.position(), plain: self.plain() };
+        if self.borders.last().is_none_or(|last| border.plain - last.plain >= APART) {
+            self.borders.push(border);
         }
     }
 
@@ -252,6 +310,7 @@ impl<R: Read> Inflater<R> {
             State::End => return Err(DeflateError::Cut),
             _ => return Ok(()),
         }
+        self.note_border();
         let header = self.input.take(3)?;
         self.last = header & 1 == 1;
         self.state = match header >> 1 {

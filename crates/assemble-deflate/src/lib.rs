@@ -32,6 +32,6 @@ mod symbols;
 
 pub use encode::Encoder;
 pub use error::DeflateError;
-pub use inflate::{Inflater, Parked, inflate};
+pub use inflate::{Border, Inflater, Parked, inflate};
 pub use piece::{LARGEST_BLOCK, Piece};
 use symbol::Symbol;

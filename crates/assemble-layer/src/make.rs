@@ -196,7 +196,11 @@ impl<'a> Maker<'a> {
                 stream.take_plain(file, &(done..end), piece).map(|()| end)
             }
         };
-        let done = done.map_err(|source| failed(path, source))?;
+        let done = done.map_err(|source| match source {
+            // Made anew without what was noted earlier, it will turn out what is wrong.
+            _ if stream.relies_on_borders() => LayerError::Earlier,
+            source => failed(path, source),
+        })?;
         self.recent.used(source, &self.plan.streams);
         Ok(done)
     }

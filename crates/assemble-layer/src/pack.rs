@@ -110,11 +110,17 @@ impl<'a> Packing<'a> {
     /// # Errors
     /// See [`pack`]; [`LayerError::Earlier`] if `earlier` is not what was noted of it.
     pub fn pack(
-        self,
+        mut self,
         threads: NonZeroUsize,
         spool: &dyn Spool,
         earlier: Option<&Earlier>,
     ) -> Result<(Layer, Segments), LayerError> {
+        for stream in &mut self.plan.streams {
+            if let Some(borders) = earlier.zip(stream.digest).and_then(|(one, of)| one.segments.borders(&of))
+            {
+                stream.set_borders(borders);
+            }
+        }
         let out = LayerWriter::new(self.compression, spool.create().map_err(LayerError::Store)?)?;
         let maker = Maker::new(&self.plan, self.names, &self.keys, earlier);
         let (out, diff_id) = pipeline::run(&maker, self.compression, threads, out)?;
@@ -123,6 +129,11 @@ impl<'a> Packing<'a> {
         for (key, (at, pieces)) in self.keys.iter().zip(written.units) {
             if let (Some(key), Some(pieces)) = (key, pieces) {
                 segments.add(*key, at, pieces);
+            }
+        }
+        for stream in self.plan.streams {
+            if let Some(digest) = stream.digest {
+                segments.add_borders(digest, stream.into_borders());
             }
         }
         let layer = Layer {

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use assemble_deflate::Border;
 use assemble_types::{Blob, Digest};
 use sha2::{Digest as _, Sha256};
 
@@ -18,8 +19,8 @@ use crate::{AccountNames, LayerError};
 const MOST_READ: u64 = 64 << 20;
 /// Bytes of a key: more than enough to tell units apart that nobody chose to be confused.
 const KEY: usize = 16;
-/// Bytes of a piece in the written form.
-const PIECE: usize = 16;
+/// Bytes of a piece, and of a border, in the written form.
+const ROW: usize = 16;
 
 /// Stands for all that a unit's bytes depend on.
 pub(crate) type UnitKey = [u8; KEY];
@@ -48,6 +49,8 @@ struct PackedUnit {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Segments {
     units: BTreeMap<UnitKey, PackedUnit>,
+    /// Where blocks begin in the streams that contents lie in, as far as that is of use.
+    streams: BTreeMap<Digest, Vec<Border>>,
 }
 
 /// A layer that was packed before.
@@ -65,43 +68,97 @@ impl Segments {
         self.units.insert(key, PackedUnit { at, pieces });
     }
 
+    /// Notes where blocks begin in a stream.
+    pub(crate) fn add_borders(&mut self, stream: Digest, borders: Vec<Border>) {
+        if !borders.is_empty() {
+            self.streams.insert(stream, borders);
+        }
+    }
+
+    /// Where blocks begin in a stream, ascending.
+    pub(crate) fn borders(&self, stream: &Digest) -> Option<&[Border]> {
+        self.streams.get(stream).map(Vec::as_slice)
+    }
+
     /// The written form, which [`Segments::from_bytes`] reads.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        let count = |count: usize| u32::try_from(count).unwrap_or(0).to_le_bytes();
+        let mut out = count(self.units.len()).to_vec();
         for (key, unit) in &self.units {
             out.extend_from_slice(key);
             out.extend_from_slice(&unit.at.to_le_bytes());
-            out.extend_from_slice(&u32::try_from(unit.pieces.len()).unwrap_or(0).to_le_bytes());
+            out.extend_from_slice(&count(unit.pieces.len()));
             for piece in &unit.pieces {
                 for number in [piece.size, piece.plain, piece.copied, piece.crc] {
                     out.extend_from_slice(&number.to_le_bytes());
                 }
             }
         }
+        for (stream, borders) in &self.streams {
+            out.extend_from_slice(stream.as_bytes());
+            out.extend_from_slice(&count(borders.len()));
+            for number in borders.iter().flat_map(|border| [border.bit, border.plain]) {
+                out.extend_from_slice(&number.to_le_bytes());
+            }
+        }
         out
     }
 
     /// Reads what [`Segments::to_bytes`] wrote; nothing if these are other bytes.
-    pub fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
-        let mut units = BTreeMap::new();
-        while !bytes.is_empty() {
-            let (key, rest) = bytes.split_first_chunk::<KEY>()?;
-            let (at, rest) = rest.split_first_chunk()?;
-            let (count, rest) = rest.split_first_chunk()?;
-            let size = usize::try_from(u32::from_le_bytes(*count)).ok()?.checked_mul(PIECE)?;
-            let (pieces, rest) = rest.split_at_checked(size)?;
-            bytes = rest;
-            let piece = |piece: &[u8; PIECE]| {
-                let number = |n: usize| {
-                    u32::from_le_bytes([piece[4 * n], piece[4 * n + 1], piece[4 * n + 2], piece[4 * n + 3]])
-                };
-                PackedPiece { size: number(0), plain: number(1), copied: number(2), crc: number(3) }
-            };
-            let pieces = pieces.as_chunks::<PIECE>().0.iter().map(piece).collect();
-            units.insert(*key, PackedUnit { at: u64::from_le_bytes(*at), pieces });
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut input = Input(bytes);
+        let mut out = Self::default();
+        for _ in 0..input.count()? {
+            let (key, at, pieces) = (*input.array()?, input.number()?, input.count()?);
+            let piece = |[size, plain, copied, crc]: [u32; 4]| PackedPiece { size, plain, copied, crc };
+            let pieces = input.rows(pieces)?.iter().map(|row| piece(numbers(row))).collect();
+            out.units.insert(key, PackedUnit { at, pieces });
         }
-        Some(Self { units })
+        while !input.0.is_empty() {
+            let (stream, borders) = (Digest::from_bytes(*input.array()?), input.count()?);
+            let mut rows = Input(input.rows(borders)?.as_flattened());
+            let mut border = || Some(Border { bit: rows.number()?, plain: rows.number()? });
+            let borders: Vec<Border> = std::iter::from_fn(&mut border).collect();
+            let ascend = borders.is_sorted_by(|a, b| a.plain < b.plain && a.bit < b.bit);
+            if borders.is_empty() || !ascend {
+                return None;
+            }
+            out.streams.insert(stream, borders);
+        }
+        Some(out)
     }
+}
+
+/// The written form, as far as it was not read.
+struct Input<'b>(&'b [u8]);
+
+impl<'b> Input<'b> {
+    fn array<const N: usize>(&mut self) -> Option<&'b [u8; N]> {
+        let (array, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(array)
+    }
+
+    fn count(&mut self) -> Option<u32> {
+        self.array().copied().map(u32::from_le_bytes)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        self.array().copied().map(u64::from_le_bytes)
+    }
+
+    /// So many rows of sixteen bytes.
+    fn rows(&mut self, count: u32) -> Option<&'b [[u8; ROW]]> {
+        let size = usize::try_from(count).ok()?.checked_mul(ROW)?;
+        let (rows, rest) = self.0.split_at_checked(size)?;
+        self.0 = rest;
+        Some(rows.as_chunks().0)
+    }
+}
+
+fn numbers(row: &[u8; ROW]) -> [u32; 4] {
+    let words = row.as_chunks::<4>().0;
+    [0, 1, 2, 3].map(|n| words.get(n).map_or(0, |word| u32::from_le_bytes(*word)))
 }
 
 impl Earlier {

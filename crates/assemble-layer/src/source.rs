@@ -1,11 +1,11 @@
 //! The streams that a layer's files come out of, and how far each was read.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use assemble_deflate::{DeflateError, Inflater, Parked, Piece};
+use assemble_deflate::{Border, DeflateError, Inflater, Parked, Piece};
 use assemble_types::{Blob, DeflatedRange, Digest, ImagePath};
 
 use crate::LayerError;
@@ -29,6 +29,8 @@ pub(crate) struct Stream {
     sum: Option<u32>,
     /// All its plain bytes, if they are kept.
     unpacked: Option<Blob>,
+    /// Where blocks begin, as far as that was noted earlier, by plain byte. Used where the plain bytes are kept.
+    borders: Vec<Border>,
     /// Where its last file ends.
     pub(crate) end: u64,
     /// The last unit that takes from it.
@@ -45,6 +47,8 @@ struct State {
     parked: Vec<Parked>,
     /// The files that come after one that lies behind them, by position, as long as they are not taken.
     places: Vec<u64>,
+    /// Where blocks were found to begin, by plain byte.
+    borders: BTreeMap<u64, Border>,
 }
 
 /// Reads a stream's packed bytes.
@@ -98,6 +102,14 @@ impl State {
     }
 }
 
+/// Compares plain bytes with those that are kept, so that nothing else of the stream need be read to know that they are the
+/// right ones.
+fn compare(unpacked: &Blob, range: Range<u64>, plain: &[u8]) -> Result<(), DeflateError> {
+    let kept = unpacked.slice(range).ok_or(DeflateError::Place)?;
+    let kept = kept.read_to_vec(plain.len() as u64).map_err(DeflateError::Read)?;
+    if kept == plain { Ok(()) } else { Err(DeflateError::Sum) }
+}
+
 impl Stream {
     pub(crate) fn new(deflated: &DeflatedRange, content: &Blob) -> Self {
         let DeflatedRange { ref stream, digest, sum, ref unpacked, .. } = *deflated;
@@ -107,6 +119,7 @@ impl Stream {
             content: content.clone(),
             sum,
             unpacked: unpacked.clone(),
+            borders: Vec::new(),
             end: 0,
             last_unit: None,
             state: Mutex::default(),
@@ -118,6 +131,29 @@ impl Stream {
         places.sort_unstable();
         places.dedup();
         self.state.get_mut().unwrap_or_else(PoisonError::into_inner).places = places;
+    }
+
+    /// Where blocks begin, from when the stream was read earlier.
+    pub(crate) fn set_borders(&mut self, borders: &[Border]) {
+        if self.unpacked.is_some() {
+            self.borders = borders.to_vec();
+        }
+    }
+
+    /// Whether something from earlier is believed of it.
+    pub(crate) fn relies_on_borders(&self) -> bool {
+        !self.borders.is_empty()
+    }
+
+    /// All places that are known at which blocks begin. Nothing where they are of no use.
+    pub(crate) fn into_borders(self) -> Vec<Border> {
+        if self.unpacked.is_none() {
+            return Vec::new();
+        }
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut all = state.borders;
+        all.extend(self.borders.into_iter().map(|border| (border.plain, border)));
+        all.into_values().collect()
     }
 
     pub(crate) fn reader(&self, at: u64) -> StreamReader {
@@ -146,11 +182,16 @@ impl Stream {
         enough: usize,
     ) -> Result<u64, DeflateError> {
         let mut state = self.lock();
+        let before = piece.plain.len();
         let mut inflater = self.reader_at(&mut state, file, done)?;
         piece.file(&mut inflater, number, file, enough)?;
-        let done = inflater.position() - file.start;
+        let end = inflater.position();
+        if let Some(unpacked) = &self.unpacked {
+            compare(unpacked, file.start + done..end, &piece.plain[before..])?;
+            state.borders.extend(inflater.take_borders().into_iter().map(|border| (border.plain, border)));
+        }
         state.warm = Some(inflater);
-        Ok(done)
+        Ok(end - file.start)
     }
 
     /// Appends a part of a file as plain bytes.
@@ -200,10 +241,20 @@ impl Stream {
         let best =
             |state: &State| state.parked.partition_point(|parked| parked.next_plain() <= from).checked_sub(1);
         let parked = best(state).and_then(|index| state.parked.get(index)).map_or(0, Parked::next_plain);
-        if let Some(inflater) = state.warm.take_if(|warm| (parked..=from).contains(&warm.position())) {
+        let border = self.border(from).filter(|border| border.plain > parked);
+        let start = border.map_or(parked, |border| border.plain);
+        if let Some(inflater) = state.warm.take_if(|warm| (start..=from).contains(&warm.position())) {
             return Ok(inflater);
         }
         state.park();
+        if let Some((border, unpacked)) = border.zip(self.unpacked.as_ref()) {
+            let window = border.window();
+            let size = window.end - window.start;
+            let window = unpacked.slice(window).ok_or(DeflateError::Place)?;
+            let window = window.read_to_vec(size).map_err(DeflateError::Read)?;
+            let source = self.reader(border.source_offset());
+            return Inflater::at_border(border, &window, source).map(Box::new);
+        }
         let Some(index) = best(state) else {
             return Ok(Box::new(Inflater::new(self.reader(0))));
         };
@@ -214,13 +265,22 @@ impl Stream {
         Ok(Box::new(Inflater::resume(&parked, source)?))
     }
 
+    /// The last border that is known up to a place.
+    fn border(&self, from: u64) -> Option<&Border> {
+        self.borders.partition_point(|border| border.plain <= from).checked_sub(1).map(|at| &self.borders[at])
+    }
+
     /// Ends reading the stream. Reads what is left of it, so that all bytes that were taken out are known to be those
-    /// that were checked.
+    /// that were checked; unless they were compared with those that are kept.
     pub(crate) fn close(&self) -> Result<(), DeflateError> {
-        let mut state = std::mem::take(&mut *self.lock());
+        let mut state = {
+            let mut kept = self.lock();
+            let borders = std::mem::take(&mut kept.borders);
+            std::mem::replace(&mut *kept, State { borders, ..State::default() })
+        };
         state.park();
         match state.parked.pop() {
-            Some(parked) if self.sum.is_some() => {
+            Some(parked) if self.sum.is_some() && self.unpacked.is_none() => {
                 let source = self.reader(parked.source_offset());
                 self.compare(Inflater::resume(&parked, source)?)
             }

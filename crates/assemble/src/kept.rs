@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::build::Env;
 
 /// Counts up with each change of what a record holds.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Bytes of content from which packing takes long enough to be announced.
 const WORTH_SAYING: u64 = 64 * 1024 * 1024;
 

@@ -103,7 +103,7 @@ impl Package {
         Self::made(contents, level, every, stream, honest, false)
     }
 
-    fn made(
+    pub(crate) fn made(
         contents: Vec<Vec<u8>>,
         level: u32,
         every: usize,
