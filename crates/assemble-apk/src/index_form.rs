@@ -74,6 +74,28 @@ impl Index {
         Some(Self { records, description, signed_by, files: PackageSpec::version_2() })
     }
 
+    /// The text of some records, from which [`Index::of_excerpt`] makes an index of these alone. Nothing of an index that was
+    /// not read from the text of format version 2, and if there are not so many records.
+    pub fn excerpt(&self, records: &[usize]) -> Option<String> {
+        let names = self.records.as_text().filter(|_| self.files == PackageSpec::version_2())?;
+        let mut text = String::new();
+        for &record in records {
+            let lines = names.lines(record);
+            if lines.is_empty() {
+                return None;
+            }
+            let _ = writeln!(text, "{}\n", lines.trim_end_matches('\n'));
+        }
+        Some(text)
+    }
+
+    /// An index of the text that [`Index::excerpt`] gave, if it has so many records; who signed the whole is for the caller
+    /// to know.
+    pub fn of_excerpt(text: &str, count: usize, signed_by: Option<String>) -> Option<Self> {
+        let index = Self::of_installed(text.as_bytes()).ok()?;
+        (index.records.len() == count).then_some(Self { signed_by, ..index })
+    }
+
     /// A text that says which form of an index with these digits as its digest is meant: one that was read with these
     /// keys, under this trust and this limit, by this version of the program.
     pub fn form_key(digest: &str, keyring: &Keyring, trust: Trust, limit: Option<u64>) -> String {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use assemble_apk::{Checksum, Constraint, PackageId, PackageName};
+use assemble_apk::{Checksum, Constraint, Index, PackageId, PackageName};
 use assemble_fetch::Location;
 use assemble_resolve::{Policy, Repository, Solution, Target, Unsolvable, check};
 use assemble_spec::lock::{LockedHashes, LockedRepository};
@@ -16,7 +16,7 @@ use crate::error::{Doing, Error, OwnError, Result};
 use crate::keys::ImageKey;
 use crate::lock::{self, Basis, Draft, Keep, Kept, solve_keeping};
 use crate::plan::{Mode, Plan};
-use crate::sources::{Indexes, Sources};
+use crate::sources::{Asked, Indexes, Sources};
 
 /// What one platform's image is to hold, wherever the choice came from.
 #[derive(Debug, Clone, Default)]
@@ -102,8 +102,7 @@ pub(crate) fn packages(plan: &Plan<'_>, sources: &Sources<'_>, watch: &mut Stopw
     }
     match &plan.basis {
         Basis::Indexes => {
-            let indexes = indexes(plan, &plan.platforms, sources, watch)?;
-            let choice = choose(plan, &plan.platforms, &indexes, &Keep::default(), sources, watch)?;
+            let (_, choice) = fresh(plan, &plan.platforms, sources, watch)?;
             for broken in choice.broken {
                 sources.observer.event(Event::Warning(broken));
             }
@@ -124,17 +123,84 @@ pub(crate) fn indexes(
     sources: &Sources<'_>,
     watch: &mut Stopwatch,
 ) -> Result<Vec<Indexes>> {
-    let read = |&platform: &Platform| {
-        let mut indexes = watch.time("index", || {
-            sources
-                .indexes(&plan.repositories(platform.arch)?, &plan.keyring, platform.arch)
-                .doing(|| format!("reading the indexes for {platform}"))
-        })?;
+    let asked = asked(plan, platforms, sources, watch)?;
+    read(plan, platforms, asked, None, sources, watch)
+}
+
+fn asked(
+    plan: &Plan<'_>,
+    platforms: &[Platform],
+    sources: &Sources<'_>,
+    watch: &mut Stopwatch,
+) -> Result<Vec<Asked>> {
+    let ask = |platform: &Platform| {
+        sources
+            .asked(&plan.repositories(platform.arch)?, &plan.keyring, platform.arch)
+            .doing(|| format!("reading the indexes for {platform}"))
+    };
+    watch.time("index", || platforms.iter().map(ask).collect())
+}
+
+/// Reads what was asked for, but those indexes of which it is `known` what is needed.
+fn read(
+    plan: &Plan<'_>,
+    platforms: &[Platform],
+    asked: Vec<Asked>,
+    known: Option<Vec<Vec<Index>>>,
+    sources: &Sources<'_>,
+    watch: &mut Stopwatch,
+) -> Result<Vec<Indexes>> {
+    let mut known = known.map(Vec::into_iter);
+    let read = |(platform, asked): (&Platform, Asked)| {
+        let known = known.as_mut().and_then(Iterator::next);
+        let mut indexes =
+            sources.checked(asked, known).doing(|| format!("reading the indexes for {platform}"))?;
         // Last, so that the numbers of the others are those of the plan's repositories.
         indexes.repositories.extend(plan.present(platform.arch)?.map(|present| present.repository.clone()));
         Ok(indexes)
     };
-    platforms.iter().map(read).collect()
+    watch.time("index", || platforms.iter().zip(asked).map(read).collect())
+}
+
+/// One resolution over all platforms, in which nothing is held; and the indexes, as far as they were needed.
+pub(crate) fn fresh(
+    plan: &Plan<'_>,
+    platforms: &[Platform],
+    sources: &Sources<'_>,
+    watch: &mut Stopwatch,
+) -> Result<(Vec<Indexes>, Choice)> {
+    let (indexes, kept) = chosen_or_found(plan, platforms, sources, watch)?;
+    let choice = choice_of(plan, platforms, &indexes, kept)?;
+    Ok((indexes, choice))
+}
+
+/// One resolution over all platforms of which nothing is held, and the indexes: if it was made before, only with the records
+/// that were chosen.
+fn chosen_or_found(
+    plan: &Plan<'_>,
+    platforms: &[Platform],
+    sources: &Sources<'_>,
+    watch: &mut Stopwatch,
+) -> Result<(Vec<Indexes>, Kept)> {
+    let asked = asked(plan, platforms, sources, watch)?;
+    let known = KeptChoice::of(plan, platforms, &asked, sources);
+    let vouched = |excerpts: &[Vec<Index>]| {
+        asked.iter().zip(excerpts).all(|(asked, known)| sources.are_vouched_for(asked, known))
+    };
+    let (solutions, excerpts) = known.find().filter(|(_, excerpts)| vouched(excerpts)).unzip();
+    let indexes = read(plan, platforms, asked, excerpts, sources, watch)?;
+    let kept = match solutions {
+        Some(solutions) => {
+            let repositories = indexes.iter().map(|indexes| indexes.repositories.clone()).collect();
+            Kept { solutions, repositories, released: Vec::new() }
+        }
+        None => {
+            let kept = watch.time("resolve", || solved(plan, platforms, &indexes, &Keep::default()))?;
+            known.keep(&kept.solutions, &kept.repositories);
+            kept
+        }
+    };
+    Ok((indexes, kept))
 }
 
 /// What the first of apko's two resolutions chooses, in its order, which is not that of installation; nothing is locked.
@@ -156,12 +222,14 @@ pub(crate) fn solutions(
     sources: &Sources<'_>,
     watch: &mut Stopwatch,
 ) -> Result<Vec<(Vec<Repository>, Solution)>> {
-    let indexes = indexes(plan, &plan.platforms, sources, watch)?;
-    let keep = match &plan.basis {
-        Basis::Lock(beside) => Keep::of(&beside.lock, &BTreeSet::new()),
-        Basis::Indexes | Basis::ApkoLock(_) => Keep::default(),
+    let kept = match &plan.basis {
+        Basis::Lock(beside) => {
+            let indexes = indexes(plan, &plan.platforms, sources, watch)?;
+            let keep = Keep::of(&beside.lock, &BTreeSet::new());
+            watch.time("resolve", || solved(plan, &plan.platforms, &indexes, &keep))?
+        }
+        Basis::Indexes | Basis::ApkoLock(_) => chosen_or_found(plan, &plan.platforms, sources, watch)?.1,
     };
-    let kept = watch.time("resolve", || solved(plan, &plan.platforms, &indexes, &keep, sources))?;
     Ok(kept.repositories.into_iter().zip(kept.solutions).collect())
 }
 
@@ -204,33 +272,13 @@ fn policy(mode: Mode) -> Policy {
     }
 }
 
-/// One resolution over all platforms, or what it came to before.
-fn solved(
-    plan: &Plan<'_>,
-    platforms: &[Platform],
-    indexes: &[Indexes],
-    keep: &Keep,
-    sources: &Sources<'_>,
-) -> Result<Kept> {
+/// One resolution over all platforms.
+fn solved(plan: &Plan<'_>, platforms: &[Platform], indexes: &[Indexes], keep: &Keep) -> Result<Kept> {
     let repositories: Vec<Vec<Repository>> =
         indexes.iter().map(|indexes| indexes.repositories.clone()).collect();
-    let policy = policy(plan.mode);
-    let solve = || {
-        solve_keeping(&plan.world, policy, platforms, &repositories, keep)
-            .map_err(|error| blaming(plan, error))
-            .doing(|| choosing_for(platforms))
-    };
-    // What is held narrows the choice; that is rare, and not kept.
-    if !keep.is_empty() {
-        return solve();
-    }
-    let known = KeptChoice::of(&plan.world, policy, platforms, indexes, sources);
-    if let Some(solutions) = known.find(&repositories) {
-        return Ok(Kept { solutions, repositories, released: Vec::new() });
-    }
-    let kept = solve()?;
-    known.keep(&kept.solutions);
-    Ok(kept)
+    solve_keeping(&plan.world, policy(plan.mode), platforms, &repositories, keep)
+        .map_err(|error| blaming(plan, error))
+        .doing(|| choosing_for(platforms))
 }
 
 /// One resolution over all platforms, in which as much as possible of `keep` stays as it is.
@@ -239,10 +287,13 @@ pub(crate) fn choose(
     platforms: &[Platform],
     indexes: &[Indexes],
     keep: &Keep,
-    sources: &Sources<'_>,
     watch: &mut Stopwatch,
 ) -> Result<Choice> {
-    let kept = watch.time("resolve", || solved(plan, platforms, indexes, keep, sources))?;
+    let kept = watch.time("resolve", || solved(plan, platforms, indexes, keep))?;
+    choice_of(plan, platforms, indexes, kept)
+}
+
+fn choice_of(plan: &Plan<'_>, platforms: &[Platform], indexes: &[Indexes], kept: Kept) -> Result<Choice> {
     let (mut selections, mut broken) = (Vec::new(), Vec::new());
     for (((&platform, indexes), repositories), solution) in
         platforms.iter().zip(indexes).zip(&kept.repositories).zip(&kept.solutions)

@@ -138,11 +138,7 @@ impl Sources<'_> {
         });
         let store = self.fetcher.store();
         let found = key.and_then(|key| store.record(RecordKind::Index, &key)).and_then(Index::from_form);
-        let trusted = |found: &Index| match &found.signed_by {
-            Some(name) => keys.get(name).is_some(),
-            None => self.trust == Trust::AllowUntrusted,
-        };
-        if let Some(found) = found.filter(trusted) {
+        if let Some(found) = found.filter(|found| self.is_vouched_for(found, keys)) {
             return Ok(found);
         }
         let index = match self.limits.index {
@@ -156,6 +152,14 @@ impl Sources<'_> {
             let _ = store.keep_record(RecordKind::Index, &key, &form);
         }
         Ok(index)
+    }
+
+    /// Whether one of these keys signed an index that was read before, or none need have.
+    pub(crate) fn is_vouched_for(&self, index: &Index, keys: &Keyring) -> bool {
+        match &index.signed_by {
+            Some(name) => keys.get(name).is_some(),
+            None => self.trust == Trust::AllowUntrusted,
+        }
     }
 
     /// The first of these files that is there, with its name. If none is, that is said of the first.

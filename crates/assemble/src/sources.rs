@@ -1,6 +1,7 @@
 //! The edge where package bytes come in: keys, indexes, packages, each checked before the next is asked for.
 
 use std::cell::Cell;
+use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -10,7 +11,7 @@ use assemble_apk::{
     Expected, Extras, Format, Index, KNOWN_REPOSITORIES, Keyring, Limits, Package, PublicKey, Trust,
     builtin_keys, nearest_known_repository, open_package_with, open_with_table,
 };
-use assemble_fetch::{ContentKey, FetchError, Fetcher, Location, RecordKind, Store};
+use assemble_fetch::{ContentKey, FetchError, Fetched, Fetcher, Location, RecordKind, Store};
 use assemble_resolve::Repository;
 use assemble_spec::lock::{LockedHashes, LockedRepository};
 use assemble_types::{Arch, Blob, Digest, Event, Explain, Kind, Observer, Platform, SourceSpan, Spool};
@@ -18,7 +19,7 @@ use assemble_types::{Arch, Blob, Digest, Event, Explain, Kind, Observer, Platfor
 use crate::build::Env;
 use crate::choose::Wanted;
 use crate::error::{OwnError, Result};
-use crate::index_sources::at_once;
+use crate::index_sources::{FetchedIndex, at_once};
 use crate::keys::{Discovery, ImageKey, KeyInput, KeyOrigin, Keys, address, merge};
 use crate::lock::{self, LockError};
 use crate::plain::PlainSections;
@@ -139,6 +140,43 @@ impl<'a> Sources<'a> {
     }
 }
 
+/// What came of asking for indexes, and who may vouch for each of them; none was read yet.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    arch: Arch,
+    repositories: Vec<RepositoryInput>,
+    /// The spec's keys.
+    own: Keys,
+    /// The keys that were found for each repository.
+    found: Vec<Keys>,
+    /// The keys that may vouch for each repository: see [`Sources::trusted`].
+    trusted: Vec<Vec<(Option<ImageKey>, PublicKey)>>,
+    fetched: Vec<FetchedIndex>,
+}
+
+impl Asked {
+    /// Stands for all that will be read, under this trust and limit, if every index was found.
+    pub(crate) fn key(&self, trust: Trust, limit: Option<u64>) -> Option<String> {
+        let mut text = format!("for {:?}\n", self.arch);
+        for ((repository, trusted), fetched) in self.repositories.iter().zip(&self.trusted).zip(&self.fetched)
+        {
+            let (_, fetched) = fetched.as_ref().ok()?;
+            let form = Index::form_key(&fetched.digest.hex(), &ring(trusted), trust, limit);
+            let _ = writeln!(text, "{:?} {:?} {form}", repository.text, repository.pin);
+        }
+        Some(text)
+    }
+
+    /// How many repositories were asked.
+    pub(crate) fn len(&self) -> usize {
+        self.repositories.len()
+    }
+}
+
+fn ring(trusted: &[(Option<ImageKey>, PublicKey)]) -> Keyring {
+    trusted.iter().map(|(_, key)| key.clone()).collect()
+}
+
 impl Sources<'_> {
     /// Reads the keyring, looks for published keys, reads every index, and checks each index's signature.
     pub(crate) fn indexes(
@@ -147,16 +185,41 @@ impl Sources<'_> {
         keyring: &[KeyInput],
         arch: Arch,
     ) -> Result<Indexes> {
+        self.checked(self.asked(repositories, keyring, arch)?, None)
+    }
+
+    /// Reads the keyring, looks for published keys, and asks for every index.
+    pub(crate) fn asked(
+        &self,
+        repositories: &[RepositoryInput],
+        keyring: &[KeyInput],
+        arch: Arch,
+    ) -> Result<Asked> {
         let own = self.keyring(keyring)?;
         let (found, fetched) = self.ask(repositories, arch);
         let mut found = found?;
         self.prefer_builtin(repositories, &mut found);
-        let trusted: Vec<_> =
-            (0..).zip(repositories).map(|(n, r)| self.trusted(&own, &found, n, r)).collect();
-        let jobs = repositories.iter().zip(&trusted).zip(fetched).collect();
-        let read = at_once(jobs, |((repository, trusted), fetched)| {
-            let keys: Keyring = trusted.iter().map(|(_, key)| key.clone()).collect();
-            self.check_index(repository, fetched, &keys, arch)
+        let trusted = (0..).zip(repositories).map(|(n, r)| self.trusted(&own, &found, n, r)).collect();
+        Ok(Asked { arch, repositories: repositories.to_vec(), own, found, trusted, fetched })
+    }
+
+    /// Whether those who may vouch for the indexes that were asked for did so for these.
+    pub(crate) fn are_vouched_for(&self, asked: &Asked, known: &[Index]) -> bool {
+        known.iter().zip(&asked.trusted).all(|(index, trusted)| self.is_vouched_for(index, &ring(trusted)))
+    }
+
+    /// Reads the indexes that were asked for, and checks each one's signature; but those of which it is known already what
+    /// that came to.
+    pub(crate) fn checked(&self, asked: Asked, known: Option<Vec<Index>>) -> Result<Indexes> {
+        let Asked { arch, repositories, own, found, trusted, fetched } = asked;
+        let known =
+            known.map_or_else(|| vec![None; repositories.len()], |all| all.into_iter().map(Some).collect());
+        let jobs = repositories.iter().zip(&trusted).zip(fetched).zip(known).collect();
+        let read = at_once(jobs, |(((repository, trusted), fetched), known)| match (known, fetched) {
+            (Some(index), Ok((file, Fetched { bytes, digest, .. }))) => {
+                Ok(Some(FoundIndex { file, bytes, digest, index }))
+            }
+            (_, fetched) => self.check_index(repository, fetched, &ring(trusted), arch),
         });
         let mut out = Indexes::default();
         for ((repository, trusted), read) in repositories.iter().zip(&trusted).zip(read) {

@@ -61,7 +61,7 @@ fn choose_again(
     let platforms = plan.platforms_to_lock(Some(&beside.lock));
     let indexes = choose::indexes(plan, &platforms, sources, watch)?;
     let keep = Keep::of(&beside.lock, &BTreeSet::new());
-    let choice = choose::choose(plan, &platforms, &indexes, &keep, sources, watch)?;
+    let choice = choose::choose(plan, &platforms, &indexes, &keep, watch)?;
     let selections = choice.selections.clone();
     let draft = NewDraft {
         path: beside.path.clone(),

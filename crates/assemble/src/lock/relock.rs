@@ -101,17 +101,22 @@ pub fn lock(file: &SpecFile, options: &BuildOptions, env: &Env, how: &Relock) ->
         (_, Some(old)) => Keep::of(old, &named),
     };
     let mut watch = Stopwatch::default();
-    let indexes = choose::indexes(&plan, &platforms, &sources, &mut watch)?;
-    let mut choice = choose::choose(&plan, &platforms, &indexes, &keep, &sources, &mut watch)?;
+    let (indexes, mut choice) = if keep.is_empty() && named.is_empty() {
+        choose::fresh(&plan, &platforms, &sources, &mut watch)?
+    } else {
+        let indexes = choose::indexes(&plan, &platforms, &sources, &mut watch)?;
+        let choice = choose::choose(&plan, &platforms, &indexes, &keep, &mut watch)?;
+        (indexes, choice)
+    };
     if let Some(old) = old.as_ref().filter(|_| !named.is_empty() && !choice.released.is_empty()) {
         // Others are not to move for the named ones; if need be, those stay as well.
         let all = Keep::of(old, &BTreeSet::new());
-        let unmoved = choose::choose(&plan, &platforms, &indexes, &all, &sources, &mut watch)?;
+        let unmoved = choose::choose(&plan, &platforms, &indexes, &all, &mut watch)?;
         if unmoved.released.is_empty() {
             choice = unmoved;
         }
     }
-    let held = held(&plan, &platforms, &indexes, &choice, &keep, &named, &sources)?;
+    let held = held(&plan, &platforms, &indexes, &choice, &keep, &named)?;
     let Choice { selections, released, .. } = choice;
     let selections: Vec<_> = platforms.iter().copied().zip(selections).collect();
     let images = selections.iter().map(|(platform, s)| (*platform, s.packages.len())).collect();
@@ -172,13 +177,12 @@ fn held(
     choice: &Choice,
     keep: &Keep,
     named: &BTreeSet<PackageName>,
-    sources: &Sources<'_>,
 ) -> Result<Vec<Held>> {
     if named.is_empty() {
         return Ok(Vec::new());
     }
     let mut watch = Stopwatch::default();
-    let free = choose::choose(plan, platforms, indexes, &Keep::default(), sources, &mut watch)?;
+    let free = choose::choose(plan, platforms, indexes, &Keep::default(), &mut watch)?;
     let mut out: Vec<Held> = Vec::new();
     for ((platform, now), best) in platforms.iter().zip(&choice.selections).zip(&free.selections) {
         for name in named {
@@ -189,7 +193,7 @@ fn held(
             }
             let mut forced = keep.clone();
             forced.hold(platform.arch, name.clone(), best.id.version.clone(), best.checksum);
-            let all = choose::choose(plan, platforms, indexes, &forced, sources, &mut watch)?;
+            let all = choose::choose(plan, platforms, indexes, &forced, &mut watch)?;
             // Where the forced version itself had to go, everything would have to move.
             let with = all.released.into_iter().filter(|other| other != name).collect();
             out.push(Held {
