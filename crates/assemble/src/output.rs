@@ -241,7 +241,7 @@ fn lock(path: &Path) -> Result<fs::File> {
 }
 
 /// Stores a blob under its digest, unless it is there and whole. What the cache has is linked to, so that it is neither
-/// read nor written again; where that is not possible, it is copied.
+/// read nor written again; where that is not possible, it is copied, by sharing blocks if the file systems can do that.
 fn store(folder: &Path, digest: &Digest, size: u64, blob: &dyn Fn() -> Result<Blob>) -> Result<()> {
     let target = folder.join(digest.hex());
     let there = fs::metadata(&target).ok().filter(|there| there.is_file() && there.len() == size);
@@ -266,9 +266,14 @@ fn store(folder: &Path, digest: &Digest, size: u64, blob: &dyn Fn() -> Result<Bl
     }
     let copy = || {
         let mut file = Unfinished::beside(&target)?;
-        let mut reader = BufReader::with_capacity(256 * 1024, blob.reader());
-        io::copy(&mut reader.by_ref(), &mut file)?;
-        file.flush()?;
+        if let Some(ours) = blob.whole_file() {
+            file.append_file(fs::File::open(ours)?)?;
+            blob.check()?;
+        } else {
+            let mut reader = BufReader::with_capacity(256 * 1024, blob.reader());
+            io::copy(&mut reader.by_ref(), &mut file)?;
+            file.flush()?;
+        }
         file.finish()
     };
     copy().map_err(OwnError::io(&target, "cannot be written"))

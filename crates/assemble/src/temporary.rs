@@ -74,6 +74,17 @@ impl Unfinished {
         Ok(file.path().to_owned())
     }
 
+    /// Appends what is left of a file. The kernel copies it, and where the file system can, both files share their blocks.
+    pub(crate) fn append_file(&mut self, mut from: File) -> io::Result<()> {
+        self.flush()?;
+        let to = match &mut self.place {
+            Some(Place::Beside(file)) => file.get_mut().as_file_mut(),
+            Some(Place::Direct(file)) => file.get_mut(),
+            None => return Err(io::Error::other("the file is finished")),
+        };
+        io::copy(&mut from, to).map(drop)
+    }
+
     /// Gives the file its final name.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         match self.place.take() {
