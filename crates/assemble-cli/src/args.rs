@@ -179,7 +179,7 @@ pub(crate) struct RegistryArgs {
     /// Trust these certificate authorities, too (PEM)
     #[arg(long, value_name = "FILE", help_heading = "Network")]
     pub(crate) ca_file: Vec<PathBuf>,
-    /// Speak http to this registry, or to all; loopback needs no flag
+    /// Speak http to this registry, or to all; loopback needs no flag, unless one of the two about certificates is there
     #[arg(long, value_name = "HOST", num_args = 0..=1, require_equals = true, default_missing_value = "*", help_heading = "Network")]
     pub(crate) plain_http: Vec<String>,
     /// Do not check certificates of servers

@@ -204,10 +204,11 @@ fn registry_with(
 ) -> Registry {
     let all = network.plain_http.iter().any(|host| host == "*");
     let hosts: BTreeSet<String> = network.plain_http.iter().filter(|host| *host != "*").cloned().collect();
+    let tls_here = network.insecure_skip_tls_verify || !network.ca_file.is_empty();
     Registry::new(RegistryOptions {
         http: Arc::clone(http),
         credentials: credentials(),
-        plain_http: PlainHttp { all, hosts },
+        plain_http: PlainHttp { all, hosts, tls_here },
         observer: Arc::clone(observer),
         parallelism: 0,
         memory,

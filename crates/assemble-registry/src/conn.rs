@@ -158,6 +158,7 @@ impl Conn {
             registry: self.endpoint.name.clone(),
             repository: self.repository.clone(),
             action: action.to_owned(),
+            plain_http: self.endpoint.is_plain(),
         })
     }
 

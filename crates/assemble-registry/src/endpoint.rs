@@ -13,13 +13,15 @@ const HUB_KEY: &str = "https://index.docker.io/v1/";
 const HUB_API: &str = "registry-1.docker.io";
 
 /// Registries that are spoken to over plain http. This machine's own (`localhost`, `*.localhost`, `127.0.0.0/8`,
-/// `[::1]`) always are; no other is without being named here.
+/// `[::1]`) are unless `tls_here`; no other is without being named here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PlainHttp {
     /// All of them.
     pub all: bool,
     /// Only these, each `host` (any port) or `host:port`.
     pub hosts: BTreeSet<String>,
+    /// This machine's own speak TLS, too: for whoever says which certificates to take.
+    pub tls_here: bool,
 }
 
 impl PlainHttp {
@@ -27,7 +29,7 @@ impl PlainHttp {
         let host = host_without_port(registry);
         self.all
             || self.hosts.iter().any(|h| h.eq_ignore_ascii_case(registry) || h.eq_ignore_ascii_case(host))
-            || is_loopback_name(registry)
+            || (!self.tls_here && is_loopback_name(registry))
     }
 }
 
@@ -61,6 +63,11 @@ impl Endpoint {
         let base = Url::parse(&format!("{scheme}://{host}/")).ok()?;
         let bare = base.path() == "/" && base.query().is_none() && base.username().is_empty();
         bare.then(|| Self { name: if hub { "docker.io".into() } else { registry.to_owned() }, base })
+    }
+
+    /// Whether it is spoken to without TLS.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.base.scheme() == "http"
     }
 
     /// What a credential helper is asked for and docker's file is keyed by.
@@ -107,13 +114,20 @@ mod tests {
     #[test]
     fn names_schemes_and_keys() {
         let none = PlainHttp::default();
-        let some = PlainHttp { all: false, hosts: ["reg.lan".to_owned(), "other.lan:81".to_owned()].into() };
-        let all = PlainHttp { all: true, hosts: BTreeSet::new() };
+        let named = |names: &[&str]| PlainHttp {
+            hosts: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..PlainHttp::default()
+        };
+        let some = named(&["reg.lan", "other.lan:81"]);
+        let all = PlainHttp { all: true, ..PlainHttp::default() };
+        let tls = PlainHttp { tls_here: true, ..named(&["localhost:81"]) };
         for (name, plain, base, key) in [
             ("ghcr.io", &none, "https://ghcr.io/", "ghcr.io"),
             ("docker.io", &none, "https://registry-1.docker.io/", HUB_KEY),
             ("index.docker.io", &all, "https://registry-1.docker.io/", HUB_KEY),
             ("localhost:5000", &none, "http://localhost:5000/", "localhost:5000"),
+            ("localhost:5000", &tls, "https://localhost:5000/", "localhost:5000"),
+            ("localhost:81", &tls, "http://localhost:81/", "localhost:81"),
             ("[::1]:5000", &none, "http://[::1]:5000/", "[::1]:5000"),
             ("reg.lan:5000", &none, "https://reg.lan:5000/", "reg.lan:5000"),
             ("reg.lan:5000", &some, "http://reg.lan:5000/", "reg.lan:5000"),

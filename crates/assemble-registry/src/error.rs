@@ -8,7 +8,7 @@ use assemble_types::{Digest, Explain, Kind};
 
 use crate::credentials::StoreError;
 use crate::endpoint::{Endpoint, PlainHttp, is_hub};
-use crate::location::AddressFault;
+use crate::location::{AddressFault, is_loopback_name};
 use crate::text::clean;
 
 /// Where something went wrong, and in the middle of what.
@@ -20,6 +20,8 @@ pub struct Place {
     pub repository: String,
     /// What was being done, such as `sending blob sha256:…`.
     pub action: String,
+    /// Whether the registry is spoken to without TLS.
+    pub plain_http: bool,
 }
 
 impl fmt::Display for Place {
@@ -401,7 +403,14 @@ impl Explain for RegistryError {
             Self::Refused { status: 413, .. } => {
                 vec!["a proxy before the registry limits the size of a request: raise its limit".into()]
             }
-            Self::Transport { source, .. } => transport_hints(&causes(source), registry),
+            Self::Refused { place, status: 400, message, .. } if place.plain_http && wants_tls(message) => {
+                vec![tls_hint(registry)]
+            }
+            Self::Transport { source, place, .. } => {
+                let causes = causes(source);
+                let tls = (place.plain_http && broke_off(&causes)).then(|| tls_hint(registry));
+                transport_hints(&causes, registry).into_iter().chain(tls).collect()
+            }
             Self::LocalChanged { .. } => vec!["build again".into()],
             Self::Tag { source, .. } => source.hints(),
             _ => Vec::new(),
@@ -431,8 +440,41 @@ pub(crate) fn is_not_tls(causes: &str) -> bool {
     causes.contains("invalidcontenttype") || causes.contains("corrupt message")
 }
 
+/// Whether a server says, in Go's, nginx's or Apache's words, that it was spoken to without TLS.
+fn wants_tls(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["http request to an https server", "plain http request was sent to https", "plain http to an ssl"]
+        .iter()
+        .any(|words| message.contains(words))
+}
+
+/// Whether the other side hung up instead of an answer, or did not answer in HTTP: a server that speaks TLS only does.
+fn broke_off(causes: &str) -> bool {
+    ["connection closed before message completed", "connection reset", "invalid http"]
+        .iter()
+        .any(|words| causes.contains(words))
+}
+
+/// What to do where a server that is spoken to in plain http may want TLS.
+fn tls_hint(registry: &str) -> String {
+    let flags = if is_loopback_name(registry) {
+        "`--ca-file FILE` names who signed its certificate, `--insecure-skip-tls-verify` takes any; \
+         without either, loopback is spoken to in plain http"
+    } else {
+        "leave `--plain-http` out"
+    };
+    format!("if {registry} speaks TLS: {flags}")
+}
+
 /// What to do where there was no answer, by the causes as [`causes`] gives them.
 fn transport_hints(causes: &str, registry: &str) -> Vec<String> {
+    if causes.contains("causedasendentity") {
+        return vec![
+            "the server's certificate is an authority's, which no host may have: make it with `CA:FALSE`, \
+             in openssl `-addext basicConstraints=critical,CA:FALSE`"
+                .into(),
+        ];
+    }
     if is_certificate(causes) {
         return vec![
             "name the file of the authority that signed the server's certificate: `--ca-file FILE`".into(),
@@ -466,5 +508,22 @@ mod tests {
             assert_eq!(transport_hints(causes, "docker.io"), [about_hub, next]);
         }
         assert_eq!(transport_hints("dns error", "reg.example"), ["check the name `reg.example`"]);
+    }
+
+    #[test]
+    fn servers_that_want_tls_and_certificates_that_no_host_may_have() {
+        for said in [
+            "Client sent an HTTP request to an HTTPS server.",
+            "400 The plain HTTP request was sent to HTTPS port",
+            "Reason: You're speaking plain HTTP to an SSL-enabled server port.",
+        ] {
+            assert!(wants_tls(said), "{said}");
+        }
+        assert!(!wants_tls("MANIFEST_INVALID: manifest invalid"));
+        assert!(tls_hint("localhost:5000").contains("`--ca-file FILE`"));
+        assert_eq!(tls_hint("reg.lan"), "if reg.lan speaks TLS: leave `--plain-http` out");
+        let authority = "invalid peer certificate: other(othererror(causedasendentity))";
+        assert!(transport_hints(authority, "localhost:5000")[0].contains("CA:FALSE"));
+        assert!(transport_hints("invalid peer certificate", "reg.lan")[0].contains("--ca-file"));
     }
 }

@@ -48,7 +48,11 @@ pub(crate) fn run(args: &ApkoArgs) -> ExitCode {
 
 /// Flags as apko calls them: the library's hints name ours.
 fn in_apkos_words(text: &str) -> String {
-    const FLAGS: [(&str, &str); 4] = [
+    const FLAGS: [(&str, &str); 5] = [
+        (
+            "`--ca-file FILE` names who signed its certificate, `--insecure-skip-tls-verify` takes any",
+            "`assemble push`, which can be told of certificates, sends what `build` writes",
+        ),
         ("--allow-untrusted", "--ignore-signatures"),
         ("name that with --ca-file FILE", "name that in SSL_CERT_FILE"),
         ("--platform", "--arch"),

@@ -3,7 +3,10 @@
 use std::fs;
 use std::process::Command;
 
-use assemble_testkit::{ApkBuilder, RegistryStub, RepositoryBuilder, TEST_KEY, TEST_KEY_NAME};
+use assemble_testkit::{
+    ApkBuilder, HttpServer, RegistryStub, RepositoryBuilder, Response, TEST_KEY, TEST_KEY_NAME, TlsServer,
+    test_ca,
+};
 
 use crate::sandbox::Sandbox;
 use crate::tools::{Registry, have, run};
@@ -203,4 +206,31 @@ fn registries_that_do_not_answer() {
     let ran = s.run(["build", "./hello", "--push", "-t", "127.0.0.1:1/team/hello:1.0"]);
     assert_eq!(ran.code, 6, "{}", ran.stderr);
     assert!(ran.stderr.contains("127.0.0.1:1"), "{}", ran.stderr);
+}
+
+/// This machine's registries speak plain http, unless one says which certificates to take.
+#[test]
+fn a_registry_on_loopback_may_speak_tls() {
+    let server = TlsServer::new(|_: &assemble_testkit::Request| Response::text(404, "not here"));
+    let s = Sandbox::new();
+    let inspect =
+        |more: &[&str]| s.run([&["inspect", &format!("{}/team/app:1", server.host())], more].concat());
+    let ca = test_ca().display().to_string();
+    for flags in [&["--ca-file", &ca][..], &["--insecure-skip-tls-verify"]] {
+        let ran = inspect(flags);
+        assert!(ran.stderr.contains("not found (404): not here"), "{flags:?}: {}", ran.stderr);
+    }
+    let hint = format!("if {} speaks TLS: `--ca-file FILE` names who signed", server.host());
+    let ran = inspect(&[]);
+    assert_eq!(ran.code, 6, "{}", ran.stderr);
+    assert!(ran.stderr.contains(&hint), "{}", ran.stderr);
+    // As Go's servers put it.
+    let told = HttpServer::new(|_: &assemble_testkit::Request| {
+        Response::text(400, "Client sent an HTTP request to an HTTPS server.\n")
+    });
+    let hint = format!("if {} speaks TLS: `--ca-file FILE` names who signed", told.host());
+    for flags in [&[][..], &["--ca-file", &ca, "--plain-http"]] {
+        let ran = s.run([&["inspect", &format!("{}/team/app:1", told.host())], flags].concat());
+        assert!(ran.stderr.contains(&hint), "{flags:?}: {}", ran.stderr);
+    }
 }
