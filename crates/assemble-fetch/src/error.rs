@@ -251,6 +251,11 @@ impl FetchError {
                     "use another cache folder: `--cache-dir DIR`".into(),
                 ]
             }
+            io::ErrorKind::PermissionDenied if path.symlink_metadata().is_err() => {
+                let there = path.ancestors().find(|above| above.symlink_metadata().is_ok());
+                let quoted = for_shell(there.unwrap_or(Path::new(".")));
+                vec![format!("this user may not go or write there: `ls -ld {quoted}`")]
+            }
             io::ErrorKind::PermissionDenied => {
                 vec![format!("give this user the right to: `ls -ld {quoted}`, then `chmod u+r {quoted}`")]
             }

@@ -3,6 +3,7 @@
 //! What comes out no longer says how it was chosen, so that installing does not know whether there was an index.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use assemble_apk::{Checksum, Constraint, Index, PackageId, PackageName};
 use assemble_fetch::Location;
@@ -69,6 +70,8 @@ pub(crate) struct Pinned {
     pub(crate) hashes: LockedHashes,
     /// The lock's file, for messages.
     pub(crate) lock: String,
+    /// The folder of copies that it is taken from.
+    pub(crate) vendored: Option<PathBuf>,
 }
 
 /// What was chosen from indexes.

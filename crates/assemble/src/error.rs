@@ -13,6 +13,8 @@ pub struct Error {
     doing: Option<String>,
     spans: Vec<SourceSpan>,
     hints: Vec<String>,
+    /// Whether the hints stand in place of the stage's own.
+    instead: bool,
 }
 
 /// The result of every operation of this crate.
@@ -43,7 +45,8 @@ macro_rules! causes {
 
         $(impl From<$type> for Error {
             fn from(error: $type) -> Self {
-                Self { cause: Box::new(Cause::$name(error)), doing: None, spans: Vec::new(), hints: Vec::new() }
+                let (spans, hints) = (Vec::new(), Vec::new());
+                Self { cause: Box::new(Cause::$name(error)), doing: None, spans, hints, instead: false }
             }
         })+
     };
@@ -116,6 +119,13 @@ impl Error {
         self
     }
 
+    /// Gives hints in place of those of the stage, which cannot know what the whole knows.
+    #[must_use]
+    pub(crate) fn hints_instead(mut self, hints: Vec<String>) -> Self {
+        (self.hints, self.instead) = (hints, true);
+        self
+    }
+
     /// What was being done.
     pub fn while_doing(&self) -> Option<&str> {
         self.doing.as_deref()
@@ -150,6 +160,9 @@ impl Explain for Error {
 
     fn hints(&self) -> Vec<String> {
         let mut hints = self.hints.clone();
+        if self.instead {
+            return hints;
+        }
         // A layer cannot know why a file could not be read; what reads files does.
         let inner = match self.cause.as_ref() {
             Cause::Layer(assemble_layer::LayerError::Content { source, .. }) => {

@@ -3,9 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use assemble_types::{Explain, Kind};
+use assemble_types::{Arch, Explain, Kind};
 
 use crate::error::Error;
+use crate::io_hints::io_hint;
 
 /// Failures that belong to no single stage.
 #[derive(Debug, thiserror::Error)]
@@ -460,6 +461,10 @@ impl Explain for OwnError {
                 "write one: assemble init ./my-binary".into(),
                 "or build without one: assemble build ./my-binary".into(),
             ],
+            Self::NoIndex { repository, .. } if without_arch(repository).is_some() => vec![format!(
+                "the folder of the architecture is added by assemble: write `{}`",
+                without_arch(repository).unwrap_or_default()
+            )],
             Self::NoIndex { arch, .. } => vec![
                 format!(
                     "if it has no packages for {arch}, build for those that it has: `archs` in the spec, or --platform"
@@ -468,7 +473,7 @@ impl Explain for OwnError {
             ],
             Self::NoSpec(_) => vec!["name a spec (*.yaml) or a static binary".into()],
             Self::UnknownArch(_) => {
-                let known: Vec<&str> = assemble_types::Arch::ALL.iter().map(|arch| arch.apk()).collect();
+                let known: Vec<&str> = Arch::ALL.iter().map(|arch| arch.apk()).collect();
                 vec![format!("known are {}", known.join(", "))]
             }
             Self::CredentialsInUrl(host) => vec![
@@ -560,23 +565,8 @@ impl OwnError {
     }
 }
 
-fn io_hint(error: &io::Error, path: &str) -> Vec<String> {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            let there =
-                std::path::Path::new(path).ancestors().find(|p| !p.as_os_str().is_empty() && p.exists());
-            vec![format!(
-                "check who owns it: ls -ld {}",
-                there.map_or(path.into(), |p| p.display().to_string())
-            )]
-        }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            vec!["make room on that disk, and run it again".into()]
-        }
-        io::ErrorKind::ReadOnlyFilesystem => {
-            vec!["choose another place with -o, or another cache with --cache-dir".into()]
-        }
-        io::ErrorKind::NotFound => vec!["check the spelling of the path".into()],
-        _ => Vec::new(),
-    }
+/// A repository's address without the architecture that somebody has put behind it.
+fn without_arch(repository: &str) -> Option<&str> {
+    let (address, last) = repository.trim_end_matches('/').rsplit_once('/')?;
+    Arch::ALL.iter().any(|arch| arch.apk() == last).then_some(address)
 }

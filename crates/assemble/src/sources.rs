@@ -23,6 +23,7 @@ use crate::index_sources::{FetchedIndex, at_once};
 use crate::keys::{Discovery, ImageKey, KeyInput, KeyOrigin, Keys, address, merge};
 use crate::lock::{self, LockError};
 use crate::plain::PlainSections;
+use crate::misfits;
 use crate::plan::{Mode, Plan, SizeLimits};
 use crate::repository_layout::Layout;
 
@@ -386,7 +387,7 @@ impl Sources<'_> {
             }
             result => result,
         };
-        result.map_err(|e| e.at(&wanted.span))
+        result.map_err(|e| misfits::of_package(e, wanted).at(&wanted.span))
     }
 
     fn opened(&self, wanted: &Wanted, arch: Arch, spool: &dyn Spool) -> Result<Opened> {

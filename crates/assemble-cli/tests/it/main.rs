@@ -25,6 +25,7 @@ mod hostile_checks;
 mod hostile_packages;
 mod lock;
 mod messages;
+mod misfits;
 mod newcomers;
 mod oracle;
 mod random_specs;

@@ -21,6 +21,7 @@ use assemble_image::Reference;
 use assemble_registry::Registry;
 
 pub use request::ApkoRequest;
+pub(crate) use request::COMMAND_LINE;
 pub use show::PackageFormat;
 
 use crate::base_image::BaseImageError;

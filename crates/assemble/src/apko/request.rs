@@ -133,11 +133,14 @@ pub(super) fn written_packages(spec: &Spec) -> &[String] {
     }
 }
 
+/// Where options are, in the place of a file.
+pub(crate) const COMMAND_LINE: &str = "the command line";
+
 /// A value of the command line; messages point at the option.
 fn typed<T>(option: &str, text: &str, value: T) -> Located<T> {
     let line = format!("{option} {text}");
     let span = SourceSpan {
-        file: "the command line".into(),
+        file: COMMAND_LINE.into(),
         line: 1,
         column: 1,
         length: u32::try_from(line.chars().count()).unwrap_or(1),

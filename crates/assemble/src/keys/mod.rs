@@ -15,7 +15,7 @@ use assemble_apk::{KeyError, Keyring, PublicKey};
 use assemble_fetch::Location;
 use assemble_types::{Event, SourceSpan};
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Error, Result};
 use crate::plan::Mode;
 use crate::sources::Sources;
 
@@ -118,8 +118,7 @@ impl Sources<'_> {
             let fetched = self
                 .fetcher
                 .document(&input.location, MAX_KEY)
-                .doing(|| "reading the keyring".into())
-                .map_err(|e| e.at(&input.span))?;
+                .map_err(|error| crate::misfits::of_key(error, input))?;
             let known = keys.files.iter().find(|key| key.name == input.name);
             if known.is_some_and(|other| other.bytes != fetched.bytes) {
                 self.observer.event(Event::Warning(format!(

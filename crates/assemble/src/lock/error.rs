@@ -153,6 +153,6 @@ impl Explain for LockError {
 }
 
 /// The spec that a lock lies beside.
-fn spec_beside(lock: &str) -> String {
+pub(crate) fn spec_beside(lock: &str) -> String {
     format!("{}.yaml", lock.strip_suffix(".lock").unwrap_or(lock))
 }

@@ -28,6 +28,7 @@ pub(crate) use apko::{apko_lock_digest, from_apko};
 pub(crate) use basis::{Basis, Beside, load};
 pub(crate) use digest::spec_digest;
 pub(crate) use draft::{Draft, hashes_of};
+pub(crate) use error::spec_beside;
 pub(crate) use keep::{Keep, Kept, solve_keeping};
 pub(crate) use recall::{check_start, mend, recall};
 pub(crate) use vendor::Vendored;

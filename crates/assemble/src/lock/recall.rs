@@ -151,9 +151,11 @@ fn constraint(package: &LockedPackage) -> String {
 }
 
 fn wanted(plan: &Plan<'_>, package: &LockedPackage, lock: &str) -> Result<Wanted> {
-    let location = match plan.vendored.as_ref().and_then(|vendored| vendored.package(&package.url)) {
-        Some(location) => location,
-        None => Location::parse(&package.url, &plan.file.directory).map_err(FetchError::from)?,
+    let copy =
+        plan.vendored.as_ref().and_then(|copies| Some((copies.package(&package.url)?, copies.folder())));
+    let (location, vendored) = match copy {
+        Some((location, folder)) => (location, Some(folder.to_owned())),
+        None => (Location::parse(&package.url, &plan.file.directory).map_err(FetchError::from)?, None),
     };
     Ok(Wanted {
         id: PackageId { name: package.name.clone(), version: package.version.clone() },
@@ -162,7 +164,7 @@ fn wanted(plan: &Plan<'_>, package: &LockedPackage, lock: &str) -> Result<Wanted
         pin: package.pin.clone(),
         checksum: package.hashes.checksum(),
         size: package.size,
-        pinned: Some(Pinned { hashes: package.hashes.clone(), lock: lock.to_owned() }),
+        pinned: Some(Pinned { hashes: package.hashes.clone(), lock: lock.to_owned(), vendored }),
         span: plan.repository_span(&package.url).unwrap_or_else(unknown),
     })
 }

@@ -93,6 +93,11 @@ impl Vendored {
         Ok(Some(Self { folder: folder.to_owned(), repositories, keys, packages }))
     }
 
+    /// The folder of the copies.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Where a repository of that text lies, if it was vendored.
     pub(crate) fn repository(&self, text: &str) -> Option<Location> {
         self.at(self.repositories.get(text)?)
