@@ -37,6 +37,7 @@ mod whole;
 mod words;
 mod yaml;
 
+pub use check::platform_hint;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use foreign::Foreign;
 pub use init::{init_text, spec_for_binary};

@@ -25,6 +25,8 @@ use crate::schema::{self, Place};
 use crate::source::{Source, plain};
 use crate::whole::SMALLEST;
 
+pub use values::platform_hint;
+
 /// More mistakes than this are not listed: whoever has that many mends the first ones and runs again.
 pub(crate) const MOST_MISTAKES: usize = 50;
 

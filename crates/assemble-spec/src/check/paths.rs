@@ -123,8 +123,10 @@ fn permissions(name: &str, scalar: &Scalar) -> Result<u32, Wrong> {
     {
         return Ok(number);
     }
+    // YAML takes 0999 for a decimal number. Nobody means that.
     if scalar.plain
         && !decimal
+        && !scalar.text.contains(['8', '9'])
         && let Some(number) = number::unsigned(scalar)
     {
         return Ok(number);

@@ -136,6 +136,15 @@ pub(super) fn mode(name: &str, scalar: &Scalar) -> Result<Mode, Wrong> {
     if let Some(bits) = digits.and_then(|digits| if text == "0" { Some(0) } else { octal(digits) }) {
         return Ok(Mode::from_bits(bits));
     }
+    if let Some(digit) = no_octal_digit(digits.unwrap_or(text)) {
+        return wrong(
+            format!(
+                "`{name}` is octal, and `{digit}` in `{}` is no octal digit: they go from 0 to 7",
+                plain(text)
+            ),
+            "write `0644` for a file, `0755` for a program".to_owned(),
+        );
+    }
     let message = format!("`{name}` has to be octal with a leading zero, not `{}`", plain(text));
     let help = match octal(text) {
         Some(bits) => format!("write `0{bits:03o}`"),
@@ -145,6 +154,12 @@ pub(super) fn mode(name: &str, scalar: &Scalar) -> Result<Mode, Wrong> {
         },
     };
     wrong(message, help)
+}
+
+/// The first digit of a number that is none in octal.
+fn no_octal_digit(digits: &str) -> Option<char> {
+    let number = digits.bytes().all(|b| b.is_ascii_digit());
+    digits.chars().find(|digit| matches!(digit, '8' | '9')).filter(|_| number)
 }
 
 /// `rwxr-xr-x`.
@@ -185,11 +200,15 @@ const PLATFORM_NAMES: [&str; 20] = [
 
 /// A platform in any of its spellings.
 pub(super) fn platform(text: &str) -> Result<Platform, Wrong> {
-    if let Ok(platform) = text.parse() {
-        return Ok(platform);
-    }
+    text.parse().or_else(|error: PlatformError| {
+        wrong(PlatformError(plain(&error.0)).to_string(), platform_hint(&error.0))
+    })
+}
+
+/// What was probably meant by a text that names no platform.
+pub fn platform_hint(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
-    let help = match lower.as_str() {
+    match lower.as_str() {
         "host" | "native" | "local" => {
             Some("name it: what an image is for never depends on the machine that builds it".to_owned())
         }
@@ -198,8 +217,7 @@ pub(super) fn platform(text: &str) -> Result<Platform, Wrong> {
             Some("only Linux images can be built".to_owned())
         }
         _ => nearest(&lower, PLATFORM_NAMES.into_iter()).map(|near| format!("did you mean `{near}`?")),
-    };
-    wrong(PlatformError(plain(text)).to_string(), help)
+    }
 }
 
 /// The spellings that apko knows, and those it takes as they are; any other text is one that it knows nothing about.

@@ -1192,6 +1192,39 @@ contents:
 }
 
 #[test]
+fn permissions_with_a_digit_that_is_not_octal() {
+    refused(
+        "\
+contents:
+  files:
+    - {source: ./a, path: /a, permissions: 0799}
+paths:
+  - {path: /b, type: directory, permissions: 0o985}
+  - {path: /c, type: directory, permissions: 0985}
+",
+        expect![[r#"
+            error[spec/value]: `permissions` is octal, and `9` in `0799` is no octal digit: they go from 0 to 7
+             --> a.yaml:3:44
+            3 |     - {source: ./a, path: /a, permissions: 0799}
+              |                                            ^^^^
+              help: write `0644` for a file, `0755` for a program
+
+            error[spec/value]: `permissions` is octal, and `9` in `0o985` is no octal digit: they go from 0 to 7
+             --> a.yaml:5:46
+            5 |   - {path: /b, type: directory, permissions: 0o985}
+              |                                              ^^^^^
+              help: write `0644` for a file, `0755` for a program
+
+            error[spec/value]: `permissions` is octal, and `9` in `0985` is no octal digit: they go from 0 to 7
+             --> a.yaml:6:46
+            6 |   - {path: /c, type: directory, permissions: 0985}
+              |                                              ^^^^
+              help: write `0644` for a file, `0755` for a program
+        "#]],
+    );
+}
+
+#[test]
 fn permissions_in_letters() {
     refused(
         "\
