@@ -22,7 +22,7 @@ mod timestamp;
 
 pub use blob::{Blob, BlobReader, DeflatedRange, ReadAt};
 pub use digest::{Digest, DigestError, HashingWriter, VerifyingReader};
-pub use explain::{Explain, Kind, SourceSpan};
+pub use explain::{Explain, Kind, SourceSpan, counted};
 pub use image_path::{ImagePath, ImagePathError};
 pub use meta::{Mode, Owner};
 pub use observer::{Event, Observer, Silent, TransferId};

@@ -5,7 +5,7 @@ use assemble_rootfs::{
     ApkoConfig, InstallInput, Installed, Mutations, Part, Replaced, Tree, install, place, place_base,
 };
 use assemble_spec::LayerStrategy;
-use assemble_types::{Platform, Timestamp};
+use assemble_types::{Platform, Timestamp, counted};
 
 use crate::apko_config;
 use crate::build::{ContentsReport, PackageSummary};
@@ -107,7 +107,8 @@ pub(crate) fn install_packages(
         source_date_epoch: plan.times.fixed,
         build_date: plan.times.no_earlier,
     };
-    install(&input).doing(|| format!("installing {} packages for {platform}", packages.len()))
+    let count = counted(packages.len(), "package", "packages");
+    install(&input).doing(|| format!("installing {count} for {platform}"))
 }
 
 /// As `layering` of the spec has it.

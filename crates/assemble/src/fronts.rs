@@ -3,7 +3,7 @@
 
 use assemble_apk::{PackageInfo, SectionRanges, is_version_3, open_front, open_package};
 use assemble_fetch::Front;
-use assemble_types::{Arch, Blob, Event};
+use assemble_types::{Arch, Blob, Event, counted};
 
 use crate::choose::Wanted;
 use crate::error::{OwnError, Result};
@@ -32,8 +32,8 @@ impl Sources<'_> {
     /// that.
     pub(crate) fn fronts(&self, wanted: &[Wanted], arch: Arch) -> Result<Vec<OpenedFront>> {
         self.observer.event(Event::Stage(format!(
-            "reading the fronts of {} packages for linux/{}",
-            wanted.len(),
+            "reading the fronts of {} for linux/{}",
+            counted(wanted.len(), "package", "packages"),
             arch.oci_with_variant()
         )));
         self.each(wanted, arch, FRONTS_AT_ONCE, &|wanted| self.front(wanted, arch))

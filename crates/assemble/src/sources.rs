@@ -14,7 +14,9 @@ use assemble_apk::{
 use assemble_fetch::{ContentKey, FetchError, Fetched, Fetcher, Location, RecordKind, Store};
 use assemble_resolve::Repository;
 use assemble_spec::lock::{LockedHashes, LockedRepository};
-use assemble_types::{Arch, Blob, Digest, Event, Explain, Kind, Observer, Platform, SourceSpan, Spool};
+use assemble_types::{
+    Arch, Blob, Digest, Event, Explain, Kind, Observer, Platform, SourceSpan, Spool, counted,
+};
 
 use crate::build::Env;
 use crate::choose::Wanted;
@@ -321,8 +323,8 @@ impl Sources<'_> {
     /// Fetches, checks and opens packages, in the order given.
     pub(crate) fn packages(&self, wanted: &[Wanted], arch: Arch) -> Result<Vec<Opened>> {
         self.observer.event(Event::Stage(format!(
-            "fetching and checking {} packages for linux/{}",
-            wanted.len(),
+            "fetching and checking {} for linux/{}",
+            counted(wanted.len(), "package", "packages"),
             arch.oci_with_variant()
         )));
         let spool = self.fetcher.spool();

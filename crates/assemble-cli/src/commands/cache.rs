@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use assemble::{CachePart, Prune, Result};
+use assemble_types::counted;
 
 use super::Session;
 use crate::args::ReportArgs;
@@ -52,7 +53,7 @@ fn cache(args: &CacheArgs, session: &Session) -> Result<String> {
             if args.json {
                 return Ok(json::cache_pruned(files, bytes));
             }
-            session.tell(&format!("removed {files} files, {}", size(bytes)));
+            session.tell(&format!("removed {}, {}", counted(files, "file", "files"), size(bytes)));
             Ok(String::new())
         }
         Some(CacheCommand::Verify) => {
@@ -63,7 +64,8 @@ fn cache(args: &CacheArgs, session: &Session) -> Result<String> {
             for path in &checked.damaged {
                 session.tell(&format!("damaged, removed: {}", path.display()));
             }
-            session.tell(&format!("{} files read, {} damaged", checked.files, checked.damaged.len()));
+            let read = counted(checked.files, "file", "files");
+            session.tell(&format!("{read} read, {} damaged", checked.damaged.len()));
             Ok(String::new())
         }
     }

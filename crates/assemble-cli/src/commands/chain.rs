@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use assemble::{
     BuildOptions, Chain, ChainReport, Links, LockedLinks, OpenedImage, Result, SpecFile, Witness,
 };
+use assemble_types::counted;
 use serde_json::{Value, json};
 
 use super::Session;
@@ -91,8 +92,8 @@ fn text(report: &ChainReport) -> String {
     };
     let _ = write!(
         out,
-        "{} layers: {known}, {claimed} are said to be, {made} were made by the build",
-        report.layers.len()
+        "{}: {known}, {claimed} are said to be, {made} were made by the build",
+        counted(report.layers.len(), "layer", "layers")
     );
     if locked > 0 {
         out.push_str(

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use assemble::{ChosenPackages, Result};
+use assemble_types::counted;
 
 use super::{Session, chosen};
 use crate::args::PackagesArgs;
@@ -44,7 +45,7 @@ fn table(one: &ChosenPackages) -> String {
     let widths = [width(0), width(1), width(2), width(3), width(4)];
     let sum =
         |of: fn(&assemble::ChosenPackage) -> u64| one.packages.iter().map(of).fold(0, u64::saturating_add);
-    let mut out = format!("{}: {} packages, ", one.platform, one.packages.len());
+    let mut out = format!("{}: {}, ", one.platform, counted(one.packages.len(), "package", "packages"));
     let _ =
         writeln!(out, "{} to download, {} installed", size(sum(|p| p.size)), size(sum(|p| p.installed_size)));
     for [name, version, download, installed, origin, licence] in &rows {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use assemble::{ImageSet, Reference, Result};
-use assemble_types::{Observer, Silent};
+use assemble_types::{Observer, Silent, counted};
 
 use super::{Session, write_file};
 use crate::args::PushArgs;
@@ -29,8 +29,10 @@ fn push(args: &PushArgs, session: &Session) -> Result<String> {
         write_file(path, &format!("{}\n", report.digest))?;
     }
     session.tell(&format!(
-        "pushed {} ({} blobs sent, {} there already)",
-        report.reference, report.blobs_sent, report.blobs_present
+        "pushed {} ({} sent, {} there already)",
+        report.reference,
+        counted(report.blobs_sent, "blob", "blobs"),
+        report.blobs_present
     ));
     Ok(if args.report.json { json::push(&report) } else { report.reference.clone() })
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use assemble::{ChosenPackages, Edge, Result};
+use assemble_types::counted;
 
 use super::{Session, chosen};
 use crate::args::TreeArgs;
@@ -32,7 +33,7 @@ fn name(one: &ChosenPackages, place: usize) -> String {
 
 /// Each package with what it needs, once; where it comes again, it is named and no more.
 fn indented(one: &ChosenPackages) -> String {
-    let mut out = format!("{}: {} packages\n", one.platform, one.packages.len());
+    let mut out = format!("{}: {}\n", one.platform, counted(one.packages.len(), "package", "packages"));
     let mut shown = vec![false; one.packages.len()];
     // What came in by itself stands with what it came for.
     let mut brought: Vec<Vec<Edge>> = vec![Vec::new(); one.packages.len()];

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use assemble::{Result, SpecFile, VendorReport};
+use assemble_types::counted;
 
 use super::Session;
 use crate::args::VendorArgs;
@@ -23,11 +24,11 @@ fn vendor(args: &VendorArgs, session: &Session) -> Result<VendorReport> {
     let observer = session.observer();
     let env = settings::env(&args.network, None, &http, &observer)?;
     let report = assemble::vendor(&file, &options, &env, &args.output)?;
-    let (packages, size) = (report.packages, summary::size(report.size));
+    let packages = counted(report.packages, "package", "packages");
+    let (indexes, size) = (counted(report.indexes, "index", "indexes"), summary::size(report.size));
     session.tell(&format!(
-        "{}: {packages} packages ({size}), {} indexes\nbuild from it: assemble build --offline {} --vendor {}",
+        "{}: {packages} ({size}), {indexes}\nbuild from it: assemble build --offline {} --vendor {}",
         report.folder.display(),
-        report.indexes,
         file.shown,
         report.folder.display()
     ));
