@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use assemble_testkit::{
     ApkBuilder, RepositoryBuilder, TEST_KEY, TEST_KEY_NAME, TarEntry, TarKind, tar_bytes,
@@ -96,6 +96,30 @@ fn a_spec_becomes_a_folder_and_a_tar() {
     let tar = s.json(["export", "image.oci", "-o", "three.tar", "--json"]);
     assert_eq!(tar["entries"], names.len());
     assert!(Image::read(&s.path("image.oci")).is_some());
+}
+
+/// The tar on standard output is that of a file; who has read enough may leave.
+#[test]
+fn a_tar_goes_down_a_pipe() {
+    let s = Sandbox::new();
+    packaged(&s);
+    s.ok(["build", "spec.yaml", "-o", "image.oci", "--start-check", "off"]);
+    s.ok(["export", "image.oci", "-o", "file.tar"]);
+    let output = s.command(["export", "image.oci", "-o", "-"]).output().unwrap();
+    assert!(output.status.success());
+    assert!(output.stdout == s.read("file.tar"), "other bytes");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("to standard output"));
+    assert!(!s.path("-").exists());
+    let mut reader = s.command(["export", "image.oci", "-o", "-"]);
+    let mut reader = reader.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    drop(reader.stdout.take());
+    assert!(reader.wait().unwrap().success());
+    let both = s.run(["export", "image.oci", "-o", "-", "--json"]);
+    assert_eq!(both.code, 2, "{}", both.stderr);
+    assert!(both.stderr.contains("both write to standard output"), "{}", both.stderr);
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let full = s.command(["export", "image.oci", "-o", "-"]).stdout(full).output().unwrap();
+    assert_eq!(full.status.code(), Some(9), "{}", String::from_utf8_lossy(&full.stderr));
 }
 
 fn tar_names(path: &Path) -> Vec<String> {

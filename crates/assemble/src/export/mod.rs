@@ -9,7 +9,7 @@
 mod folder;
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use assemble_layer::{AccountNames, Compression, pack};
@@ -108,7 +108,14 @@ impl OpenedImage {
         let spool = env.fetcher.spool();
         let (tree, left_out) = Merged::tree(&self.layers()?, spool.as_ref())?;
         match target {
-            ExportTarget::Tar(path) => tar(&tree, left_out, path, env),
+            ExportTarget::Tar(path) => {
+                let mut write = |plain: &mut dyn io::Read| {
+                    let mut out = Unfinished::beside(path)?;
+                    io::copy(plain, &mut out)?;
+                    out.finish()
+                };
+                tar(&tree, left_out, path, &mut write, env)
+            }
             ExportTarget::Folder(path) => {
                 let new = !empty_or_missing(path)?;
                 let mut report = folder::write(&tree, path, new)?;
@@ -119,24 +126,32 @@ impl OpenedImage {
     }
 }
 
+impl OpenedImage {
+    /// Writes the root file system as a tar to whatever takes bytes: the same as [`ExportTarget::Tar`].
+    ///
+    /// # Errors
+    /// The image's, and those of `out` as [`OwnError::Io`] of the place called `shown`.
+    pub fn export_to(&self, out: &mut dyn io::Write, shown: &str, env: &Env) -> Result<ExportReport> {
+        let (tree, left_out) = Merged::tree(&self.layers()?, env.fetcher.spool().as_ref())?;
+        let mut write = |plain: &mut dyn io::Read| io::copy(plain, out).and_then(|_| out.flush());
+        tar(&tree, left_out, Path::new(shown), &mut write, env)
+    }
+}
+
 /// The layer's own writer, without its compression.
-fn tar(tree: &Tree, left_out: LeftOut, path: &Path, env: &Env) -> Result<ExportReport> {
+fn tar(
+    tree: &Tree,
+    left_out: LeftOut,
+    path: &Path,
+    write: &mut dyn FnMut(&mut dyn io::Read) -> io::Result<()>,
+    env: &Env,
+) -> Result<ExportReport> {
     let entries = tree.layer(Part::Files);
     // Names of accounts are a service; an image whose list of them cannot be read has its numbers.
     let names = AccountNames::from_tree(tree).unwrap_or_else(|_| AccountNames::none());
     let layer = pack(&entries, &names, Compression::Gzip, env.threads, env.fetcher.spool().as_ref())?;
-    let written = || -> io::Result<()> {
-        let mut plain = MultiGzDecoder::new(io::BufReader::new(layer.blob.reader()));
-        let mut out = Unfinished::beside(path)?;
-        let mut buffer = vec![0; 128 * 1024];
-        loop {
-            match plain.read(&mut buffer)? {
-                0 => return out.finish(),
-                n => out.write_all(&buffer[..n])?,
-            }
-        }
-    };
-    written().map_err(OwnError::io(path, "cannot be written"))?;
+    let mut plain = MultiGzDecoder::new(io::BufReader::new(layer.blob.reader()));
+    write(&mut plain).map_err(OwnError::io(path, "cannot be written"))?;
     let bytes = entries.iter().map(|entry| match &entry.node.body {
         Body::File(blob) => blob.len(),
         _ => 0,
