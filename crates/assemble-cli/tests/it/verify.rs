@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
+use assemble_testkit::{ApkBuilder, RepositoryBuilder, TEST_KEY, TEST_KEY_NAME};
+
 use crate::sandbox::{Sandbox, finish, workspace};
 use crate::tools::Registry;
 
@@ -31,6 +33,34 @@ fn an_image_is_identical_to_what_its_spec_builds() {
     }
     let wrong = format!("sha256:{}", "0".repeat(64));
     assert_eq!(s.run(["verify", "spec.yaml", "--digest", &wrong]).code, 8);
+}
+
+/// What another program made has other bytes by its rules; that is said, and how to compare all the same.
+#[test]
+fn an_image_of_another_maker_is_said_to_be_one() {
+    let s = Sandbox::new().with_hello();
+    s.write(TEST_KEY_NAME, TEST_KEY);
+    RepositoryBuilder::new().package(ApkBuilder::new("app", "1-r0").build()).write(&s.path("repo"), "x86_64");
+    s.write(
+        "apko.yaml",
+        format!(
+            "contents: {{repositories: [repo], keyring: [{TEST_KEY_NAME}], packages: [app]}}\narchs: [x86_64]\n"
+        ),
+    );
+    s.write("spec.yaml", "contents:\n  binary: hello\narchs: [x86_64]\n");
+    s.ok(["apko", "build", "apko.yaml", "a:b", "apko.tar", "--sbom=false"]);
+    let ran = s.run(["verify", "apko.tar", "--spec", "spec.yaml"]);
+    assert_eq!(ran.code, 8, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("made by apko") && ran.stderr.contains("assemble apko build"),
+        "{}",
+        ran.stderr
+    );
+    s.ok(["build", "spec.yaml"]);
+    s.write("spec.yaml", "contents:\n  binary: hello\narchs: [x86_64]\nenvironment: {A: b}\n");
+    let own = s.run(["verify", "spec.oci", "--spec", "spec.yaml"]);
+    assert_eq!(own.code, 8, "{}", own.stderr);
+    assert!(!own.stderr.contains("made by"), "{}", own.stderr);
 }
 
 #[test]

@@ -107,6 +107,7 @@ fn compare_images(
         let place = format!("{platform}: layer {} of {}", number + 1, image_a.layers.len());
         compare_layers(a, layer_a, b, layer_b, &place, out)?;
     }
+    out.hints.extend(made_by_others(&image_a.config));
     let (config_a, config_b) = (without_layers(&image_a.config), without_layers(&image_b.config));
     json_difference(&config_a, &config_b, &format!("{platform}: config"), &mut |what| out.differ(what));
     compare_annotations(&image_a.manifest, &image_b.manifest, &format!("{platform}: manifest"), out);
@@ -167,6 +168,23 @@ fn compare_layers(
         }
     }
     Ok(())
+}
+
+/// What to do about an image that says that another program made it.
+fn made_by_others(config: &Value) -> Option<String> {
+    let history = config.get("history").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let makers: Vec<&str> = history.iter().filter_map(|entry| entry.get("created_by")?.as_str()).collect();
+    if makers.iter().any(|maker| maker.starts_with("assemble: ")) {
+        return None;
+    }
+    Some(if makers.contains(&"apko") {
+        "the target was made by apko, or as apko makes it: build it by `assemble apko build SPEC NAME OUT.tar`, \
+         and compare the digests"
+            .to_owned()
+    } else {
+        "the target was made by another program; what assemble builds has other layers, whatever the spec says"
+            .to_owned()
+    })
 }
 
 /// How to build what can be compared digest by digest.
