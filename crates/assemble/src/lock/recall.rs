@@ -83,7 +83,12 @@ pub(super) fn drift(
     // Without indexes there is no more to say; the reasons alone are an answer.
     if let Ok((draft, _)) = choose_again(plan, beside, sources, watch) {
         let changes = Difference::between(&beside.lock.outline(), &draft.outline(plan)).changes;
-        differences.extend(changes.iter().filter(|c| **c != Change::Spec).map(ToString::to_string));
+        let others = changes.iter().filter(|change| **change != Change::Spec);
+        differences.extend(others.clone().map(ToString::to_string));
+        // The lock has no more of the spec than its digest.
+        if others.count() == 0 && changes.contains(&Change::Spec) {
+            differences.push("it would get the same packages".to_owned());
+        }
     }
     LockError::Drift { path: beside.path.display().to_string(), differences, asked }.into()
 }
