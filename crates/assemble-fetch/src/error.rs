@@ -368,6 +368,10 @@ impl Explain for FetchError {
             Self::Redirect { why: RedirectFault::PrivateNetwork, .. } => {
                 vec!["if it is meant to lead there, write the address it leads to in the spec".into()]
             }
+            // What a server that speaks TLS answers to whom does not.
+            Self::Status { status: 400, location } if is_plain(location) => {
+                vec!["if the server speaks TLS, write https:// in the place of http://".into()]
+            }
             Self::Location(_)
             | Self::Status { .. }
             | Self::Redirect { .. }
@@ -380,6 +384,10 @@ impl Explain for FetchError {
 
 fn told_with(sent: Option<&str>) -> String {
     sent.map(|sent| format!(" with the credentials in {sent}")).unwrap_or_default()
+}
+
+fn is_plain(location: &Location) -> bool {
+    location.url().is_some_and(|url| url.expose().scheme() == "http")
 }
 
 fn bare_host(location: &Location) -> String {

@@ -23,6 +23,7 @@ fn all() -> Vec<FetchError> {
         FetchError::Denied { location: at(), status: 403, sent: Some("HTTP_AUTH".into()) },
         FetchError::Denied { location: at(), status: 407, sent: None },
         FetchError::Status { location: at(), status: 418 },
+        FetchError::Status { location: location("http://h.example/x"), status: 400 },
         FetchError::Unavailable { location: at(), tries: 1, source: TransferError::Stalled },
         FetchError::Unavailable { location: at(), tries: 5, source: TransferError::Cut { received: 7 } },
         FetchError::TooBusy {
@@ -43,6 +44,11 @@ fn all() -> Vec<FetchError> {
         FetchError::Pattern { pattern: "a\nb".into(), why: "it names nothing" },
         io(io::ErrorKind::StorageFull),
         io(io::ErrorKind::PermissionDenied),
+        FetchError::Io {
+            path: "/".into(),
+            action: "open",
+            source: io::Error::from(io::ErrorKind::PermissionDenied),
+        },
         io(io::ErrorKind::ReadOnlyFilesystem),
         FetchError::Io { path: path(), action: "open", source: rustix::io::Errno::MFILE.into() },
         FetchError::Redirect { location: at(), why: RedirectFault::PrivateNetwork },
@@ -75,6 +81,8 @@ fn messages() {
         fetch/denied denied https://me:xxxxx@h.example/it's?token=xxxxx: access denied (status 407)
           = give the proxy's user and password: `HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT`
         fetch/status unavailable https://me:xxxxx@h.example/it's?token=xxxxx: unexpected status 418
+        fetch/status unavailable http://h.example/x: unexpected status 400
+          = if the server speaks TLS, write https:// in the place of http://
         fetch/unavailable unavailable https://me:xxxxx@h.example/it's?token=xxxxx: not available after 1 try: the transfer stood still for too long
           = try it by hand: `curl -I 'https://me:xxxxx@h.example/it'\''s?token=xxxxx'`
         fetch/unavailable unavailable https://me:xxxxx@h.example/it's?token=xxxxx: not available after 5 tries: the connection was cut after 7 bytes
@@ -101,7 +109,9 @@ fn messages() {
           = free some space there: `df -h '/a b/\u{1b}c'`
           = use another cache folder: `--cache-dir DIR`
         fetch/io host /a b/\u{1b}c: cannot write: permission denied
-          = give this user the right to: `ls -ld '/a b/\u{1b}c'`, then `chmod u+r '/a b/\u{1b}c'`
+          = this user may not go or write there: `ls -ld /`
+        fetch/io host /: cannot open: permission denied
+          = give this user the right to: `ls -ld /`, then `chmod u+r /`
         fetch/io host /a b/\u{1b}c: cannot write: read-only filesystem or storage medium
           = use another cache folder: `--cache-dir DIR`
         fetch/io host /a b/\u{1b}c: cannot open: Too many open files (os error 24)
