@@ -9,6 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::apko::ApkoArgs;
 use crate::cache_args::CacheArgs;
 use crate::commands;
+use crate::network_args::{NetworkArgs, RegistryArgs};
+use crate::values;
 
 /// Assembles container images from signed packages and static binaries: reproducible, without a daemon, without root.
 #[derive(Debug, Parser)]
@@ -72,8 +74,12 @@ pub(crate) enum Command {
     /// Print the effective spec: what it includes merged in, what it leaves open filled in
     Show(ShowArgs),
     /// Print the JSON Schema of specs, for editors
+    #[command(after_help = "Example:\n  assemble schema > assemble.schema.json")]
     Schema,
     /// Print a completion script for a shell
+    #[command(
+        after_help = "Example:\n  assemble completions bash > ~/.local/share/bash-completion/completions/assemble"
+    )]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -89,6 +95,7 @@ pub(crate) struct InputArgs {
         visible_alias = "arch",
         value_name = "PLATFORM",
         value_delimiter = ',',
+        value_parser = values::platform,
         help_heading = "Input"
     )]
     pub(crate) platform: Vec<Platform>,
@@ -157,64 +164,6 @@ pub(crate) struct LockUseArgs {
     pub(crate) vendor: Option<PathBuf>,
 }
 
-/// How the world is reached.
-#[derive(Debug, Args, Clone)]
-pub(crate) struct NetworkArgs {
-    /// Open no connection; take everything from the cache
-    #[arg(long, help_heading = "Network")]
-    pub(crate) offline: bool,
-    /// Where downloads are kept [default: $ASSEMBLE_CACHE, else the platform's cache folder]
-    #[arg(long, value_name = "DIR", help_heading = "Network")]
-    pub(crate) cache_dir: Option<PathBuf>,
-    /// Keep packages unpacked in the cache, too: three times the disk, and layers that change in part are made sooner
-    #[arg(long, help_heading = "Network")]
-    pub(crate) cache_plain: bool,
-    #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
-}
-
-/// How registries and mirrors are spoken to.
-#[derive(Debug, Args, Clone)]
-pub(crate) struct RegistryArgs {
-    /// Trust these certificate authorities, too (PEM)
-    #[arg(long, value_name = "FILE", help_heading = "Network")]
-    pub(crate) ca_file: Vec<PathBuf>,
-    /// Speak http to this registry, or to all; loopback needs no flag, unless one of the two about certificates is there
-    #[arg(long, value_name = "HOST", num_args = 0..=1, require_equals = true, default_missing_value = "*", help_heading = "Network")]
-    pub(crate) plain_http: Vec<String>,
-    /// Do not check certificates of servers
-    #[arg(long, help_heading = "Network")]
-    pub(crate) insecure_skip_tls_verify: bool,
-}
-
-impl NetworkArgs {
-    /// The arguments again, for a process that is to reach the world the same way.
-    pub(crate) fn arguments(&self) -> Vec<std::ffi::OsString> {
-        let mut out: Vec<std::ffi::OsString> = Vec::new();
-        if self.offline {
-            out.push("--offline".into());
-            if let Some(dir) = crate::settings::cache_dir(self) {
-                out.extend(["--cache-dir".into(), absolute(&dir)]);
-            }
-        }
-        for file in &self.registry.ca_file {
-            out.extend(["--ca-file".into(), absolute(file)]);
-        }
-        for host in &self.registry.plain_http {
-            out.push(format!("--plain-http={host}").into());
-        }
-        if self.registry.insecure_skip_tls_verify {
-            out.push("--insecure-skip-tls-verify".into());
-        }
-        out
-    }
-}
-
-/// The other process runs in another folder.
-fn absolute(path: &std::path::Path) -> std::ffi::OsString {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).into_os_string()
-}
-
 /// How much is said, and where to.
 #[derive(Debug, Args, Clone)]
 pub(crate) struct ReportArgs {
@@ -269,7 +218,7 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) image_refs: Option<PathBuf>,
     /// Threads that compress and check; never changes a byte [default: the number of cores]
-    #[arg(long, value_name = "N", help_heading = "Input")]
+    #[arg(long, value_name = "N", value_parser = values::threads, help_heading = "Input")]
     pub(crate) threads: Option<std::num::NonZeroUsize>,
     /// Build also what the cache knows the result of
     #[arg(long, help_heading = "Input")]
@@ -287,6 +236,9 @@ pub(crate) struct BuildArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    assemble digest hello.yaml                   nothing is built, nothing but indexes fetched\n  \
+    assemble digest hello.yaml --fetch           fetches what the cache does not have")]
 pub(crate) struct DigestArgs {
     /// A spec, or a static binary [default: assemble.yaml]
     #[arg(value_name = "SPEC|BINARY")]
@@ -303,6 +255,9 @@ pub(crate) struct DigestArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    assemble check                               ./assemble.yaml and the files it names\n  \
+    assemble check hello.yaml --platform arm64")]
 pub(crate) struct CheckArgs {
     /// A spec, or a static binary [default: assemble.yaml]
     #[arg(value_name = "SPEC|BINARY")]
@@ -454,6 +409,10 @@ pub(crate) struct VendorArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    assemble push hello.oci registry.example.org/team/hello:1.0\n  \
+    assemble push hello.tar:1.0 localhost:5000/team/hello:1.0 --digest-file digest.txt\n  \
+    assemble push hello.oci localhost:5000/team/hello:1.0 --ca-file ca.pem")]
 pub(crate) struct PushArgs {
     /// Layout folder or archive, with `:NAME` behind it where it holds several
     #[arg(value_name = "LAYOUT|ARCHIVE")]
@@ -471,6 +430,11 @@ pub(crate) struct PushArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    assemble inspect hello.oci                   configuration, layers, packages\n  \
+    assemble inspect hello.oci --files\n  \
+    assemble inspect registry.example.org/team/hello:1.0 --cat /etc/passwd\n  \
+    assemble inspect hello.oci --chain --spec hello.yaml")]
 pub(crate) struct InspectArgs {
     /// Layout folder, archive, or registry reference
     #[arg(value_name = "IMAGE")]
@@ -491,7 +455,7 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_name = "LOCK", requires = "chain", conflicts_with = "spec")]
     pub(crate) lock: Option<PathBuf>,
     /// Of an index, the platform to look at
-    #[arg(long, visible_alias = "arch", value_name = "PLATFORM")]
+    #[arg(long, visible_alias = "arch", value_name = "PLATFORM", value_parser = values::platform)]
     pub(crate) platform: Option<Platform>,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
@@ -503,13 +467,14 @@ pub(crate) struct InspectArgs {
 #[command(after_help = "Examples:\n  \
     assemble export hello.yaml -o root                            builds it first\n  \
     assemble export hello.oci -o root.tar\n  \
+    assemble export hello.oci -o - | tar -t\n  \
     assemble export localhost:5000/team/hello:1.0 -o root --platform arm64")]
 pub(crate) struct ExportArgs {
     /// A spec, or an image: layout folder, archive, registry reference [default: assemble.yaml]
     #[arg(value_name = "SPEC|IMAGE")]
     pub(crate) target: Option<String>,
-    /// A folder that is empty or not there, or NAME.tar
-    #[arg(short, long, value_name = "DIR|TAR")]
+    /// A folder that is empty or not there, NAME.tar, or `-` for a tar on standard output
+    #[arg(short, long, value_name = "DIR|TAR|-")]
     pub(crate) output: String,
     #[command(flatten)]
     pub(crate) input: InputArgs,
@@ -520,6 +485,9 @@ pub(crate) struct ExportArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    assemble init ./hello                        writes ./assemble.yaml\n  \
+    assemble init ./hello -o hello.yaml")]
 pub(crate) struct InitArgs {
     /// The binary to pack
     #[arg(value_name = "BINARY")]

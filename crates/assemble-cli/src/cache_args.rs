@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    assemble cache                               what it holds, and where\n  \
+    assemble cache prune --unused-for 30d --max-size 5G\n  \
+    assemble cache verify                        reads everything, removes what is damaged")]
 pub(crate) struct CacheArgs {
     #[command(subcommand)]
     pub(crate) command: Option<CacheCommand>,

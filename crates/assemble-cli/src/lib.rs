@@ -11,12 +11,14 @@ mod args;
 mod cache_args;
 mod commands;
 mod json;
+mod network_args;
 mod output;
 mod render;
 mod settings;
 mod signals;
 mod summary;
 mod terminal;
+mod values;
 
 use std::process::ExitCode;
 

@@ -13,10 +13,8 @@ use assemble::{
 };
 use assemble_types::{Event, Observer};
 
-use crate::args::{
-    CompressionArg, CompressionArgs, CreatedArg, InputArgs, LockUseArgs, NetworkArgs, RegistryArgs,
-    StartCheckArg,
-};
+use crate::args::{CompressionArg, CompressionArgs, CreatedArg, InputArgs, LockUseArgs, StartCheckArg};
+use crate::network_args::{NetworkArgs, RegistryArgs};
 
 /// An environment variable that is set and not empty.
 pub(crate) fn variable(name: &str) -> Option<String> {

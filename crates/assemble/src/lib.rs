@@ -69,8 +69,8 @@ pub use assemble_layer::{Compression, Layer};
 pub use assemble_registry::{
     CredentialSources, PlainHttp, PushMemory, PushReport, Registry, RegistryOptions, RunMemory,
 };
-pub use assemble_spec::json_schema;
 pub use assemble_spec::lock::{Change, Difference};
+pub use assemble_spec::{json_schema, platform_hint};
 
 pub use assemble_resolve::{Edge, Graph, Path as ChoicePath};
 pub use base_image::BaseImageError;

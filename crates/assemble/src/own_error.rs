@@ -7,6 +7,7 @@ use assemble_types::{Arch, Explain, Kind};
 
 use crate::error::Error;
 use crate::io_hints::io_hint;
+use crate::lock::spec_beside;
 
 /// Failures that belong to no single stage.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,9 @@ pub enum OwnError {
     /// An image where a spec is meant.
     #[error("{0} is an image already, not a spec")]
     SpecIsImage(String),
+    /// A lock where a spec is meant.
+    #[error("{0} is a lock, not a spec")]
+    SpecIsLock(String),
     /// A file that is neither a program nor anything else that can be packed alone.
     #[error("{0} is no program")]
     NotAProgram(String),
@@ -328,6 +332,7 @@ impl Explain for OwnError {
             Self::NotEmpty { .. } => "output/not-empty",
             Self::OutputInSource { .. } => "output/in-source",
             Self::SpecIsImage(_) => "spec/is-image",
+            Self::SpecIsLock(_) => "spec/is-lock",
             Self::NotAProgram(_) => "init/no-program",
             Self::SpecExists(_) => "init/exists",
             Self::VerifyWithoutSpec(_) => "verify/no-spec",
@@ -399,6 +404,7 @@ impl Explain for OwnError {
             | Self::UnfitLock { .. }
             | Self::OutputInSource { .. }
             | Self::SpecIsImage(_)
+            | Self::SpecIsLock(_)
             | Self::NotAProgram(_)
             | Self::NoImageHere(_)
             | Self::SpecIsFolder(_)
@@ -444,6 +450,10 @@ impl Explain for OwnError {
                 format!("look at it: assemble inspect {path}"),
                 format!("upload it: assemble push {path} registry.example.org/team/app:1.0"),
             ],
+            Self::SpecIsLock(path) => vec![
+                format!("name the spec that it was made for: {}", spec_beside(path)),
+                "the lock beside a spec counts by itself".into(),
+            ],
             Self::NotAProgram(_) => vec!["name the compiled program, such as ./target/release/app".into()],
             Self::SpecExists(path) => {
                 vec![format!("write another file: -o other.yaml; or remove {path} first")]
@@ -472,9 +482,10 @@ impl Explain for OwnError {
                 "otherwise check its address: the index lies in a folder with the architecture's name".into(),
             ],
             Self::NoSpec(_) => vec!["name a spec (*.yaml) or a static binary".into()],
-            Self::UnknownArch(_) => {
+            Self::UnknownArch(name) => {
                 let known: Vec<&str> = Arch::ALL.iter().map(|arch| arch.apk()).collect();
-                vec![format!("known are {}", known.join(", "))]
+                let known = format!("known are {}", known.join(", "));
+                assemble_spec::platform_hint(name).into_iter().chain([known]).collect()
             }
             Self::CredentialsInUrl(host) => vec![
                 format!("put them into ~/.netrc: machine {host} login USER password PASSWORD"),

@@ -57,6 +57,9 @@ impl SpecFile {
             let (directory, name) = (PathBuf::new(), image_name(path));
             return Ok(Self { spec, shown, directory, include: Vec::new(), name, files: Vec::new() });
         }
+        if is_lock(&bytes) {
+            return Err(OwnError::SpecIsLock(shown).into());
+        }
         let directory = path.parent().map(Path::to_owned).unwrap_or_default();
         Self::read(path, bytes, Dialect::Assemble, directory, &[])
     }
@@ -166,6 +169,12 @@ fn read_start(path: &Path, shown: &str) -> Result<Vec<u8>> {
         );
     }
     Ok(bytes)
+}
+
+/// Whether it begins as our locks do.
+fn is_lock(bytes: &[u8]) -> bool {
+    let start = bytes.trim_ascii_start().strip_prefix(b"{").unwrap_or_default();
+    start.trim_ascii_start().starts_with(b"\"assemble-lock\"")
 }
 
 /// ELF, Mach-O (thin and fat) and PE, by their first bytes.

@@ -16,8 +16,9 @@ use args::{
     PublishArgs, ShowConfigArgs, ShowPackagesArgs, SourceArgs, values,
 };
 
-use crate::args::{NetworkArgs, RegistryArgs, ReportArgs};
+use crate::args::ReportArgs;
 use crate::commands::Session;
+use crate::network_args::{NetworkArgs, RegistryArgs};
 use crate::{settings, summary};
 
 /// The release of apko that this follows.

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use assemble::{LockReport, Moves, PackageName, PendingLock, Relock, Result, SpecFile};
-use assemble_types::{Event, Observer};
+use assemble_types::{Event, Observer, counted};
 
 use super::Session;
-use crate::args::{InputArgs, LockArgs, NetworkArgs, UpdateArgs};
+use crate::args::{InputArgs, LockArgs, UpdateArgs};
+use crate::network_args::NetworkArgs;
 use crate::{json, settings};
 
 pub(crate) fn run(args: &LockArgs) -> ExitCode {
@@ -20,11 +21,37 @@ pub(crate) fn run(args: &LockArgs) -> ExitCode {
 
 pub(crate) fn update(args: &UpdateArgs) -> ExitCode {
     let session = Session::new(&args.report);
-    let result = moves(&args.packages).and_then(|moves| {
+    let result = no_spec_among(args).and_then(|()| moves(&args.packages)).and_then(|moves| {
         let how = Relock { moves, deep: false };
         relock(args.spec.as_deref(), &args.input, &args.network, &how, &session)
     });
     session.end(result.map(|report| if args.report.json { json::lock(&report) } else { moved(&report) }))
+}
+
+/// A spec in the place of a package, and a default spec that is not there: the command with `--spec` was meant.
+fn no_spec_among(args: &UpdateArgs) -> Result<()> {
+    if args.spec.is_some() {
+        return Ok(());
+    }
+    let is_spec = |name: &&String| {
+        let end = Path::new(name.as_str()).extension().unwrap_or_default();
+        ["yaml", "yml", "lock"].iter().any(|one| end.eq_ignore_ascii_case(one))
+    };
+    let packages: Vec<&str> =
+        args.packages.iter().filter(|name| !is_spec(name)).map(String::as_str).collect();
+    let command = ["assemble update"].iter().chain(&packages).copied().collect::<Vec<_>>().join(" ");
+    if let Some(spec) = args.packages.iter().find(is_spec) {
+        let error =
+            assemble::usage_error(&format!("`{spec}` is no package: the arguments of `update` are packages"));
+        let spec = Path::new(spec).with_extension("yaml");
+        return Err(error.hint(format!("name the spec by an option: {command} --spec {}", spec.display())));
+    }
+    if !Path::new(assemble::DEFAULT_SPEC).exists() {
+        let error =
+            assemble::usage_error(&format!("there is no {} here, and no --spec", assemble::DEFAULT_SPEC));
+        return Err(error.hint(format!("name the spec: {command} --spec SPEC")));
+    }
+    Ok(())
 }
 
 fn moves(packages: &[String]) -> Result<Moves> {
@@ -59,8 +86,12 @@ fn moved(report: &LockReport) -> String {
 }
 
 fn summary(report: &LockReport, file: &SpecFile) -> String {
-    let images: Vec<String> =
-        report.images.iter().map(|(platform, count)| format!("{count} packages for {platform}")).collect();
+    let packages = |count| counted(count, "package", "packages");
+    let images: Vec<String> = report
+        .images
+        .iter()
+        .map(|(platform, count)| format!("{} for {platform}", packages(*count)))
+        .collect();
     let state = if report.written { "written" } else { "fits" };
     let mut text = format!("{}: {state}, {}\n", report.path.display(), images.join(", "));
     for change in report.difference.changes.iter().take(200) {

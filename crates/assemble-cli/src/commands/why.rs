@@ -1,9 +1,11 @@
 //! `assemble why`
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use assemble::{ChoicePath, ChosenPackages, Result};
+use assemble_types::counted;
 
 use super::{Session, chosen};
 use crate::args::WhyArgs;
@@ -17,6 +19,11 @@ pub(crate) fn run(args: &WhyArgs) -> ExitCode {
 }
 
 fn why(args: &WhyArgs, session: &Session) -> Result<String> {
+    if !args.spec.exists() && Path::new(&args.package).is_file() {
+        let (spec, package) = (args.spec.display(), printable_line(&args.package));
+        let swapped = assemble::usage_error(&format!("`{spec}` is no file here, and `{package}` is one"));
+        return Err(swapped.hint(format!("the spec comes first: assemble why {package} {spec}")));
+    }
     let all = chosen(Some(&args.spec), &args.look, session)?;
     let found: Vec<(&ChosenPackages, usize)> = all
         .iter()
@@ -24,12 +31,12 @@ fn why(args: &WhyArgs, session: &Session) -> Result<String> {
         .collect();
     if found.is_empty() {
         let count = all.iter().map(|one| one.packages.len()).max().unwrap_or(0);
+        let (spec, package) = (args.spec.display(), printable_line(&args.package));
+        let count = counted(count, "package", "packages");
         return Err(assemble::usage_error(&format!(
-            "{} is not among the {count} packages of {}, and none of them provides it; \
-             `assemble packages` lists them",
-            printable_line(&args.package),
-            args.spec.display()
-        )));
+            "{package} is not among the {count} of {spec}, and none of them provides it"
+        ))
+        .hint(format!("see what is there: assemble packages {spec}")));
     }
     if args.look.report.json {
         return Ok(json::why(&found));

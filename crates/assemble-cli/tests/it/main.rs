@@ -35,6 +35,7 @@ mod repositories;
 mod reproducible;
 mod runtimes;
 mod sandbox;
+mod slips;
 mod surprises;
 mod tools;
 mod verbatim;
