@@ -24,8 +24,8 @@ use crate::error::{OwnError, Result};
 use crate::index_sources::{FetchedIndex, at_once};
 use crate::keys::{Discovery, ImageKey, KeyInput, KeyOrigin, Keys, address, merge};
 use crate::lock::{self, LockError};
-use crate::plain::PlainSections;
 use crate::misfits;
+use crate::plain::PlainSections;
 use crate::plan::{Mode, Plan, SizeLimits};
 use crate::repository_layout::Layout;
 
