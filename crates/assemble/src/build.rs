@@ -197,6 +197,8 @@ fn image(
     let read_in_place = results::read_in_place(&selection.packages, &packages);
     let Contents { tree, report, installed } =
         watch.time("rootfs", || contents::assemble(plan, platform, selection, &packages))?;
+    // The tree has their entries, and layers are where memory is needed.
+    drop(packages);
     let start =
         watch.time("start check", || start::check(plan, &tree, platform, installed.as_ref(), observer))?;
     let kept = KeptLayers::of(env, format!("{} {platform}", plan.file.name), plan.compression);

@@ -9,5 +9,6 @@ mod fallback;
 mod invariants;
 mod joint;
 mod kit;
+mod random_apk;
 mod support;
 mod table;
