@@ -134,8 +134,8 @@ fn same_kind(left: Step<'_>, right: Step<'_>) -> Ordering {
 }
 
 /// `fuzzy`: equal as soon as `right` is at its end.
-fn compare(left: &Version, right: &Version, fuzzy: bool) -> Ordering {
-    let (mut left, mut right) = (Steps::of(left.as_str()), Steps::of(right.as_str()));
+fn compare(left: &str, right: &str, fuzzy: bool) -> Ordering {
+    let (mut left, mut right) = (Steps::of(left), Steps::of(right));
     loop {
         let (l, r) = (left.next(), right.next());
         if l.kind() == r.kind() {
@@ -172,21 +172,32 @@ impl Version {
 
     /// The order of apk-tools. It is total; texts outside the grammar count as far as they are inside it.
     pub fn compare_as_apk(&self, other: &Self) -> Ordering {
-        compare(self, other, false)
+        compare(self.as_str(), other.as_str(), false)
     }
 
     /// Whether this, an actual version, falls under `required` in the sense of apk-tools' `~`: it begins with the same steps.
     pub fn matches_fuzzy_as_apk(&self, required: &Self) -> bool {
-        compare(self, required, true).is_eq()
+        compare(self.as_str(), required.as_str(), true).is_eq()
     }
 }
 
+/// What apk-tools compares: a name that is provided without a version has an empty one.
+fn text(version: Option<&Version>) -> &str {
+    version.map_or("", Version::as_str)
+}
+
+/// The order of the versions in which a name is provided; without one it is below all.
+pub fn compare_provided_as_apk(left: Option<&Version>, right: Option<&Version>) -> Ordering {
+    compare(text(left), text(right), false)
+}
+
 impl Constraint {
-    /// Whether apk-tools takes a name that is provided in this version (or without one, which is as good as every
-    /// version) for one within the bound. The name, the tag and `!` are not looked at.
+    /// Whether apk-tools takes a name that is provided in this version (or without one, which is below every version) for
+    /// one within the bound. The name, the tag and `!` are not looked at.
     pub fn admits_as_apk(&self, provided: Option<&Version>) -> bool {
-        let (Some(required), Some(actual)) = (&self.version, provided) else { return true };
-        let order = || actual.compare_as_apk(required);
+        let Some(required) = &self.version else { return true };
+        let fuzzy = || compare(text(provided), required.as_str(), true).is_eq();
+        let order = || compare(text(provided), required.as_str(), false);
         match self.operator {
             Operator::Any => true,
             Operator::Equal => order().is_eq(),
@@ -194,9 +205,9 @@ impl Constraint {
             Operator::LessEqual => order().is_le(),
             Operator::Greater => order().is_gt(),
             Operator::GreaterEqual => order().is_ge(),
-            Operator::Fuzzy => actual.matches_fuzzy_as_apk(required),
-            Operator::GreaterFuzzy => order().is_gt() || actual.matches_fuzzy_as_apk(required),
-            Operator::LessFuzzy => order().is_lt() || actual.matches_fuzzy_as_apk(required),
+            Operator::Fuzzy => fuzzy(),
+            Operator::GreaterFuzzy => order().is_gt() || fuzzy(),
+            Operator::LessFuzzy => order().is_lt() || fuzzy(),
         }
     }
 }
@@ -311,7 +322,12 @@ mod tests {
     fn bounds() {
         for (constraint, version, expected) in [
             ("a", Some("x"), true),
-            ("a=1", None, true),
+            ("a", None, true),
+            ("a=1", None, false),
+            ("a<1", None, true),
+            ("a<=0", None, true),
+            ("a>=0", None, false),
+            ("a~1", None, false),
             ("a=1", Some("1-r0"), false),
             ("a>~1.2", Some("1.2.9-r3"), true),
             ("a>~1.2", Some("1.1"), false),

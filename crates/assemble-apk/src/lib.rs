@@ -74,6 +74,7 @@ mod text;
 mod version;
 
 pub use adb::{AdbError, SignatureError, SignedPackage, open_signed_package};
+pub use apk_order::compare_provided_as_apk;
 pub use checksum::{Checksum, ChecksumError};
 pub use constraint::{Constraint, ConstraintError, Operator, Provide};
 pub use data::Extras;

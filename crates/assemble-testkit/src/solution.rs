@@ -240,7 +240,8 @@ impl<'a> Member<'a> {
                 && match (version, rules) {
                     (Some(version), _) if place == 0 => wish.admits(version, rules),
                     (Some(version), _) => wish.admits(&lowered(name, version, rules), rules),
-                    (None, Rules::Apk) => true,
+                    // Below every version.
+                    (None, Rules::Apk) => wish.sign.is_empty() || wish.sign.starts_with('<'),
                     (None, Rules::Apko) if wish.not => wish.sign.is_empty(),
                     (None, Rules::Apko) => wish.admits(&self.listed.version, rules),
                 }

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use assemble_apk::{Constraint, Record, Version};
+use assemble_apk::{Constraint, Record, Version, compare_provided_as_apk};
 use assemble_types::Arch;
 
 use crate::tables::{Conditions, Rows};
@@ -314,10 +314,7 @@ impl<'u, 'a> Field<'u, 'a> {
     /// package's versions the newer, the priority, the repository that stands first.
     pub(crate) fn compare(&self, a: Provider, b: Provider) -> Ordering {
         let (one, other) = (self.record(a.package), self.record(b.package));
-        let by_name = match (self.version(a), self.version(b)) {
-            (Some(a), Some(b)) => a.compare_as_apk(b),
-            _ => Ordering::Equal,
-        };
+        let by_name = compare_provided_as_apk(self.version(a), self.version(b));
         let place = |provider: Provider| self.package(provider.package).repository;
         let by_version = || {
             if one.name == other.name { one.version.compare_as_apk(&other.version) } else { Ordering::Equal }
