@@ -13,7 +13,7 @@ pub struct Digest([u8; 32]);
 
 /// Text that is no digest.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("`{0}` is no digest: expected `sha256:` and 64 lower-case hexadecimal digits")]
+#[error("`{}` is no digest: expected `sha256:` and 64 lower-case hexadecimal digits", .0.escape_debug())]
 pub struct DigestError(String);
 
 impl Digest {

@@ -169,7 +169,7 @@ fn with_another_spec_what_still_fits_is_kept() {
     let ran = p.build(&["--locked"]);
     expect_test::expect![[r#"
         exit: 8
-        error[lock/drift]: app.lock does not fit: the spec is another one; other 3-r0: new (aarch64, x86_64)
+        error[lock/drift]: app.lock does not fit: the spec has changed; other 3-r0: new (aarch64, x86_64)
          |
          = help: make it fit, keeping what still does: assemble lock app.yaml
          = help: or leave --locked out: the build then does so itself

@@ -94,9 +94,9 @@ fn a_spec_that_changed_beside_its_packages() {
     s.ok(["lock", "spec.yaml"]);
     spec(&s, "cmd: serve\n");
     let build = ["build", "spec.yaml", "-o", "none", "--start-check", "off", "--locked"];
-    says(&s, &build, 8, &["does not fit: the spec is another one; it would get the same packages\n"]);
+    says(&s, &build, 8, &["does not fit: the spec has changed; it would get the same packages\n"]);
     fs::remove_dir_all(s.path("repo")).unwrap();
-    says(&s, &build, 8, &["does not fit: the spec is another one\n"]);
+    says(&s, &build, 8, &["does not fit: the spec has changed\n"]);
 }
 
 #[test]

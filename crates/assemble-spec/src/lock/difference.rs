@@ -206,7 +206,7 @@ fn moves_of(arch: Arch, before: &[OutlinePackage], after: &[OutlinePackage], mov
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Spec => f.write_str("the spec is another one"),
+            Self::Spec => f.write_str("the spec has changed"),
             Self::MadeWith { from, to } => write!(f, "made with: {from} -> {to}"),
             Self::Key { name, there: true } => write!(f, "key {name}: new"),
             Self::Key { name, there: false } => write!(f, "key {name}: gone"),

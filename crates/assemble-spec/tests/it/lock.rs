@@ -302,7 +302,7 @@ fn differences_are_told_by_package() {
             .collect()
     };
     expect![[r#"
-        the spec is another one
+        the spec has changed
         made with: tar+gzip/1, time zones 2025b -> tar+gzip/1, time zones 2026a
         key wolfi-signing.rsa.pub: gone
         busybox 1.36-r0 -> 1.37-r0 (aarch64, x86_64)

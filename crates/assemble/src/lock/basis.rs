@@ -109,7 +109,7 @@ fn drift(plan: &Plan<'_>, lock: &Lock) -> Vec<String> {
     let mut reasons = Vec::new();
     if lock.spec.digest != locked_spec(plan).digest {
         let base = if plan.base_image.is_some() { ", or its base image" } else { "" };
-        reasons.push(format!("the spec is another one{base}"));
+        reasons.push(format!("the spec has changed{base}"));
     }
     if lock.made_with != made_with(plan, Some(lock)) {
         reasons.push("another codec, other certificates or other time zones".to_owned());
