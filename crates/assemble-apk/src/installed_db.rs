@@ -1,11 +1,10 @@
 //! The database of installed packages, `usr/lib/apk/db/installed`, as apko writes it and `apk` and scanners read it.
 
-use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::io::Write as _;
 use std::str::FromStr;
 
-use assemble_types::{Explain, ImagePath, Kind, Mode, Owner};
+use assemble_types::{Explain, Kind, Mode, Owner};
 
 use crate::text::shown;
 use crate::{Checksum, Entry, EntryKind, Package, PackageId, PackageName, Version};
@@ -95,20 +94,16 @@ fn is_directory(entry: &Entry) -> bool {
     matches!(entry.kind, EntryKind::Directory)
 }
 
-/// A folder before what lies in it; in a folder first all else, then the folders, each in byte order.
-fn order(a: &Entry, b: &Entry) -> Ordering {
-    let mut left = a.path.components().peekable();
-    let mut right = b.path.components().peekable();
-    loop {
-        let (x, y) = match (left.next(), right.next()) {
-            (Some(x), Some(y)) => (x, y),
-            (x, y) => return x.is_some().cmp(&y.is_some()),
-        };
-        if x != y {
-            let x_folder = left.peek().is_some() || is_directory(a);
-            let y_folder = right.peek().is_some() || is_directory(b);
-            return x_folder.cmp(&y_folder).then_with(|| x.cmp(y));
-        }
+/// Appends what orders an entry in the database: a folder before what lies in it; in a folder first all else, then the
+/// folders, each in byte order.
+fn order(entry: &Entry, out: &mut Vec<u8>) {
+    let mut components = entry.path.components().peekable();
+    while let Some(name) = components.next() {
+        let is_folder = components.peek().is_some() || is_directory(entry);
+        out.push(u8::from(is_folder));
+        out.extend_from_slice(name);
+        // No name has this byte, so a name comes before those that begin with it.
+        out.push(0);
     }
 }
 
@@ -116,14 +111,29 @@ fn order(a: &Entry, b: &Entry) -> Ordering {
 fn listed<'a>(entries: &[&'a Entry]) -> Vec<&'a Entry> {
     let folders: HashSet<&[u8]> =
         entries.iter().filter(|e| is_directory(e)).map(|e| e.path.as_bytes()).collect();
-    let has_folders = |path: &ImagePath| {
-        let bytes = path.as_bytes();
-        let mut slashes = bytes.iter().enumerate().filter(|(_, b)| **b == b'/');
-        slashes.all(|(at, _)| folders.contains(&bytes[..at]))
+    let has_folders = |path: &[u8]| {
+        let mut slashes = path.iter().enumerate().filter(|(_, b)| **b == b'/');
+        slashes.all(|(at, _)| folders.contains(&path[..at]))
     };
-    let mut kept: Vec<&Entry> = entries.iter().copied().filter(|e| has_folders(&e.path)).collect();
-    kept.sort_by(|a, b| order(a, b));
-    kept
+    let (mut keys, mut kept) = (Vec::new(), Vec::new());
+    // Of entries that lie in one folder, which mostly come together, one is looked at.
+    let mut last: Option<(&[u8], bool)> = None;
+    for entry in entries {
+        let path = entry.path.as_bytes();
+        let folder = path.iter().rposition(|byte| *byte == b'/').map_or(&b""[..], |at| &path[..=at]);
+        let listed = match last {
+            Some((same, listed)) if same == folder => listed,
+            _ => has_folders(folder),
+        };
+        last = Some((folder, listed));
+        if listed {
+            let start = keys.len();
+            order(entry, &mut keys);
+            kept.push((start..keys.len(), *entry));
+        }
+    }
+    kept.sort_by(|(a, _), (b, _)| keys[a.clone()].cmp(&keys[b.clone()]));
+    kept.into_iter().map(|(_, entry)| entry).collect()
 }
 
 /// Writes the whole database: one record a package, in this order.

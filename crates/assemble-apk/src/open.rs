@@ -13,7 +13,7 @@ use crate::data::{Extras, Finished, Unpacked};
 use crate::entries::read_entries;
 use crate::error::Section;
 use crate::flaw::Flaw;
-use crate::sections::{Sections, buffered, data_limit, each_chunk};
+use crate::sections::{BUFFER, SMALL_BUFFER, Sections, buffered, data_limit, each_chunk};
 use crate::tarball::{ItemKind, WalkLimits, Walker, first_name};
 use crate::{
     Checksum, ControlEntry, Expected, Format, Limits, Package, PackageError, PackageId, PackageInfo,
@@ -136,7 +136,7 @@ pub(crate) fn read_start(
     expected: &Expected,
     limits: &Limits,
 ) -> Result<Start, PackageProblem> {
-    start(packed, &mut Sections::open(packed)?, expected, limits)
+    start(packed, &mut Sections::open(packed, SMALL_BUFFER)?, expected, limits)
 }
 
 /// A control section that was unpacked, and nothing more.
@@ -188,7 +188,7 @@ fn open(
     limits: &Limits,
     extras: Extras<'_>,
 ) -> Result<Package, PackageProblem> {
-    let mut sections = Sections::open(packed)?;
+    let mut sections = Sections::open(packed, BUFFER)?;
     let Start { signature, control, info, data_hash, control_entries } =
         start(packed, &mut sections, expected, limits)?;
     let data = control.end..packed.len();
@@ -220,7 +220,7 @@ fn open(
 /// its data section is the one that it promises.
 pub fn own_checksum(packed: &Blob) -> Option<Checksum> {
     let limits = Limits::default();
-    let mut sections = Sections::open(packed).ok()?;
+    let mut sections = Sections::open(packed, SMALL_BUFFER).ok()?;
     let ControlSection { plain, control, .. } = control_section(&mut sections, &limits).ok()?;
     let (_, data_hash, _) = read_control(&plain, &limits).ok()?;
     check_data(packed, control.end, data_hash, &limits).ok()?;

@@ -12,6 +12,8 @@ use crate::{Limits, PackageProblem};
 
 /// How much is read at once.
 pub(crate) const BUFFER: usize = 128 << 10;
+/// How much is read at once of what is mostly small: hundreds of packages may be opened without a look at their data.
+pub(crate) const SMALL_BUFFER: usize = 16 << 10;
 /// What a gzip member begins with (RFC 1952 section 2.3.1).
 pub(crate) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
@@ -57,9 +59,9 @@ pub(crate) struct Sections {
 }
 
 impl Sections {
-    /// Looks at the first bytes only.
-    pub(crate) fn open(packed: &Blob) -> Result<Self, PackageProblem> {
-        let mut input = BufReader::with_capacity(BUFFER, Source::new(packed));
+    /// Looks at the first bytes only; from then on reads so much at once.
+    pub(crate) fn open(packed: &Blob, buffer: usize) -> Result<Self, PackageProblem> {
+        let mut input = BufReader::with_capacity(buffer, Source::new(packed));
         let head = input.fill_buf().map_err(PackageProblem::Read)?;
         if !head.starts_with(&GZIP_MAGIC) {
             return Err(PackageProblem::NotAPackage);
@@ -88,7 +90,7 @@ impl Sections {
             return Err(PackageProblem::NoSection { section });
         }
         let mut decoder = GzDecoder::new(&mut self.input);
-        let mut buffer = vec![0; BUFFER];
+        let mut buffer = vec![0; SMALL_BUFFER];
         let mut total = 0_u64;
         loop {
             let n = match decoder.read(&mut buffer) {
@@ -165,7 +167,7 @@ pub(crate) fn data_limit(packed: u64, limits: &Limits) -> u64 {
 /// Reads a range of a blob in pieces.
 pub(crate) fn each_chunk(blob: &Blob, use_bytes: &mut dyn FnMut(&[u8])) -> io::Result<()> {
     let mut reader = blob.reader();
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; usize::try_from(blob.len()).unwrap_or(BUFFER).clamp(1, BUFFER)];
     loop {
         match reader.read(&mut buffer) {
             Ok(0) => return Ok(()),

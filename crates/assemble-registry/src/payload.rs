@@ -3,11 +3,12 @@
 use std::io::{self, Read};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::task::{Context, Poll};
 
 use assemble_fetch::next_transfer_id;
 use assemble_types::{Blob, Event, Observer, TransferId};
+use bytes::Bytes;
 use futures_core::Stream;
 use reqwest::Body;
 use tokio::sync::mpsc::{Receiver, channel};
@@ -73,19 +74,53 @@ impl Progress {
     }
 }
 
+/// A buffer on its way to the network, which goes back to the reader when nobody needs its bytes any more: a fresh one
+/// for each would cost as much as reading and sending.
+struct Lent {
+    bytes: Vec<u8>,
+    filled: usize,
+    back: mpsc::Sender<Vec<u8>>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.filled]
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // A reader that is done needs it no more.
+        let _ = self.back.send(std::mem::take(&mut self.bytes));
+    }
+}
+
+/// Fills a buffer as far as there are bytes.
+fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
 /// Reads on a thread that may block, a little ahead of the network.
 fn stream(blob: Blob, label: String, progress: &Arc<Progress>, observer: &Arc<dyn Observer>) -> BlobStream {
     let (sender, receiver) = channel(2);
     let total = blob.len();
     tokio::task::spawn_blocking(move || {
         let mut reader = blob.reader();
+        let (back, returned) = mpsc::channel();
         loop {
-            // One more than there will be, or reading would end with a second, larger buffer.
-            let mut bytes = Vec::with_capacity(CHUNK + 1);
-            let read = reader.by_ref().take(CHUNK as u64).read_to_end(&mut bytes);
-            let item = match read {
+            let mut bytes = returned.try_recv().unwrap_or_else(|_| vec![0; CHUNK]);
+            let item = match fill(&mut reader, &mut bytes) {
                 Ok(0) => return,
-                Ok(_) => Ok(bytes),
+                Ok(filled) => Ok(Bytes::from_owner(Lent { bytes, filled, back: back.clone() })),
                 Err(error) => Err(error),
             };
             let last = item.is_err();
@@ -99,13 +134,13 @@ fn stream(blob: Blob, label: String, progress: &Arc<Progress>, observer: &Arc<dy
 }
 
 struct BlobStream {
-    receiver: Receiver<io::Result<Vec<u8>>>,
+    receiver: Receiver<io::Result<Bytes>>,
     progress: Arc<Progress>,
     transfer: Transfer,
 }
 
 impl Stream for BlobStream {
-    type Item = io::Result<Vec<u8>>;
+    type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let item = self.receiver.poll_recv(cx);

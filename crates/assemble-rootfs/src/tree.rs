@@ -226,6 +226,11 @@ impl Tree {
         id
     }
 
+    /// Gives back the memory that was taken for nodes to come.
+    pub(crate) fn shrink(&mut self) {
+        self.nodes.shrink_to_fit();
+    }
+
     fn children(&self, id: NodeId) -> Option<&BTreeMap<Box<[u8]>, DirectoryEntry>> {
         match &self.node(id).body {
             Body::Directory(children) => Some(children),
@@ -240,7 +245,13 @@ impl Tree {
 
     /// The node exactly at `path`; no link is followed, not even among the parents.
     pub fn get(&self, path: &ImagePath) -> Option<NodeId> {
-        path.components().try_fold(self.root, |at, name| self.child(at, name).map(|e| e.node))
+        self.at(path.as_bytes())
+    }
+
+    /// As [`Tree::get`], by the text of a path.
+    pub(crate) fn at(&self, path: &[u8]) -> Option<NodeId> {
+        let mut names = path.split(|b| *b == b'/').filter(|name| !name.is_empty());
+        names.try_fold(self.root, |at, name| self.child(at, name).map(|e| e.node))
     }
 
     /// Follows `path`, links among the parents included, and the last component's link too if `follow_last`.
@@ -332,9 +343,7 @@ impl Tree {
         part: Part,
         hard_link: Option<&[u8]>,
     ) -> Result<(), NodeId> {
-        if ImagePath::parse(name)
-            .map_or(true, |path| path.is_root() || path.as_bytes() != name || name.contains(&b'/'))
-        {
+        if !ImagePath::is_component(name) {
             return Err(node);
         }
         let existing = self.children(directory).ok_or(node)?.get(name).cloned();
@@ -403,46 +412,68 @@ impl Tree {
     /// put there and the folders that lead to them.
     pub fn layer(&self, part: Part) -> Vec<TreeEntry<'_>> {
         let mut out = Vec::new();
-        self.collect(self.root, &ImagePath::root(), &mut out, &|e| e.seen_from(part), Some(part));
+        if part == Part::Packages {
+            self.collect(self.root, &ImagePath::root(), &mut out, Some(part));
+        } else {
+            self.collect_own(self.root, &mut Vec::new(), &mut out, part);
+        }
         out
     }
 
     /// The whole merged tree, parents first, names in byte order, without the root.
     pub fn entries(&self) -> Vec<TreeEntry<'_>> {
         let mut out = Vec::new();
-        self.collect(self.root, &ImagePath::root(), &mut out, &|e| Some(e), None);
+        self.collect(self.root, &ImagePath::root(), &mut out, None);
         out
     }
 
-    /// Returns whether anything below belongs to `only` (always true without one).
+    fn entry<'a>(&'a self, path: ImagePath, entry: &'a DirectoryEntry) -> TreeEntry<'a> {
+        let hard_link = entry.hard_link.as_deref();
+        TreeEntry { path, node: self.node(entry.node), id: entry.node, hard_link, part: entry.part }
+    }
+
+    /// All below a folder, as it is or as the parts up to one made it.
     fn collect<'a>(
         &'a self,
         directory: NodeId,
         path: &ImagePath,
         out: &mut Vec<TreeEntry<'a>>,
-        see: &dyn Fn(&'a DirectoryEntry) -> Option<&'a DirectoryEntry>,
-        only: Option<Part>,
-    ) -> bool {
-        let mut any = false;
+        up_to: Option<Part>,
+    ) {
         for (name, entry) in self.children(directory).into_iter().flatten() {
-            let Some(entry) = see(entry) else { continue };
-            let mut below = path.as_bytes().to_vec();
-            below.push(b'/');
-            below.extend_from_slice(name);
-            let path = ImagePath::parse(below).expect("names in the tree are components of valid paths");
-            let node = self.node(entry.node);
-            let start = out.len();
-            let hard_link = entry.hard_link.as_deref();
-            out.push(TreeEntry { path: path.clone(), node, id: entry.node, hard_link, part: entry.part });
-            let mut wanted = only.is_none_or(|part| part == entry.part || part == Part::Packages);
-            wanted |= self.collect(entry.node, &path, out, see, only);
-            if wanted {
-                any = true;
+            let seen = up_to.map_or(Some(entry), |part| entry.seen_from(part));
+            let Some(entry) = seen else { continue };
+            let path = path.child(name).expect("names in the tree are components of paths");
+            if self.node(entry.node).is_directory() {
+                out.push(self.entry(path.clone(), entry));
+                self.collect(entry.node, &path, out, up_to);
             } else {
-                out.truncate(start);
+                out.push(self.entry(path, entry));
             }
         }
-        any
+    }
+
+    /// What one part put below a folder, with the folders that lead there. `path` is that of the folder.
+    fn collect_own<'a>(
+        &'a self,
+        directory: NodeId,
+        path: &mut Vec<&'a [u8]>,
+        out: &mut Vec<TreeEntry<'a>>,
+        part: Part,
+    ) {
+        for (name, entry) in self.children(directory).into_iter().flatten() {
+            let Some(entry) = entry.seen_from(part) else { continue };
+            path.push(name);
+            let start = out.len();
+            self.collect_own(entry.node, path, out, part);
+            // Most of the tree is other parts', so a path is only made once it is wanted.
+            if entry.part == part || out.len() > start {
+                let path =
+                    ImagePath::parse(path.join(&b'/')).expect("names in the tree are components of paths");
+                out.insert(start, self.entry(path, entry));
+            }
+            path.pop();
+        }
     }
 }
 

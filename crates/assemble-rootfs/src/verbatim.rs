@@ -41,8 +41,24 @@ pub enum Verdict {
 #[derive(Debug, Clone)]
 pub struct VerbatimPlan {
     verdicts: Vec<Verdict>,
-    rewritten: BTreeSet<ImagePath>,
-    top: BTreeSet<ImagePath>,
+    /// For each entry of the packages' part of the tree where it goes. That part stays as it is, whatever is placed on it.
+    goes: Vec<Goes>,
+}
+
+/// In which layers above those of the packages an entry is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Goes {
+    rewritten: bool,
+    top: bool,
+}
+
+/// The entries of the layers above those of the packages.
+#[derive(Debug)]
+pub struct Upper<'t> {
+    /// Of the lower one, with the packages that are packed anew; perhaps none.
+    pub rewritten: Vec<TreeEntry<'t>>,
+    /// Of the layer on top of all packages.
+    pub top: Vec<TreeEntry<'t>>,
 }
 
 impl VerbatimPlan {
@@ -50,12 +66,18 @@ impl VerbatimPlan {
     ///
     /// The tree is looked at as it is without the parts above the packages.
     pub fn of(tree: &Tree, packages: &[Package], budget: i64) -> Self {
-        let view = View::of(tree);
+        let entries = tree.layer(Part::Packages);
+        let view = View::of(&entries);
         let mut verdicts = judge::verdicts(&view, packages);
         judge::keep_budget(&mut verdicts, packages, budget);
-        let rewritten = view.rewritten(&verdicts);
-        let top = view.top(&Stack::of(packages, &verdicts), &rewritten);
-        Self { verdicts, rewritten, top }
+        let mut goes = vec![Goes::default(); entries.len()];
+        for at in view.rewritten(&verdicts) {
+            goes[at].rewritten = true;
+        }
+        for at in view.top(&Stack::of(packages, &verdicts), &goes) {
+            goes[at].top = true;
+        }
+        Self { verdicts, goes }
     }
 
     /// What was decided of each package, in the order of installation.
@@ -70,23 +92,29 @@ impl VerbatimPlan {
         self.verdicts.iter().enumerate().filter_map(verbatim)
     }
 
-    /// The entries of the layer above them, with the packages that are packed anew; perhaps none.
-    pub fn rewritten<'t>(&self, tree: &'t Tree) -> Vec<TreeEntry<'t>> {
-        chosen(tree, &self.rewritten)
-    }
-
-    /// The entries of the layer on top of all packages.
-    pub fn top<'t>(&self, tree: &'t Tree) -> Vec<TreeEntry<'t>> {
-        chosen(tree, &self.top)
+    /// The entries of the layers above them, of the tree that this was decided for.
+    pub fn upper<'t>(&self, tree: &'t Tree) -> Upper<'t> {
+        let mut upper = Upper { rewritten: Vec::new(), top: Vec::new() };
+        for (entry, goes) in tree.layer(Part::Packages).into_iter().zip(&self.goes) {
+            if goes.rewritten && goes.top {
+                upper.top.push(entry.clone());
+            }
+            if goes.rewritten {
+                upper.rewritten.push(entry);
+            } else if goes.top {
+                upper.top.push(entry);
+            }
+        }
+        links_last(&mut upper.rewritten);
+        links_last(&mut upper.top);
+        upper
     }
 }
 
 /// Names that are hard links stand last: most runtimes can only link to what is there.
-fn chosen<'t>(tree: &'t Tree, paths: &BTreeSet<ImagePath>) -> Vec<TreeEntry<'t>> {
-    let all = tree.layer(Part::Packages).into_iter().filter(|entry| paths.contains(&entry.path));
-    let (links, mut entries): (Vec<_>, Vec<_>) = all.partition(|entry| link_of(entry).is_some());
+fn links_last(entries: &mut Vec<TreeEntry<'_>>) {
+    let links: Vec<_> = entries.extract_if(.., |entry| link_of(entry).is_some()).collect();
     entries.extend(links);
-    entries
 }
 
 fn index_of(index: usize) -> PackageIndex {
@@ -99,23 +127,22 @@ fn link_of<'a>(entry: &TreeEntry<'a>) -> Option<&'a [u8]> {
 }
 
 /// The packages' part of a tree, by path. A path is in it only if all its folders are true folders.
-struct View<'t> {
-    entries: Vec<TreeEntry<'t>>,
-    places: HashMap<ImagePath, usize>,
+struct View<'v, 't> {
+    entries: &'v [TreeEntry<'t>],
+    places: HashMap<&'v [u8], usize>,
     /// For each name of a file with hard links, one that stands for them all.
     linked: BTreeMap<usize, usize>,
 }
 
-impl<'t> View<'t> {
-    fn of(tree: &'t Tree) -> Self {
-        let entries = tree.layer(Part::Packages);
-        let places = entries.iter().enumerate().map(|(at, entry)| (entry.path.clone(), at)).collect();
+impl<'v, 't> View<'v, 't> {
+    fn of(entries: &'v [TreeEntry<'t>]) -> Self {
+        let places = entries.iter().enumerate().map(|(at, entry)| (entry.path.as_bytes(), at)).collect();
         let mut view = Self { entries, places, linked: BTreeMap::new() };
         view.linked = view.links();
         view
     }
 
-    fn get(&self, path: &ImagePath) -> Option<&TreeEntry<'t>> {
+    fn get(&self, path: &[u8]) -> Option<&'v TreeEntry<'t>> {
         self.places.get(path).map(|at| &self.entries[*at])
     }
 
@@ -125,7 +152,7 @@ impl<'t> View<'t> {
         let mut linked = BTreeSet::new();
         for (at, entry) in self.entries.iter().enumerate() {
             let target = link_of(entry).and_then(|text| ImagePath::parse(text).ok());
-            let Some(&target) = target.and_then(|path| self.places.get(&path)) else { continue };
+            let Some(&target) = target.and_then(|path| self.places.get(path.as_bytes())) else { continue };
             sets.join(at, target);
             linked.extend([at, target]);
         }
@@ -133,7 +160,7 @@ impl<'t> View<'t> {
     }
 
     /// What belongs to packages that are packed anew.
-    fn rewritten(&self, verdicts: &[Verdict]) -> BTreeSet<ImagePath> {
+    fn rewritten(&self, verdicts: &[Verdict]) -> Vec<usize> {
         let anew = |index: PackageIndex| {
             matches!(verdicts.get(index.0 as usize), Some(Verdict::Rewritten(_) | Verdict::Empty))
         };
@@ -143,27 +170,25 @@ impl<'t> View<'t> {
     }
 
     /// What differs from the tree once all layers below are stacked.
-    fn top(&self, stack: &Stack<'_>, rewritten: &BTreeSet<ImagePath>) -> BTreeSet<ImagePath> {
-        let differs = |entry: &TreeEntry<'_>| !rewritten.contains(&entry.path) && !stack.has(self, entry);
-        self.whole((0..self.entries.len()).filter(|at| differs(&self.entries[*at])))
+    fn top(&self, stack: &Stack<'_>, goes: &[Goes]) -> Vec<usize> {
+        let differs = |at: &usize| !goes[*at].rewritten && !stack.has(self, &self.entries[*at]);
+        self.whole((0..self.entries.len()).filter(differs))
     }
 
-    /// Paths with all that has to stand in the same layer: the other names of a file, and the folders, since some
+    /// Entries with all that has to stand in the same layer: the other names of a file, and the folders, since some
     /// runtimes make those that are missing with other modes, and unpack each layer into a folder of its own.
-    fn whole(&self, wanted: impl Iterator<Item = usize>) -> BTreeSet<ImagePath> {
+    fn whole(&self, wanted: impl Iterator<Item = usize>) -> Vec<usize> {
         let wanted: Vec<usize> = wanted.collect();
         let files: HashSet<usize> = wanted.iter().filter_map(|at| self.linked.get(at).copied()).collect();
         let others = self.linked.iter().filter(|(_, file)| files.contains(file)).map(|(at, _)| *at);
-        let mut paths = BTreeSet::new();
+        let mut all = BTreeSet::new();
         for at in wanted.into_iter().chain(others) {
-            let mut path = self.entries[at].path.clone();
-            while !path.is_root() && !paths.contains(&path) {
-                let parent = path.parent().unwrap_or_default();
-                paths.insert(path);
-                path = parent;
+            let mut next = Some(at);
+            while let Some(at) = next.filter(|at| all.insert(*at)) {
+                next = self.places.get(folder_of(self.entries[at].path.as_bytes())).copied();
             }
         }
-        paths
+        all.into_iter().collect()
     }
 }
 
@@ -173,18 +198,21 @@ struct Stack<'p>(HashMap<&'p [u8], Option<(usize, &'p Entry)>>);
 
 impl<'p> Stack<'p> {
     fn of(packages: &'p [Package], verdicts: &[Verdict]) -> Self {
-        let mut stack = HashMap::new();
+        let mut stack = HashMap::with_capacity(packages.iter().map(|package| package.entries.len()).sum());
         for (index, package) in packages.iter().enumerate() {
             if verdicts.get(index) != Some(&Verdict::Verbatim) {
                 continue;
             }
             let listed: HashSet<&[u8]> = package.entries.iter().map(|entry| entry.path.as_bytes()).collect();
+            let mut last: &[u8] = b"";
             for entry in &package.entries {
-                let mut folder = folder_of(entry.path.as_bytes());
+                let of = folder_of(entry.path.as_bytes());
+                let mut folder = if of == last { b"" } else { of };
                 while !folder.is_empty() && !listed.contains(folder) {
                     stack.insert(folder, None);
                     folder = folder_of(folder);
                 }
+                last = of;
                 stack.insert(entry.path.as_bytes(), Some((index, entry)));
             }
         }
@@ -196,12 +224,12 @@ impl<'p> Stack<'p> {
     }
 
     /// Whether the stack has at the entry's path what the tree has there.
-    fn has(&self, view: &View<'_>, wanted: &TreeEntry<'_>) -> bool {
+    fn has(&self, view: &View<'_, '_>, wanted: &TreeEntry<'_>) -> bool {
         let Some((index, entry)) = self.at(wanted.path.as_bytes()) else { return false };
         match (&entry.kind, link_of(wanted)) {
             (EntryKind::HardLink { target, text }, Some(wanted_text)) => {
                 let Some((of, file)) = self.at(target.as_bytes()) else { return false };
-                let linked = view.get(target).is_some_and(|target| target.id == wanted.id);
+                let linked = view.get(target.as_bytes()).is_some_and(|target| target.id == wanted.id);
                 text == wanted_text && of == index && linked && is_same(file, wanted.node)
             }
             (EntryKind::HardLink { .. }, None) | (_, Some(_)) => false,

@@ -201,7 +201,8 @@ impl Blob {
     /// Whatever reading reports.
     pub fn content_digest(&self) -> io::Result<Digest> {
         let mut hasher = HashingWriter::new(io::sink());
-        io::copy(&mut BufReader::with_capacity(HASHED_AT_ONCE, self.reader()), &mut hasher)?;
+        let at_once = usize::try_from(self.len).unwrap_or(HASHED_AT_ONCE).clamp(1, HASHED_AT_ONCE);
+        io::copy(&mut BufReader::with_capacity(at_once, self.reader()), &mut hasher)?;
         Ok(hasher.finish().1)
     }
 

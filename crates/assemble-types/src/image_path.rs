@@ -53,9 +53,17 @@ impl ImagePath {
         Ok(Self(out.into()))
     }
 
-    /// This path with one more component. The component must hold no slash and be no `.`, `..` or empty text.
-    pub fn join_name(&self, name: &[u8]) -> Result<Self, ImagePathError> {
-        self.join(name)
+    /// Whether a text is one component of a path: not empty, no `.` or `..`, without a slash or NUL.
+    pub fn is_component(name: &[u8]) -> bool {
+        !matches!(name, b"" | b"." | b"..") && !name.contains(&b'/') && !name.contains(&0)
+    }
+
+    /// This path with one more component; nothing if the name is none.
+    pub fn child(&self, name: &[u8]) -> Option<Self> {
+        if !Self::is_component(name) {
+            return None;
+        }
+        Some(Self(if self.0.is_empty() { name.into() } else { [&*self.0, b"/", name].concat().into() }))
     }
 
     /// This path with the components of another, which may start with a slash, behind it.
@@ -146,6 +154,16 @@ mod tests {
         assert!(show("usr/../etc").unwrap_err().contains("`..`"));
         assert!(show("a\0b").unwrap_err().contains("NUL"));
         assert_eq!(show("a\x1b[31mb"), Ok("/a\\u{1b}[31mb".into()));
+    }
+
+    #[test]
+    fn a_child_is_one_component_more() {
+        let usr = ImagePath::parse("usr").unwrap();
+        assert_eq!(usr.child(b"bin"), ImagePath::parse("usr/bin").ok());
+        assert_eq!(ImagePath::root().child(b"usr"), Some(usr.clone()));
+        for name in ["", ".", "..", "a/b", "/", "a\0"] {
+            assert_eq!(usr.child(name.as_bytes()), None, "{name:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use assemble_apk::{Format, Package};
 use assemble_image::MAX_LAYERS;
 use assemble_layer::{AccountNames, Layer};
-use assemble_rootfs::verbatim::{VerbatimPlan, Verdict};
+use assemble_rootfs::verbatim::{Upper, VerbatimPlan, Verdict};
 use assemble_rootfs::{PackageIndex, Part, Tree};
 use serde::{Deserialize, Serialize};
 
@@ -91,12 +91,11 @@ impl VerbatimLayers {
     pub(crate) fn pack(&self, tree: &Tree, kept: &KeptLayers, env: &Env) -> Result<Vec<BuiltLayer>> {
         let mut layers = self.layers.clone();
         let names = AccountNames::none();
-        let anew = self.plan.rewritten(tree);
-        if !anew.is_empty() {
+        let Upper { rewritten, top } = self.plan.upper(tree);
+        if !rewritten.is_empty() {
             let name = format!("{} packages", self.report.rewritten.len());
-            layers.push(pack_one(Part::Packages, name, anew, &names, kept, env)?);
+            layers.push(pack_one(Part::Packages, name, rewritten, &names, kept, env)?);
         }
-        let top = self.plan.top(tree);
         if !top.is_empty() {
             layers.push(pack_one(Part::Packages, "system files".to_owned(), top, &names, kept, env)?);
         }

@@ -137,6 +137,7 @@ pub fn install(input: &InstallInput<'_>) -> Result<Installed, InstallError> {
     let done = Done { busybox, loader_cache };
     let report = report::of(&root, input, &done)?;
     let run_as = Some(config.accounts.run_as).filter(|run_as| !run_as.is_empty());
+    root.tree.shrink();
     Ok(Installed { tree: root.tree, build_date_epoch: epoch, run_as, records, report })
 }
 

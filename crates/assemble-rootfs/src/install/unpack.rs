@@ -1,6 +1,6 @@
 //! Lays the packages' entries into the tree, in the order of installation.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use assemble_apk::{Checksum, Entry, EntryKind, Package};
 use assemble_types::{ImagePath, Owner};
@@ -23,7 +23,7 @@ pub(super) struct Placed<'a> {
     /// For each package the entries that count, in archive order.
     pub(super) entries: Vec<Vec<&'a Entry>>,
     /// The package whose regular file stands at a path.
-    owners: BTreeMap<&'a ImagePath, PackageIndex>,
+    owners: HashMap<&'a [u8], PackageIndex>,
 }
 
 impl<'a> Placed<'a> {
@@ -31,7 +31,7 @@ impl<'a> Placed<'a> {
     pub(super) fn kept(&self, index: usize) -> Vec<&'a Entry> {
         let own = |entry: &&Entry| {
             matches!(entry.kind, EntryKind::Directory)
-                || self.owners.get(&entry.path).is_none_or(|owner| *owner == index_of(index))
+                || self.owners.get(entry.path.as_bytes()).is_none_or(|owner| *owner == index_of(index))
         };
         self.entries[index].iter().copied().filter(own).collect()
     }
@@ -39,13 +39,15 @@ impl<'a> Placed<'a> {
 
 /// Unpacks all packages. Nobody's scripts run, and archive owners are not applied: everything belongs to root.
 pub(super) fn packages<'a>(root: &mut Root, packages: &'a [Package]) -> Result<Placed<'a>, InstallError> {
-    let mut placed = Placed { entries: Vec::with_capacity(packages.len()), owners: BTreeMap::new() };
+    let owners = HashMap::with_capacity(packages.iter().map(|package| package.entries.len()).sum());
+    let mut placed = Placed { entries: Vec::with_capacity(packages.len()), owners };
     for index in 0..packages.len() {
-        let mut unpacker = Unpacker { root, packages, index, name: packages[index].id().to_string() };
-        let mut entries = Vec::new();
+        let name = packages[index].id().to_string();
+        let mut unpacker = Unpacker { root, packages, index, name, last: None };
+        let mut entries = Vec::with_capacity(packages[index].entries.len());
         for entry in &packages[index].entries {
             if unpacker.place(entry)? && matches!(entry.kind, EntryKind::File(_)) {
-                placed.owners.insert(&entry.path, index_of(index));
+                placed.owners.insert(entry.path.as_bytes(), index_of(index));
             }
             entries.push(entry);
         }
@@ -60,15 +62,18 @@ struct Unpacker<'r, 'a> {
     index: usize,
     /// `name-version`, for messages.
     name: String,
+    /// The folder that something lay in last, and its path. No link leads to it, so it stays there: folders are not
+    /// replaced.
+    last: Option<(&'a [u8], NodeId)>,
 }
 
-impl Unpacker<'_, '_> {
+impl<'a> Unpacker<'_, 'a> {
     fn package(&self) -> &Package {
         &self.packages[self.index]
     }
 
     /// Returns whether the entry is now in the tree, rather than what was there before.
-    fn place(&mut self, entry: &Entry) -> Result<bool, InstallError> {
+    fn place(&mut self, entry: &'a Entry) -> Result<bool, InstallError> {
         self.within(entry, "a path", entry.path.as_bytes().len())?;
         if let EntryKind::Symlink(text) = &entry.kind {
             self.within(entry, "a link's text", text.len())?;
@@ -94,6 +99,21 @@ impl Unpacker<'_, '_> {
         Err(InstallError::TooLong { path, package, what, found, limit: LONGEST_PATH })
     }
 
+    /// The folder that a path's last name stands in.
+    fn parent(&mut self, path: &'a [u8]) -> Result<NodeId, InstallError> {
+        let (folder, _) = split(path);
+        match self.last {
+            Some((last, id)) if last == folder => return Ok(id),
+            _ => {}
+        }
+        let direct = self.root.tree.at(folder).filter(|id| self.root.tree.node(*id).is_directory());
+        if let Some(id) = direct {
+            self.last = Some((folder, id));
+            return Ok(id);
+        }
+        self.root.parent(path, &self.name)
+    }
+
     /// The first package that has a folder decides its mode, the last one its time. Set-id and sticky bits are lost.
     fn folder(&mut self, entry: &Entry) -> Result<(), InstallError> {
         let permissions = entry.mode.bits() & 0o777;
@@ -102,12 +122,12 @@ impl Unpacker<'_, '_> {
         self.attributes(entry)
     }
 
-    fn leaf(&mut self, entry: &Entry, body: Body) -> Result<bool, InstallError> {
+    fn leaf(&mut self, entry: &'a Entry, body: Body) -> Result<bool, InstallError> {
         let Some(checksum) = entry.checksum else {
             return Err(InstallError::NoChecksum { path: entry.path.clone(), package: self.package().id() });
         };
         let path = entry.path.as_bytes();
-        let folder = self.root.parent(path, &self.name)?;
+        let folder = self.parent(path)?;
         let existing = self.root.tree.child(folder, split(path).1).map(|entry| entry.node);
         let wins = match existing {
             None => true,
@@ -164,9 +184,9 @@ impl Unpacker<'_, '_> {
         Err(InstallError::ClashesWithOurs { path: entry.path.clone(), package: self.package().id() })
     }
 
-    fn hard_link(&mut self, entry: &Entry, target: &ImagePath, text: &[u8]) -> Result<(), InstallError> {
+    fn hard_link(&mut self, entry: &'a Entry, target: &ImagePath, text: &[u8]) -> Result<(), InstallError> {
         let path = entry.path.as_bytes();
-        let folder = self.root.parent(path, &self.name)?;
+        let folder = self.parent(path)?;
         let Some(id) = self.root.look_up(target.as_bytes())? else {
             return Err(InstallError::HardLinkTarget {
                 path: entry.path.clone(),

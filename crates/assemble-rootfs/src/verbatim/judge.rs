@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use assemble_apk::{Entry, EntryKind, Format, Package};
-use assemble_types::{ImagePath, Owner};
+use assemble_types::Owner;
 
 use super::{Reason, Verdict, View, index_of, is_same, link_of};
 use crate::tree::{Body, TreeEntry};
@@ -18,7 +18,7 @@ const EDITED_PART: u64 = 4;
 const SPECIAL_BITS: u32 = 0o7000;
 
 /// Decides of the packages one by one, in their order: what is packed anew lies above all that come later.
-pub(super) fn verdicts(view: &View<'_>, packages: &[Package]) -> Vec<Verdict> {
+pub(super) fn verdicts(view: &View<'_, '_>, packages: &[Package]) -> Vec<Verdict> {
     let mut verdicts = Vec::with_capacity(packages.len());
     for package in packages {
         let verdict = if package.entries.is_empty() {
@@ -58,11 +58,11 @@ fn data_of(package: &Package) -> Option<&Range<u64>> {
 }
 
 struct Judge<'v, 't, 'p> {
-    view: &'v View<'t>,
+    view: &'v View<'v, 't>,
     /// What was decided of the packages before this one.
     before: &'v [Verdict],
-    /// Files of the package, and hard links to them, so far.
-    earlier: HashSet<&'p ImagePath>,
+    /// Files of the package, and hard links to them, so far; not kept for a package without hard links.
+    earlier: Option<HashSet<&'p [u8]>>,
     /// Bytes that the top layer will have anew.
     edited: u64,
     /// Bytes of all files.
@@ -72,8 +72,8 @@ struct Judge<'v, 't, 'p> {
 }
 
 impl<'v, 't, 'p> Judge<'v, 't, 'p> {
-    fn of(view: &'v View<'t>, before: &'v [Verdict]) -> Self {
-        Self { view, before, earlier: HashSet::new(), edited: 0, content: 0, largest: None }
+    fn of(view: &'v View<'v, 't>, before: &'v [Verdict]) -> Self {
+        Self { view, before, earlier: None, edited: 0, content: 0, largest: None }
     }
 
     fn package(&mut self, package: &'p Package) -> Result<(), Reason> {
@@ -81,6 +81,8 @@ impl<'v, 't, 'p> Judge<'v, 't, 'p> {
         if let Some(oddity) = oddity {
             return Err(Reason::Form(*oddity));
         }
+        let is_link = |entry: &Entry| matches!(entry.kind, EntryKind::HardLink { .. });
+        self.earlier = package.entries.iter().any(is_link).then(HashSet::new);
         for entry in &package.entries {
             self.entry(entry)?;
         }
@@ -109,12 +111,12 @@ impl<'v, 't, 'p> Judge<'v, 't, 'p> {
             EntryKind::Directory => folder(entry, found),
             EntryKind::HardLink { target, text } => {
                 // Whatever comes above it, the layer has to be unpacked first.
-                if !self.earlier.contains(target) {
+                if !self.earlier.as_ref().is_some_and(|all| all.contains(target.as_bytes())) {
                     return Err(Reason::HardLink { path: path() });
                 }
-                let same = self.view.get(target).is_some_and(|target| target.id == found.id)
+                let same = self.view.get(target.as_bytes()).is_some_and(|target| target.id == found.id)
                     && link_of(found) == Some(text.as_slice());
-                self.earlier.insert(&entry.path);
+                self.has(entry);
                 // If another package's stands there, nobody sees the link.
                 if same || self.over(found) == Over::Layer {
                     Ok(())
@@ -123,7 +125,7 @@ impl<'v, 't, 'p> Judge<'v, 't, 'p> {
                 }
             }
             EntryKind::File(blob) => {
-                self.earlier.insert(&entry.path);
+                self.has(entry);
                 self.content += blob.len();
                 self.leaf(entry, found);
                 Ok(())
@@ -132,6 +134,13 @@ impl<'v, 't, 'p> Judge<'v, 't, 'p> {
                 self.leaf(entry, found);
                 Ok(())
             }
+        }
+    }
+
+    /// Notes a file, or one more name of it.
+    fn has(&mut self, entry: &'p Entry) {
+        if let Some(earlier) = &mut self.earlier {
+            earlier.insert(entry.path.as_bytes());
         }
     }
 
@@ -195,13 +204,13 @@ fn folder(entry: &Entry, found: &TreeEntry<'_>) -> Result<(), Reason> {
 }
 
 /// What the tree has at the entry's path.
-fn find<'v, 't>(view: &'v View<'t>, entry: &Entry) -> Result<&'v TreeEntry<'t>, Reason> {
-    if let Some(found) = view.get(&entry.path) {
+fn find<'v, 't>(view: &View<'v, 't>, entry: &Entry) -> Result<&'v TreeEntry<'t>, Reason> {
+    if let Some(found) = view.get(entry.path.as_bytes()) {
         return Ok(found);
     }
     let mut folder = entry.path.parent();
     while let Some(path) = folder {
-        if view.get(&path).is_some_and(|found| matches!(found.node.body, Body::Symlink(_))) {
+        if view.get(path.as_bytes()).is_some_and(|found| matches!(found.node.body, Body::Symlink(_))) {
             return Err(Reason::ThroughLink { path: entry.path.clone() });
         }
         folder = path.parent();
