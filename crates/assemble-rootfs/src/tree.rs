@@ -226,9 +226,15 @@ impl Tree {
         id
     }
 
-    /// Gives back the memory that was taken for nodes to come.
+    /// Gives back the memory that was taken for nodes and names to come.
     pub(crate) fn shrink(&mut self) {
         self.nodes.shrink_to_fit();
+        for node in &mut self.nodes {
+            if let Body::Directory(names) = &mut node.body {
+                // Made of what is sorted already, a map is full.
+                *names = std::mem::take(names).into_iter().collect();
+            }
+        }
     }
 
     fn children(&self, id: NodeId) -> Option<&BTreeMap<Box<[u8]>, DirectoryEntry>> {
@@ -413,6 +419,7 @@ impl Tree {
     pub fn layer(&self, part: Part) -> Vec<TreeEntry<'_>> {
         let mut out = Vec::new();
         if part == Part::Packages {
+            out.reserve_exact(self.nodes.len());
             self.collect(self.root, &ImagePath::root(), &mut out, Some(part));
         } else {
             self.collect_own(self.root, &mut Vec::new(), &mut out, part);

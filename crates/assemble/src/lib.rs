@@ -41,6 +41,7 @@ mod merged;
 mod misfits;
 mod output;
 mod own_error;
+mod packages;
 mod plain;
 mod plan;
 mod publish;

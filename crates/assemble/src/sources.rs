@@ -4,8 +4,6 @@ use std::cell::Cell;
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use assemble_apk::{
     Expected, Extras, Format, Index, KNOWN_REPOSITORIES, Keyring, Limits, Package, PublicKey, Trust,
@@ -13,24 +11,18 @@ use assemble_apk::{
 };
 use assemble_fetch::{ContentKey, FetchError, Fetched, Fetcher, Location, RecordKind, Store};
 use assemble_resolve::Repository;
-use assemble_spec::lock::{LockedHashes, LockedRepository};
-use assemble_types::{
-    Arch, Blob, Digest, Event, Explain, Kind, Observer, Platform, SourceSpan, Spool, counted,
-};
+use assemble_spec::lock::LockedRepository;
+use assemble_types::{Arch, Blob, Digest, Event, Observer, Platform, SourceSpan, Spool};
 
 use crate::build::Env;
 use crate::choose::Wanted;
 use crate::error::{OwnError, Result};
 use crate::index_sources::{FetchedIndex, at_once};
 use crate::keys::{Discovery, ImageKey, KeyInput, KeyOrigin, Keys, address, merge};
-use crate::lock::{self, LockError};
-use crate::misfits;
+use crate::lock::LockError;
 use crate::plain::PlainSections;
 use crate::plan::{Mode, Plan, SizeLimits};
 use crate::repository_layout::Layout;
-
-/// Fewest packages that are fetched at once, however few cores there are: fetching is mostly waiting.
-const MIN_FETCHES: usize = 4;
 
 /// A repository of the spec.
 #[derive(Debug, Clone)]
@@ -77,9 +69,6 @@ pub(crate) struct Indexes {
     /// Each index as a lock remembers it.
     pub(crate) locked: Vec<LockedRepository>,
 }
-
-/// A checked package, and what a lock says of it.
-pub(crate) type Opened = (Package, LockedHashes);
 
 /// An index as it was found.
 #[derive(Debug)]
@@ -320,95 +309,8 @@ impl Sources<'_> {
         )));
     }
 
-    /// Fetches, checks and opens packages, in the order given.
-    pub(crate) fn packages(&self, wanted: &[Wanted], arch: Arch) -> Result<Vec<Opened>> {
-        self.observer.event(Event::Stage(format!(
-            "fetching and checking {} for linux/{}",
-            counted(wanted.len(), "package", "packages"),
-            arch.oci_with_variant()
-        )));
-        let spool = self.fetcher.spool();
-        let most = self.threads.get().max(MIN_FETCHES);
-        self.each(wanted, arch, most, &|wanted| self.opened(wanted, arch, spool.as_ref()))
-    }
-
-    /// Does this for each, several at once, and asks the repository itself once more for what turned out damaged.
-    pub(crate) fn each<T: Send>(
-        &self,
-        wanted: &[Wanted],
-        arch: Arch,
-        most: usize,
-        open: &(dyn Fn(&Wanted) -> Result<T> + Sync),
-    ) -> Result<Vec<T>> {
-        let total = wanted.len();
-        // The largest first, so that no thread is left with a large one when the others are done.
-        let mut order: Vec<usize> = (0..total).collect();
-        order.sort_by_key(|number| std::cmp::Reverse(wanted[*number].size));
-        let next = AtomicUsize::new(0);
-        let failed = AtomicBool::new(false);
-        let slots: Vec<Mutex<Option<Result<T>>>> = (0..total).map(|_| Mutex::new(None)).collect();
-        let work = || {
-            while !failed.load(Ordering::Relaxed) {
-                let Some(&number) = order.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-                let wanted = &wanted[number];
-                let result = self.twice(wanted, open).map_err(|e| {
-                    e.doing(format!("reading package {} of {total} for {}", number + 1, arch.apk()))
-                });
-                if result.is_err() {
-                    failed.store(true, Ordering::Relaxed);
-                }
-                *slots[number].lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(result);
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..most.min(total) {
-                scope.spawn(work);
-            }
-        });
-        let mut opened = Vec::with_capacity(total);
-        for slot in slots {
-            // A slot stays empty where a later package failed first; that error is met further on.
-            if let Some(result) = slot.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
-                opened.push(result?);
-            }
-        }
-        if opened.len() == total {
-            Ok(opened)
-        } else {
-            Err(OwnError::Bug("a package was never fetched".into()).into())
-        }
-    }
-
-    pub(crate) fn twice<T>(&self, wanted: &Wanted, open: &dyn Fn(&Wanted) -> Result<T>) -> Result<T> {
-        let result = match open(wanted) {
-            // What the cache, or one on the way, has may be damaged or old: the repository itself is asked once. What it
-            // gives is final. Answers that may be others the next time were asked for again already.
-            Err(error) if wanted.location.url().is_some() && error.kind() == Kind::Integrity => {
-                self.fetcher.forget(&wanted.key());
-                open(wanted)
-            }
-            result => result,
-        };
-        result.map_err(|e| misfits::of_package(e, wanted).at(&wanted.span))
-    }
-
-    fn opened(&self, wanted: &Wanted, arch: Arch, spool: &dyn Spool) -> Result<Opened> {
-        let packed = self.packed(wanted)?;
-        if let Some(pinned) = &wanted.pinned {
-            lock::check_start(&packed, &wanted.id, pinned)?;
-        }
-        let package = self.read(&packed, &wanted.expected(), &self.section_limits(), spool)?;
-        check_arch(&package.info.arch, wanted, arch)?;
-        let hashes = lock::hashes_of(&packed, package.format.sections().as_ref(), wanted)?;
-        if let Some(pinned) = wanted.pinned.as_ref().filter(|pinned| pinned.hashes != hashes) {
-            let lock = pinned.lock.clone();
-            return Err(LockError::Contradiction { package: wanted.id.to_string(), lock }.into());
-        }
-        Ok((package, hashes))
-    }
-
     /// The package: by what was found out about these very bytes before, else anew.
-    fn read(
+    pub(crate) fn read(
         &self,
         packed: &Blob,
         expected: &Expected,
