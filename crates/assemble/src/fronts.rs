@@ -42,7 +42,7 @@ impl Sources<'_> {
             at_once: FRONTS_AT_ONCE,
             open: &|_, front| Ok(front),
         };
-        self.each(wanted, arch, steps)
+        self.each(wanted, arch, &steps)
     }
 
     fn front(&self, wanted: &Wanted, arch: Arch) -> Result<OpenedFront> {

@@ -21,7 +21,6 @@ const FETCHES_AT_ONCE: usize = 8;
 pub(crate) type Opened = (Package, LockedHashes);
 
 /// What is done for each package, in two steps.
-#[derive(Clone, Copy)]
 pub(crate) struct Steps<'s, P, T> {
     /// Waits for a server, on one of so many threads.
     pub(crate) fetch: &'s (dyn Fn(&Wanted) -> Result<P> + Sync),
@@ -50,7 +49,7 @@ impl Sources<'_> {
             at_once: FETCHES_AT_ONCE,
             open: &|wanted, packed| self.opened(wanted, &packed, arch, spool.as_ref()),
         };
-        self.each(wanted, arch, steps)
+        self.each(wanted, arch, &steps)
     }
 
     /// Takes these steps for each, several at once, and asks the repository itself once more for what turned out damaged.
@@ -58,7 +57,7 @@ impl Sources<'_> {
         &self,
         wanted: &[Wanted],
         arch: Arch,
-        steps: Steps<'_, P, T>,
+        steps: &Steps<'_, P, T>,
     ) -> Result<Vec<T>> {
         let total = wanted.len();
         // The largest first, so that no thread is left with a large one when the others are done.
