@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use assemble_types::{Blob, Digest, Event, Observer};
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::NamedTempFile;
 
 use crate::escape::shown_path;
-use crate::local::{Watch, kept, open_kept, open_limited};
+use crate::local::{Keeper, Losses, Watch, kept, open_kept, open_limited};
 use crate::parts::{Divided, join, mark, read_mark};
 use crate::store::{blob_path, name_of};
 use crate::{ContentKey, FetchError};
@@ -25,6 +25,8 @@ const PART: &str = "part-";
 const COMPARED: usize = 128 << 10;
 /// An unfinished file this old belongs to no running process.
 const STALE: Duration = Duration::from_hours(24);
+/// How often something is put into a folder that somebody removes each time.
+const MOST_TRIES: u32 = 100;
 /// The most a document's header takes.
 const HEADER_LIMIT: u64 = 8192;
 const HEADER_START: &str = "assemble document 2";
@@ -62,13 +64,15 @@ pub(crate) struct Cache {
     fresh: Mutex<BTreeSet<ContentKey>>,
     /// Contents whose copy from an earlier run was damaged.
     damaged: Mutex<BTreeSet<ContentKey>>,
+    /// Files that went while they were in use.
+    losses: Losses,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Root {
     pub(crate) path: PathBuf,
-    /// The folder is thrown away with the last that holds this.
-    pub(crate) keep: Option<Arc<TempDir>>,
+    /// A throw-away folder goes with the last that holds this.
+    pub(crate) keep: Arc<Keeper>,
 }
 
 impl Cache {
@@ -80,7 +84,18 @@ impl Cache {
     ) -> Self {
         let wanted = dir.map(|dir| dir.join(VERSION));
         let (forgotten, fresh, damaged) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { wanted, temp_dir, observer, offline, root: Mutex::default(), forgotten, fresh, damaged }
+        let (root, losses) = (Mutex::default(), Losses::default());
+        Self { wanted, temp_dir, observer, offline, root, forgotten, fresh, damaged, losses }
+    }
+
+    /// How many files somebody removed or cut while they were in use.
+    pub(crate) fn losses(&self) -> u64 {
+        self.losses.count()
+    }
+
+    /// The folder asked for, as one that stays.
+    fn staying(&self, wanted: &Path) -> Root {
+        Root { path: wanted.to_owned(), keep: Keeper::new(None, &self.losses) }
     }
 
     /// The content, if it is there in full length. One of another length was cut off by something and is removed.
@@ -145,14 +160,8 @@ impl Cache {
     /// A new file to write content to.
     pub(crate) fn part(&self) -> Result<NamedTempFile, FetchError> {
         let tmp = self.root()?.path.join("tmp");
-        match part_in(&tmp) {
-            // Somebody removed the whole cache meanwhile.
-            Err(FetchError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                make_folder(&tmp)?;
-                part_in(&tmp)
-            }
-            other => other,
-        }
+        part_in(&tmp)
+            .or_else(|error| if is_gone(&error) { make_in(&tmp, || part_in(&tmp)) } else { Err(error) })
     }
 
     /// Gives a finished file its name.
@@ -161,7 +170,7 @@ impl Cache {
         let path = content_path(&root.path, key);
         let file = name_once(part, &path)?;
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
-        kept(&path, file, root.keep, None)
+        kept(&path, file, Some(root.keep), None)
     }
 
     /// Gives a finished body its names.
@@ -231,7 +240,7 @@ impl Cache {
         if let Some(wanted) = &self.wanted
             && roots.iter().all(|root| root.path != *wanted)
         {
-            roots.push(Root { path: wanted.clone(), keep: None });
+            roots.push(self.staying(wanted));
         }
         roots
     }
@@ -254,7 +263,7 @@ impl Cache {
     fn decide(&self) -> Result<Root, FetchError> {
         if let Some(wanted) = &self.wanted {
             match prepare(wanted) {
-                Ok(()) => return Ok(Root { path: wanted.clone(), keep: None }),
+                Ok(()) => return Ok(self.staying(wanted)),
                 Err(FetchError::Io { path, action, source }) => {
                     let path = shown_path(&path);
                     self.observer.event(Event::Warning(format!(
@@ -269,21 +278,43 @@ impl Cache {
             .tempdir_in(&self.temp_dir)
             .map_err(|e| FetchError::io(&self.temp_dir, "create a temporary folder in it", e))?;
         prepare(dir.path())?;
-        Ok(Root { path: dir.path().to_owned(), keep: Some(Arc::new(dir)) })
+        let path = dir.path().to_owned();
+        Ok(Root { path, keep: Keeper::new(Some(dir), &self.losses) })
     }
 }
 
 /// Makes the folders, proves that one can write there, and clears away what killed processes left.
 fn prepare(root: &Path) -> Result<(), FetchError> {
     let tmp = root.join("tmp");
-    make_folder(&tmp)?;
-    part_in(&tmp)?;
+    make_in(&tmp, || part_in(&tmp).map(drop))?;
     sweep(&tmp, SystemTime::now());
     Ok(())
 }
 
 fn make_folder(path: &Path) -> Result<(), FetchError> {
-    std::fs::create_dir_all(path).map_err(|e| FetchError::io(path, "create the folder", e))
+    make_in(path, || Ok(()))
+}
+
+/// Makes something in a folder of the cache, and the folder before it. Somebody may remove the whole cache between any two
+/// steps of this.
+pub(crate) fn make_in<T>(
+    folder: &Path,
+    mut make: impl FnMut() -> Result<T, FetchError>,
+) -> Result<T, FetchError> {
+    let mut more = 1..MOST_TRIES;
+    loop {
+        let made =
+            std::fs::create_dir_all(folder).map_err(|e| FetchError::io(folder, "create the folder", e));
+        match made.and_then(|()| make()) {
+            Err(error) if is_gone(&error) && more.next().is_some() => {}
+            other => return other,
+        }
+    }
+}
+
+/// Whether the folder of something that was to be made is not there.
+fn is_gone(error: &FetchError) -> bool {
+    matches!(error, FetchError::Io { source, .. } if source.kind() == ErrorKind::NotFound)
 }
 
 fn part_in(tmp: &Path) -> Result<NamedTempFile, FetchError> {
@@ -309,14 +340,15 @@ pub(crate) fn keep_blob(root: &Root, part: NamedTempFile, digest: &Digest) -> Re
     let read_only = std::fs::Permissions::from_mode(0o444);
     part.as_file().set_permissions(read_only).map_err(|e| FetchError::io(part.path(), "write", e))?;
     let file = name_once(part, &path)?;
-    kept(&path, file, root.keep.clone(), Some(*digest))
+    kept(&path, file, Some(Arc::clone(&root.keep)), Some(*digest))
 }
 
 /// The content in a file, with its second part if that is kept elsewhere. Nothing if that is not there.
 pub(crate) fn open_content(root: &Root, path: &Path) -> Result<Option<Blob>, FetchError> {
-    let file = open_kept(path, Watch::Cache, root.keep.clone())?;
+    let file = open_kept(path, Watch::Cache, Some(Arc::clone(&root.keep)))?;
     let Some((start, digest, size)) = read_mark(&file) else { return Ok(Some(file)) };
-    let second = match open_kept(&blob_path(&root.path, &digest), Watch::Cache, root.keep.clone()) {
+    let second = match open_kept(&blob_path(&root.path, &digest), Watch::Cache, Some(Arc::clone(&root.keep)))
+    {
         Ok(second) => second,
         Err(FetchError::Missing { .. }) => return Ok(None),
         Err(error) => return Err(error),
@@ -374,7 +406,10 @@ pub(crate) fn give_name(part: NamedTempFile, path: &Path) -> Result<File, FetchE
     }
     match part.persist(path) {
         Err(e) if e.error.kind() == ErrorKind::NotFound => {
-            written_again(&e.file, path).map_err(|error| FetchError::io(path, "create", error))
+            let folder = path.parent().unwrap_or(path);
+            make_in(folder, || {
+                written_again(&e.file, folder, path).map_err(|error| FetchError::io(path, "create", error))
+            })
         }
         other => other.map_err(|e| FetchError::io(path, "create", e.error)),
     }
@@ -382,9 +417,7 @@ pub(crate) fn give_name(part: NamedTempFile, path: &Path) -> Result<File, FetchE
 
 /// The part's own name went, perhaps with the whole cache, or by somebody whose clock is far ahead. Its bytes are still
 /// there as long as it is open.
-fn written_again(part: &NamedTempFile, path: &Path) -> io::Result<File> {
-    let folder = path.parent().unwrap_or(path);
-    std::fs::create_dir_all(folder)?;
+fn written_again(part: &NamedTempFile, folder: &Path, path: &Path) -> io::Result<File> {
     let mut again = tempfile::Builder::new().prefix(PART).tempfile_in(folder)?;
     let mut from = part.as_file();
     from.rewind()?;

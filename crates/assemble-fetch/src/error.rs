@@ -232,6 +232,16 @@ impl FetchError {
         error.get_ref()?.downcast_ref()
     }
 
+    /// Carries the error through a reader or writer; the kind stays, so that callers can still ask for it.
+    pub(crate) fn into_io(self) -> io::Error {
+        let kind = match &self {
+            Self::Io { source, .. } => source.kind(),
+            Self::Missing { .. } => io::ErrorKind::NotFound,
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, self)
+    }
+
     pub(crate) fn io(path: &Path, action: &'static str, source: io::Error) -> Self {
         Self::Io { path: path.to_owned(), action, source }
     }

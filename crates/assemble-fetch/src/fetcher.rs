@@ -374,6 +374,12 @@ impl Fetcher {
         Store::new(Arc::clone(&self.cache))
     }
 
+    /// How many files of the cache somebody removed or cut while they were in use, so that they could not be read to their
+    /// end. What was begun with them can be begun again.
+    pub fn losses(&self) -> u64 {
+        self.cache.losses()
+    }
+
     /// What was done so far.
     pub fn counters(&self) -> Counters {
         self.counting.now()

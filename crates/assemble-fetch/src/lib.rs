@@ -30,7 +30,8 @@
 //! line is, but one on standing still.
 //!
 //! Files of the user's are opened when they are read and only a few stay open, because a folder of 20,000 files must
-//! not run out of descriptors; hence each blob remembers what the file was like, and compares.
+//! not run out of descriptors; hence each blob remembers what the file was like, and compares. Files of the cache are held
+//! open, as far as the process may have so many: others may prune it meanwhile, and what is open can be read without a name.
 
 mod cache;
 mod counters;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use assemble_types::{Blob, ReadAt, Spool, SpoolWriter};
 
 use crate::FetchError;
-use crate::cache::Cache;
+use crate::cache::{Cache, make_in};
 
 /// A blob up to this length stays in memory, and longer ones are written in pieces of this length.
 const PIECE: usize = 256 << 10;
@@ -98,14 +98,13 @@ impl Shared {
 
     fn make_file(&self) -> io::Result<File> {
         let dir = self.dir().map_err(io::Error::other)?;
-        let made = match tempfile::tempfile_in(&dir) {
-            // Somebody removed the whole cache meanwhile.
-            Err(e) if e.kind() == io::ErrorKind::NotFound && matches!(self.place, Place::Cache(_)) => {
-                std::fs::create_dir_all(&dir).and_then(|()| tempfile::tempfile_in(&dir))
-            }
-            other => other,
+        let make = || tempfile::tempfile_in(&dir).map_err(|e| FetchError::io(&dir, "create a file in it", e));
+        let made = match &self.place {
+            Place::Folder(_) => make(),
+            // Somebody may remove the whole cache meanwhile.
+            Place::Cache(_) => make_in(&dir, make),
         };
-        made.map_err(|e| io::Error::new(e.kind(), FetchError::io(&dir, "create a file in it", e)))
+        made.map_err(FetchError::into_io)
     }
 
     fn dir(&self) -> Result<PathBuf, FetchError> {

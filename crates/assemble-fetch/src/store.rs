@@ -114,7 +114,7 @@ impl Store {
     pub fn blob(&self, wanted: &KeptBlob) -> Option<(Blob, Option<KeptBlob>)> {
         for root in self.cache.readable() {
             let path = blob_path(&root.path, &wanted.digest);
-            let Ok(blob) = open_kept(&path, Watch::Cache, root.keep) else { continue };
+            let Ok(blob) = open_kept(&path, Watch::Cache, Some(root.keep)) else { continue };
             let (now, certain) = blob.identity()?;
             if now == wanted.stamp && certain && blob.len() == wanted.size {
                 return Some((blob, None));

@@ -176,3 +176,34 @@ fn a_record_under_the_name_of_another_is_noticed() {
         assert_eq!(store.record(kind, &two).unwrap(), b"what two is");
     }
 }
+
+#[test]
+fn a_blob_outlives_its_name_and_notices_when_it_is_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Arc::new(Cache::new(Some(dir.path()), std::env::temp_dir(), Arc::new(Silent), false));
+    let store = Store::new(Arc::clone(&cache));
+    let kept: Vec<_> = (0..100).map(|n| layer(&store, format!("layer {n}").as_bytes()).0).collect();
+    let blobs: Vec<Blob> = kept.iter().map(|kept| store.blob(kept).unwrap().0).collect();
+    // More than the pool has, and each under the name of another, or none.
+    for (n, blob) in blobs.iter().enumerate() {
+        fs::remove_file(blob.whole_file().unwrap()).unwrap();
+        if n % 2 == 0 {
+            fs::write(blob.whole_file().unwrap(), "another").unwrap();
+        }
+    }
+    for (n, blob) in blobs.iter().enumerate() {
+        assert_eq!(blob.read_to_vec(99).unwrap(), format!("layer {n}").into_bytes());
+        blob.check().unwrap();
+        let named = fs::metadata(blob.whole_file().unwrap());
+        assert!(!named.is_ok_and(|named| blob.is_file(&named)));
+    }
+    assert_eq!(cache.losses(), 0);
+    let (again, path) = layer(&store, b"the layer");
+    let blob = store.blob(&again).unwrap().0;
+    assert!(blob.is_file(&fs::metadata(&path).unwrap()));
+    writable(&path);
+    fs::File::options().write(true).open(&path).unwrap().set_len(3).unwrap();
+    assert!(!blob.is_file(&fs::metadata(&path).unwrap()));
+    assert!(blob.read_to_vec(99).unwrap_err().to_string().contains("changed while it was read"));
+    assert!(cache.losses() > 0);
+}

@@ -7,6 +7,7 @@
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use assemble_types::Blob;
@@ -156,7 +157,7 @@ impl Store {
             let whole = match file.part {
                 CachePart::Unfinished => continue,
                 CachePart::Packages => {
-                    let root = Root { path: root.clone(), keep: None };
+                    let root = Root { path: root.clone(), keep: Arc::default() };
                     open_content(&root, &file.path).is_ok_and(|found| match found.as_ref().map(own_key) {
                         Some(OwnKey::Is(key)) => content_name(&key) == name,
                         // A first part without its second is of no use.

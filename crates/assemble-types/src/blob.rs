@@ -1,6 +1,7 @@
 //! Byte ranges that can be read any number of times.
 
 use std::fmt;
+use std::fs::Metadata;
 use std::io::{self, BufReader, Read};
 use std::ops::Range;
 use std::path::Path;
@@ -32,6 +33,11 @@ pub trait ReadAt: Send + Sync + fmt::Debug {
     /// The file that these bytes are, under a name that may be linked to, and its size; if they are one.
     fn whole_file(&self) -> Option<(&Path, u64)> {
         None
+    }
+
+    /// Whether this is said of the very file that these bytes are, which has not changed since they were opened.
+    fn is_file(&self, _found: &Metadata) -> bool {
+        false
     }
 
     /// A text that changes whenever the bytes do, as far as the medium tells without reading them; and whether they have
@@ -141,6 +147,11 @@ impl Blob {
     pub fn whole_file(&self) -> Option<&Path> {
         let (path, size) = self.source.whole_file()?;
         (self.offset == 0 && self.len == size).then_some(path)
+    }
+
+    /// Whether a file that was found is the very one that this blob is as a whole.
+    pub fn is_file(&self, found: &Metadata) -> bool {
+        self.whole_file().is_some() && self.source.is_file(found)
     }
 
     /// See [`ReadAt::identity`]. Nothing for what does not begin where its source does.

@@ -8,7 +8,7 @@ use assemble_fetch::{Counters, Fetcher};
 use assemble_image::{Image, ImageIndex};
 use assemble_layer::Compression;
 use assemble_spec::lock::LockedHashes;
-use assemble_types::{Observer, Platform, Timestamp};
+use assemble_types::{Event, Observer, Platform, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::choose::{self, Chosen, Selection};
@@ -25,6 +25,9 @@ use crate::sources::Sources;
 use crate::spec_file::SpecFile;
 use crate::start::{self, StartReport};
 use crate::verbatim::VerbatimReport;
+
+/// How often a build is begun while others take its files of the cache away.
+const MOST_TRIES: u32 = 3;
 
 /// What a build needs of the outside world.
 #[derive(Debug, Clone)]
@@ -128,6 +131,42 @@ pub struct Built {
 
 /// Builds the images of a spec, or finds out that it did so before. Nothing is written anywhere but to the cache.
 pub fn build(file: &SpecFile, options: &BuildOptions, env: &Env) -> Result<Built> {
+    build_and(file, options, env, |_| Ok(())).map(|(built, ())| built)
+}
+
+/// [`build`], and what is to be done with what came out.
+pub(crate) fn build_and<T>(
+    file: &SpecFile,
+    options: &BuildOptions,
+    env: &Env,
+    then: impl Fn(&Built) -> Result<T>,
+) -> Result<(Built, T)> {
+    env.again_after_losses(|| {
+        let built = build_once(file, options, env)?;
+        let done = then(&built)?;
+        Ok((built, done))
+    })
+}
+
+impl Env {
+    /// Everything in the cache can be got or made again, so a cache that others remove or cut meanwhile fails nothing. Files
+    /// of it are held open, which is enough but for those that are cut, and those that are too many to be held: then all is
+    /// begun again, with what is left.
+    pub(crate) fn again_after_losses<T>(&self, work: impl Fn() -> Result<T>) -> Result<T> {
+        let mut more = 1..MOST_TRIES;
+        loop {
+            let losses = self.fetcher.losses();
+            let done = work();
+            if done.is_ok() || self.fetcher.losses() == losses || more.next().is_none() {
+                return done;
+            }
+            let text = "files of the cache went, or changed, while they were in use: beginning again";
+            self.observer.event(Event::Note(text.into()));
+        }
+    }
+}
+
+fn build_once(file: &SpecFile, options: &BuildOptions, env: &Env) -> Result<Built> {
     let mut watch = Stopwatch::default();
     let plan = watch.time("plan", || Plan::lower(file, options))?;
     let (images, lock) = results::or_made(&plan, env, &mut watch, images)?;

@@ -95,8 +95,8 @@ pub use lock::{
 pub use output::Output;
 pub use plan::{BuildOptions, DEFAULT_USER, Mode, SizeLimits, StartCheck};
 pub use publish::{
-    Load, PublishOptions, Published, io_error, own_program_error, publish, push, stdin_error, stdout_error,
-    usage_error, write_file,
+    Load, PublishOptions, Published, build_and_publish, io_error, own_program_error, push, stdin_error,
+    stdout_error, usage_error, write_file,
 };
 pub use pushed::StoreMemory;
 pub use show::EffectiveSpec;

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{self, BufReader, Read as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use assemble_image::{
@@ -241,7 +240,7 @@ fn lock(path: &Path) -> Result<fs::File> {
 }
 
 /// Stores a blob under its digest, unless it is there and whole. What the cache has is linked to, so that it is neither
-/// read nor written again; where that is not possible, it is copied, by sharing blocks if the file systems can do that.
+/// read nor written again; where that is not possible, it is copied.
 fn store(folder: &Path, digest: &Digest, size: u64, blob: &dyn Fn() -> Result<Blob>) -> Result<()> {
     let target = folder.join(digest.hex());
     let there = fs::metadata(&target).ok().filter(|there| there.is_file() && there.len() == size);
@@ -249,7 +248,7 @@ fn store(folder: &Path, digest: &Digest, size: u64, blob: &dyn Fn() -> Result<Bl
     let blob = match &there {
         Some(there) => {
             let blob = blob()?;
-            if blob.whole_file().is_some_and(|ours| is_same_file(ours, there)) {
+            if blob.is_file(there) {
                 return Ok(());
             }
             if let Ok(found) = assemble_fetch::open_file(&target)
@@ -261,38 +260,62 @@ fn store(folder: &Path, digest: &Digest, size: u64, blob: &dyn Fn() -> Result<Bl
         }
         None => blob()?,
     };
-    if blob.whole_file().is_some_and(|ours| link(ours, &target).is_ok()) {
+    if link(&blob, &target) {
         return Ok(());
     }
-    let copy = || {
-        let mut file = Unfinished::beside(&target)?;
-        if let Some(ours) = blob.whole_file() {
-            file.append_file(fs::File::open(ours)?)?;
-            blob.check()?;
-        } else {
-            let mut reader = BufReader::with_capacity(256 * 1024, blob.reader());
-            io::copy(&mut reader.by_ref(), &mut file)?;
-            file.flush()?;
-        }
-        file.finish()
-    };
-    copy().map_err(OwnError::io(&target, "cannot be written"))
+    copy(&blob, &target).map_err(|error| cannot_write(&target, error))
 }
 
-/// Whether two names are one file; that it is whole was found out when the blob was opened.
-fn is_same_file(ours: &Path, there: &fs::Metadata) -> bool {
-    fs::metadata(ours).is_ok_and(|ours| (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
-}
-
-/// One more name for a file of the cache. What has the name is replaced, at once.
-fn link(ours: &Path, target: &Path) -> io::Result<()> {
-    match fs::hard_link(ours, target) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let beside = Unfinished::name_beside(target)?;
-            fs::hard_link(ours, &beside)?;
-            fs::rename(&beside, target).inspect_err(|_| drop(fs::remove_file(&beside)))
-        }
+/// One more name for the file of the cache that a blob is. What has the name is replaced, at once. Nothing is done if that
+/// is not possible: the file systems may be two, and somebody may have removed the file's name, or given it to another.
+fn link(blob: &Blob, target: &Path) -> bool {
+    let Some(ours) = blob.whole_file() else { return false };
+    let linked = match fs::hard_link(ours, target) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => replace_by_link(ours, target),
         other => other,
+    };
+    if linked.is_err() {
+        return false;
+    }
+    let is_ours = fs::symlink_metadata(target).is_ok_and(|found| blob.is_file(&found));
+    if !is_ours {
+        let _ = fs::remove_file(target);
+    }
+    is_ours
+}
+
+fn replace_by_link(ours: &Path, target: &Path) -> io::Result<()> {
+    let beside = Unfinished::name_beside(target)?;
+    fs::hard_link(ours, &beside)?;
+    fs::rename(&beside, target).inspect_err(|_| drop(fs::remove_file(&beside)))
+}
+
+/// Copies a blob; by sharing blocks if it is a file of the cache that still has its name, and the file systems can do that.
+fn copy(blob: &Blob, target: &Path) -> io::Result<()> {
+    let mut file = Unfinished::beside(target)?;
+    if let Some(named) = still_named(blob) {
+        file.append_file(named)?;
+        blob.check()?;
+    } else {
+        let mut reader = BufReader::with_capacity(256 * 1024, blob.reader());
+        io::copy(&mut reader.by_ref(), &mut file)?;
+        file.flush()?;
+    }
+    file.finish()
+}
+
+/// The file that a blob is, opened anew, if it still has its name.
+fn still_named(blob: &Blob) -> Option<fs::File> {
+    let file = fs::File::open(blob.whole_file()?).ok()?;
+    let is_ours = file.metadata().is_ok_and(|found| blob.is_file(&found));
+    is_ours.then_some(file)
+}
+
+/// What was copied may be what failed, and then says so itself.
+fn cannot_write(path: &Path, error: io::Error) -> Error {
+    match error.downcast::<assemble_fetch::FetchError>() {
+        Ok(of_source) => of_source.into(),
+        Err(error) => OwnError::io(path, "cannot be written")(error),
     }
 }
 
@@ -317,11 +340,13 @@ fn write_members(path: &Path, members: &[Member]) -> Result<()> {
         file.flush()?;
         file.finish()
     };
-    put().map_err(OwnError::io(path, "cannot be written"))
+    put().map_err(|error| cannot_write(path, error))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
 
     #[test]
@@ -338,6 +363,56 @@ mod tests {
         }
         assert_eq!(parse("./a:b"), Ok(Output::Layout("./a:b".into())));
         assert_eq!(parse("x.tar.gz"), Err("`x.tar.gz` is no output we know".into()));
+    }
+
+    /// A file that can be linked to, and that stays readable without its name.
+    #[derive(Debug)]
+    struct Held(PathBuf, fs::File, fs::Metadata);
+
+    impl assemble_types::ReadAt for Held {
+        fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+            std::os::unix::fs::FileExt::read_at(&self.1, buf, offset)
+        }
+
+        fn whole_file(&self) -> Option<(&Path, u64)> {
+            Some((&self.0, self.2.len()))
+        }
+
+        fn is_file(&self, found: &fs::Metadata) -> bool {
+            (self.2.dev(), self.2.ino(), self.2.len()) == (found.dev(), found.ino(), found.len())
+        }
+    }
+
+    #[test]
+    fn what_the_cache_has_no_more_is_copied_and_not_taken_for_what_took_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, out) = (folder.path().join("ours"), folder.path().join("out"));
+        for (how, links) in [("there", true), ("gone", false), ("another", false)] {
+            for before in [None, Some("whatever"), Some("layer")] {
+                let _ = (fs::remove_file(&ours), fs::remove_dir_all(&out));
+                fs::create_dir(&out).unwrap();
+                fs::write(&ours, "bytes").unwrap();
+                let file = fs::File::open(&ours).unwrap();
+                let meta = file.metadata().unwrap();
+                let inode = meta.ino();
+                let blob = Blob::new(std::sync::Arc::new(Held(ours.clone(), file, meta)), 5);
+                if how != "there" {
+                    fs::remove_file(&ours).unwrap();
+                }
+                if how == "another" {
+                    fs::write(&ours, "other").unwrap();
+                }
+                let digest = Digest::of(b"bytes");
+                let target = out.join(digest.hex());
+                if let Some(before) = before {
+                    fs::write(&target, before).unwrap();
+                }
+                store(&out, &digest, 5, &|| Ok(blob.clone())).unwrap();
+                assert_eq!(fs::read(&target).unwrap(), b"bytes", "{how} {before:?}");
+                assert_eq!(fs::metadata(&target).unwrap().ino() == inode, links, "{how} {before:?}");
+                assert_eq!(fs::read_dir(&out).unwrap().count(), 1, "{how} {before:?}");
+            }
+        }
     }
 
     #[test]

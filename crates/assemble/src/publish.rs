@@ -6,7 +6,7 @@ use assemble_image::Reference;
 use assemble_layer::Compression;
 use assemble_registry::{PushBlob, PushImage, PushManifest, PushReport, Registry};
 
-use crate::build::Built;
+use crate::build::{Built, Env, build_and};
 use crate::error::{Doing, Error, OwnError, Result};
 use crate::image_set::ImageSet;
 use crate::load::Engine;
@@ -100,8 +100,18 @@ impl Published {
     }
 }
 
+/// Builds a spec, and writes, pushes and loads what came out.
+pub fn build_and_publish(
+    file: &SpecFile,
+    build: &BuildOptions,
+    publish: &PublishOptions,
+    env: &Env,
+) -> Result<(Built, Published)> {
+    build_and(file, build, env, |built| self::publish(built, publish))
+}
+
 /// Writes, pushes and loads a built image, in this order.
-pub fn publish(built: &Built, options: &PublishOptions) -> Result<Published> {
+fn publish(built: &Built, options: &PublishOptions) -> Result<Published> {
     let mut published = Published::default();
     if let Some(output) = &options.output {
         output::write(output, built)?;

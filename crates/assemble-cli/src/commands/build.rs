@@ -43,8 +43,7 @@ fn build(args: &BuildArgs, session: &Session) -> Result<String> {
     };
     // What can be refused without building is refused first.
     publish.check(&file, &options)?;
-    let built = assemble::build(&file, &options, &env)?;
-    let published = assemble::publish(&built, &publish)?;
+    let (built, published) = assemble::build_and_publish(&file, &options, &publish, &env)?;
     if let Some(lock) = built.lock.as_ref().filter(|_| !args.lock.keep_lock) {
         super::lock::after_build(lock, observer.as_ref());
     }

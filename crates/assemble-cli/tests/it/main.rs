@@ -28,6 +28,7 @@ mod messages;
 mod misfits;
 mod newcomers;
 mod oracle;
+mod pruned;
 mod random_specs;
 mod real_apk;
 mod registries;

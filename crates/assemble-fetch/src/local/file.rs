@@ -9,9 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use assemble_types::{Blob, Digest, ReadAt};
 use rustix::fs::OFlags;
-use tempfile::TempDir;
 
-use super::pool::{self, FileId};
+use super::keeper::Keeper;
+use super::pool::{self, FileId, Held};
 use crate::FetchError;
 
 /// What a file must keep while it is read.
@@ -21,7 +21,7 @@ pub(crate) enum Watch {
     Followed,
     /// A file of the user's, whose path must stay no link.
     NotFollowed,
-    /// A file of the cache. Other processes may unlink or replace it meanwhile; the bytes we opened stay the same.
+    /// A file of the cache. Other processes may unlink or replace it meanwhile; it is held open, so that the bytes stay.
     Cache,
 }
 
@@ -83,7 +83,7 @@ impl Stamp {
     }
 }
 
-/// A regular file that is opened when it is read, and may be closed in between.
+/// A regular file that is opened when it is read, and may be closed in between; but for those of the cache.
 #[derive(Debug)]
 struct LocalFile {
     id: FileId,
@@ -92,14 +92,22 @@ struct LocalFile {
     watch: Watch,
     /// Of all its bytes, if they were hashed as they were written.
     digest: Option<Digest>,
-    /// Keeps a throw-away cache there as long as something of it can be read.
-    _keep: Option<Arc<TempDir>>,
+    /// The file of a cache, as long as the process may have so many open.
+    held: Option<Held>,
+    /// Of a file of a cache. Keeps a throw-away one there as long as something of it can be read.
+    keep: Option<Arc<Keeper>>,
 }
 
 impl LocalFile {
     fn file(&self) -> io::Result<Arc<File>> {
+        if let Some(held) = &self.held {
+            return Ok(Arc::clone(held.file()));
+        }
         pool::get(self.id, || {
-            let file = open_regular(&self.path, self.watch).map_err(into_io)?;
+            let file = open_regular(&self.path, self.watch).map_err(|error| match error {
+                FetchError::Missing { .. } if self.watch == Watch::Cache => self.changed("it is gone".into()),
+                error => error.into_io(),
+            })?;
             let meta = file.metadata().map_err(|e| self.failed(e))?;
             self.compare(&Stamp::of(&meta))?;
             Ok(file)
@@ -124,17 +132,24 @@ impl LocalFile {
     }
 
     fn changed(&self, what: String) -> io::Error {
-        into_io(FetchError::Changed { path: self.path.clone(), what })
+        if let Some(keep) = &self.keep {
+            keep.lost();
+        }
+        FetchError::Changed { path: self.path.clone(), what }.into_io()
     }
 
     fn failed(&self, source: io::Error) -> io::Error {
-        into_io(FetchError::io(&self.path, "read", source))
+        FetchError::io(&self.path, "read", source).into_io()
     }
 }
 
 impl ReadAt for LocalFile {
     fn whole_file(&self) -> Option<(&Path, u64)> {
         (self.watch == Watch::Cache).then_some((&*self.path, self.stamp.size))
+    }
+
+    fn is_file(&self, found: &Metadata) -> bool {
+        self.stamp.difference(&Stamp::of(found), self.watch).is_none()
     }
 
     fn identity(&self) -> Option<(String, bool)> {
@@ -207,7 +222,7 @@ pub fn open_file(path: &Path) -> Result<Blob, FetchError> {
 }
 
 /// [`open_file`] with a choice of what to watch, and something to keep alive.
-pub(crate) fn open_kept(path: &Path, watch: Watch, keep: Option<Arc<TempDir>>) -> Result<Blob, FetchError> {
+pub(crate) fn open_kept(path: &Path, watch: Watch, keep: Option<Arc<Keeper>>) -> Result<Blob, FetchError> {
     let file = open_regular(path, watch)?;
     let meta = file.metadata().map_err(|e| FetchError::io(path, "read", e))?;
     Ok(blob_of(path, Stamp::of(&meta), watch, keep, (Some(file), None)))
@@ -217,7 +232,7 @@ pub(crate) fn open_kept(path: &Path, watch: Watch, keep: Option<Arc<TempDir>>) -
 pub(crate) fn kept(
     path: &Path,
     file: File,
-    keep: Option<Arc<TempDir>>,
+    keep: Option<Arc<Keeper>>,
     digest: Option<Digest>,
 ) -> Result<Blob, FetchError> {
     let meta = file.metadata().map_err(|e| FetchError::io(path, "read", e))?;
@@ -242,14 +257,18 @@ fn blob_of(
     path: &Path,
     stamp: Stamp,
     watch: Watch,
-    keep: Option<Arc<TempDir>>,
+    keep: Option<Arc<Keeper>>,
     (file, digest): (Option<File>, Option<Digest>),
 ) -> Blob {
     let id = FileId::new();
-    if let Some(file) = file {
-        pool::put(id, Arc::new(file));
+    let mut held = None;
+    if let Some(file) = file.map(Arc::new) {
+        held = if watch == Watch::Cache { Held::new(&file) } else { None };
+        if held.is_none() {
+            pool::put(id, file);
+        }
     }
-    let source = LocalFile { id, path: path.to_owned(), stamp, watch, digest, _keep: keep };
+    let source = LocalFile { id, path: path.to_owned(), stamp, watch, digest, held, keep };
     Blob::new(Arc::new(source), stamp.size)
 }
 
@@ -319,14 +338,4 @@ pub(super) fn type_name(kind: FileType) -> &'static str {
     } else {
         "something unknown"
     }
-}
-
-/// Carries our error through a reader; the kind stays, so that callers can still ask for it.
-fn into_io(error: FetchError) -> io::Error {
-    let kind = match &error {
-        FetchError::Io { source, .. } => source.kind(),
-        FetchError::Missing { .. } => io::ErrorKind::NotFound,
-        _ => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, error)
 }

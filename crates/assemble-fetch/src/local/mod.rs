@@ -2,9 +2,11 @@
 
 mod file;
 mod glob;
+mod keeper;
 mod pool;
 mod tree;
 
 pub use file::open_file;
 pub(crate) use file::{Watch, kept, open_kept, open_limited};
+pub(crate) use keeper::{Keeper, Losses};
 pub use tree::{LocalEntry, LocalKind, is_excluded, read_tree};

@@ -1,10 +1,12 @@
-//! Keeps few files open, whoever holds how many blobs.
+//! Keeps few files open, whoever holds how many blobs; and those of the cache, whose names may go, as far as there is room.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use rustix::process::{Resource, getrlimit};
 
 /// A usual process may have 1024 descriptors; stages read a handful of files at a time.
 const MOST_OPEN: usize = 64;
@@ -12,6 +14,13 @@ const MOST_OPEN: usize = 64;
 /// The files used last, latest at the back. One for the process, since descriptors are the process's.
 static OPEN: Mutex<VecDeque<(FileId, Arc<File>)>> = Mutex::new(VecDeque::new());
 static NEXT: AtomicU64 = AtomicU64::new(0);
+/// Files that are held open.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+/// The most of them: half of what the process may have, since outputs, connections and the pool need some, too.
+static MOST_HELD: LazyLock<usize> = LazyLock::new(|| {
+    let most = getrlimit(Resource::Nofile).current.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
+    most.unwrap_or(usize::MAX) / 2
+});
 
 /// Names a file in the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +29,28 @@ pub(super) struct FileId(u64);
 impl FileId {
     pub(super) fn new() -> Self {
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A file that stays open as long as this is there.
+#[derive(Debug)]
+pub(super) struct Held(Arc<File>);
+
+impl Held {
+    /// Nothing if as many are held as may be.
+    pub(super) fn new(file: &Arc<File>) -> Option<Self> {
+        let held = Self(Arc::clone(file));
+        (HELD.fetch_add(1, Ordering::Relaxed) < *MOST_HELD).then_some(held)
+    }
+
+    pub(super) fn file(&self) -> &Arc<File> {
+        &self.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -20,6 +20,10 @@ const NO_BASE: &str = "the tar would hold only what comes on top of the base ima
 
 /// Resolves once, where images resolve twice: the world is what the configuration says, and so is `/etc/apko.json`.
 pub(super) fn build(request: &ApkoRequest, out: &Path, env: &Env) -> Result<()> {
+    env.again_after_losses(|| build_once(request, out, env))
+}
+
+fn build_once(request: &ApkoRequest, out: &Path, env: &Env) -> Result<()> {
     let arch = match request.archs.first() {
         Some(text) => super::request::arch(text)?,
         None => host()?,

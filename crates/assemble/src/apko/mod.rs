@@ -25,10 +25,10 @@ pub(crate) use request::COMMAND_LINE;
 pub use show::PackageFormat;
 
 use crate::base_image::BaseImageError;
-use crate::build::{Built, Env, build as build_image};
+use crate::build::{Built, Env, build_and};
 use crate::error::{Error, OwnError, Result};
 use crate::output::{self, Output};
-use crate::publish::{PublishOptions, Published, publish as publish_image};
+use crate::publish::{PublishOptions, Published, build_and_publish};
 use crate::spec_file::SpecFile;
 
 /// `dot`: the graph of what is chosen for the first architecture.
@@ -62,9 +62,7 @@ pub fn build(request: &ApkoRequest, tag: &str, out: &Path, env: &Env) -> Result<
         if out.is_dir() { Output::ApkoLayout(out.to_owned()) } else { Output::ApkoArchive(out.to_owned()) };
     let (file, options) = (load(request)?, request.options(&[tag.to_owned()])?);
     output::not_into_base(&output, &file)?;
-    let built = build_image(&file, &options, env)?;
-    output::write(&output, &built)?;
-    Ok(built)
+    build_and(&file, &options, env, |built| output::write(&output, built)).map(|(built, ())| built)
 }
 
 /// The configuration of an image. As with apko, one upon another is only built from a lock.
@@ -86,10 +84,8 @@ pub fn publish(
     env: &Env,
 ) -> Result<(Built, Published)> {
     let (file, options) = (load(request)?, request.options(tags)?);
-    let built = build_image(&file, &options, env)?;
     let publish = PublishOptions { output: None, push: Some(registry), load: crate::publish::Load::No };
-    let published = publish_image(&built, &publish)?;
-    Ok((built, published))
+    build_and_publish(&file, &options, &publish, env)
 }
 
 /// What `publish` prints and writes down: every image of the index by digest, then the index, in the repository of the

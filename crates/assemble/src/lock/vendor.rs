@@ -143,6 +143,10 @@ fn part(map: &Map<String, Value>, key: &str) -> std::result::Result<BTreeMap<Str
 
 /// Copies what the lock beside a spec names.
 pub fn vendor(file: &SpecFile, options: &BuildOptions, env: &Env, folder: &Path) -> Result<VendorReport> {
+    env.again_after_losses(|| vendor_once(file, options, env, folder))
+}
+
+fn vendor_once(file: &SpecFile, options: &BuildOptions, env: &Env, folder: &Path) -> Result<VendorReport> {
     super::refuse_apko_lock(options, "what is copied is what our own lock names")?;
     let options = BuildOptions { lock: LockUse::Locked, ..options.clone() };
     let plan = Plan::lower(file, &options)?;
