@@ -26,7 +26,7 @@ const COMPARED: usize = 128 << 10;
 /// An unfinished file this old belongs to no running process.
 const STALE: Duration = Duration::from_hours(24);
 /// How often something is put into a folder that somebody removes each time.
-const MOST_TRIES: u32 = 100;
+const MOST_TRIES: u32 = 1000;
 /// The most a document's header takes.
 const HEADER_LIMIT: u64 = 8192;
 const HEADER_START: &str = "assemble document 2";
@@ -312,9 +312,10 @@ pub(crate) fn make_in<T>(
     }
 }
 
-/// Whether the folder of something that was to be made is not there.
+/// Whether the folder of something that was to be made is not there; or was, and then was not.
 fn is_gone(error: &FetchError) -> bool {
-    matches!(error, FetchError::Io { source, .. } if source.kind() == ErrorKind::NotFound)
+    let FetchError::Io { source, .. } = error else { return false };
+    matches!(source.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists)
 }
 
 fn part_in(tmp: &Path) -> Result<NamedTempFile, FetchError> {
@@ -368,8 +369,10 @@ fn name_once(mut part: NamedTempFile, path: &Path) -> Result<File, FetchError> {
             // Damaged, or no file at all.
             _ => return give_name(part, path),
         }
-        if let Some(folder) = path.parent() {
-            make_folder(folder)?;
+        if let Some(folder) = path.parent()
+            && make_folder(folder).is_err()
+        {
+            return give_name(part, path);
         }
         match part.persist_noclobber(path) {
             Ok(file) => return Ok(file),
@@ -396,22 +399,24 @@ fn has_same_bytes(a: &File, b: &File) -> bool {
     true
 }
 
-/// Renames, so that nobody ever sees half a file under the name; who comes second replaces like with like.
+/// Renames, so that nobody ever sees half a file under the name; who comes second replaces like with like. Where somebody
+/// removes the folder each time, the file has no name, and is as good to who has it open.
 pub(crate) fn give_name(part: NamedTempFile, path: &Path) -> Result<File, FetchError> {
-    if let Some(folder) = path.parent() {
-        make_folder(folder)?;
-    }
+    let failed = |error| FetchError::io(path, "create", error);
+    let folder = path.parent().unwrap_or(path);
+    make_folder(folder).or_else(|error| if is_gone(&error) { Ok(()) } else { Err(error) })?;
     if path.is_dir() {
         remove(path);
     }
     match part.persist(path) {
         Err(e) if e.error.kind() == ErrorKind::NotFound => {
-            let folder = path.parent().unwrap_or(path);
-            make_in(folder, || {
-                written_again(&e.file, folder, path).map_err(|error| FetchError::io(path, "create", error))
-            })
+            let part = e.file;
+            match make_in(folder, || written_again(&part, folder, path).map_err(failed)) {
+                Err(error) if is_gone(&error) => Ok(part.into_file()),
+                other => other,
+            }
         }
-        other => other.map_err(|e| FetchError::io(path, "create", e.error)),
+        other => other.map_err(|e| failed(e.error)),
     }
 }
 
