@@ -142,6 +142,14 @@ pub enum FetchError {
         /// What it is.
         found: &'static str,
     },
+    /// What is to be the cache is no folder.
+    #[error("{}: cannot be the cache: expected a folder, found {found}", shown_path(.path))]
+    CacheType {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
     /// A file changed while it was read.
     #[error("{}: changed while it was read ({what})", shown_path(.path))]
     Changed {
@@ -293,6 +301,7 @@ impl Explain for FetchError {
             Self::WrongSize { .. } => "fetch/size",
             Self::Missing { .. } => "fetch/missing",
             Self::WrongType { .. } => "fetch/type",
+            Self::CacheType { .. } => "fetch/cache",
             Self::Changed { .. } => "fetch/changed",
             Self::TooManyEntries { .. } => "fetch/entries",
             Self::Pattern { .. } => "fetch/pattern",
@@ -318,7 +327,7 @@ impl Explain for FetchError {
             | Self::DamagedOffline { .. } => Kind::Unavailable,
             Self::Denied { .. } => Kind::Denied,
             Self::TooLarge { .. } | Self::WrongSize { .. } | Self::OtherRange { .. } => Kind::Integrity,
-            Self::Changed { .. } | Self::Io { .. } => Kind::Host,
+            Self::CacheType { .. } | Self::Changed { .. } | Self::Io { .. } => Kind::Host,
         }
     }
 
@@ -373,6 +382,10 @@ impl Explain for FetchError {
             Self::WrongType { path, expected, .. } if expected.contains("link") => {
                 vec![format!("remove it, or list it under `exclude`: `ls -ld {}`", for_shell(path))]
             }
+            Self::CacheType { path, .. } => vec![
+                "name a folder for the cache: `--cache-dir DIR`, or ASSEMBLE_CACHE in the environment".into(),
+                format!("or remove what is there: `ls -l {}`", for_shell(path)),
+            ],
             Self::TooManyEntries { .. } => vec!["name a smaller folder, or use `exclude`".into()],
             Self::Io { path, source, .. } => Self::io_hints(path, source),
             Self::Redirect { why: RedirectFault::PrivateNetwork, .. } => {

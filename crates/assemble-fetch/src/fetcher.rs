@@ -10,7 +10,7 @@ use assemble_types::{Blob, Digest, Observer, SafeUrl, Spool};
 use crate::cache::{Cache, Document, Validators};
 use crate::counters::{Counters, Counting};
 use crate::credentials::{Access, Credential};
-use crate::local::{open_file, open_limited};
+use crate::local::{open_file, open_limited, type_name};
 use crate::parts::{DividedBody, MakeDivider, Undivided};
 use crate::spool::FileSpool;
 use crate::store::Store;
@@ -133,9 +133,10 @@ impl Fetcher {
     pub fn new(options: FetchOptions) -> Result<Self, FetchError> {
         let FetchOptions { cache_dir, offline, http, observer } = options;
         if let Some(path) = &cache_dir
-            && path.is_file()
+            && let Ok(meta) = path.metadata()
+            && !meta.is_dir()
         {
-            return Err(FetchError::WrongType { path: path.clone(), expected: "a folder", found: "a file" });
+            return Err(FetchError::CacheType { path: path.clone(), found: type_name(meta.file_type()) });
         }
         let cache =
             Arc::new(Cache::new(cache_dir.as_deref(), std::env::temp_dir(), Arc::clone(&observer), offline));

@@ -18,6 +18,12 @@ const MAX_NAMES: usize = 1000;
 /// The error of a key of the spec that could not be had.
 pub(crate) fn of_key(error: FetchError, key: &KeyInput) -> Error {
     let missing = matches!(error, FetchError::NotFound { .. });
+    let error = match key.location.local_path() {
+        // A file that the spec names is wrong with the spec, and not with a place that might have it later. As the location
+        // shows it: what is taken for a path may be an address with a password.
+        Some(_) if missing => FetchError::Missing { path: key.location.to_string().into() },
+        _ => error,
+    };
     let error = Error::from(error).doing("reading the keyring").at(&key.span);
     if !missing {
         return error;

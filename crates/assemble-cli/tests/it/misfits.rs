@@ -38,8 +38,8 @@ fn a_key_that_is_not_there() {
     let s = sandbox();
     spec(&s, "repo", &TEST_KEY_NAME.replace(".rsa", ".rs"));
     expect![[r#"
-        exit: 6
-        error[fetch/not-found]: testkit.rs.pub: not found
+        exit: 3
+        error[fetch/missing]: testkit.rs.pub: no such file or folder
          --> spec.yaml:3:13
           |
         3 |   keyring: [testkit.rs.pub]
@@ -65,6 +65,21 @@ fn a_key_that_is_not_there() {
         "{}",
         ran.stderr
     );
+}
+
+#[test]
+fn a_cache_that_is_no_folder() {
+    let s = sandbox();
+    spec(&s, "repo", TEST_KEY_NAME);
+    s.write("cache", "");
+    expect![[r#"
+        exit: 9
+        error[fetch/cache]: [ROOT]/cache: cannot be the cache: expected a folder, found a file
+         |
+         = help: name a folder for the cache: `--cache-dir DIR`, or ASSEMBLE_CACHE in the environment
+         = help: or remove what is there: `ls -l [ROOT]/cache`
+    "#]]
+    .assert_eq(&s.run(BUILD).shown());
 }
 
 #[test]

@@ -320,7 +320,7 @@ fn open_regular(path: &Path, watch: Watch) -> Result<File, FetchError> {
 }
 
 /// The name of a file type, for people.
-pub(super) fn type_name(kind: FileType) -> &'static str {
+pub(crate) fn type_name(kind: FileType) -> &'static str {
     if kind.is_file() {
         "a file"
     } else if kind.is_dir() {

@@ -139,7 +139,10 @@ fn a_file_is_no_cache_folder() {
     let cache_dir = Some(file.path().to_owned());
     let options = assemble_fetch::FetchOptions { cache_dir, offline: false, http, observer };
     let error = assemble_fetch::Fetcher::new(options).unwrap_err();
-    assert_eq!(error.to_string(), format!("{}: expected a folder, found a file", file.path().display()));
+    assert_eq!(
+        error.to_string(),
+        format!("{}: cannot be the cache: expected a folder, found a file", file.path().display())
+    );
 }
 
 #[test]

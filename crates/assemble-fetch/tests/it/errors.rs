@@ -39,6 +39,7 @@ fn all() -> Vec<FetchError> {
         FetchError::WrongSize { location: at(), expected: 1, found: 2, at_least: true },
         FetchError::Missing { path: path() },
         FetchError::WrongType { path: path(), expected: "a file", found: "a folder" },
+        FetchError::CacheType { path: path(), found: "a file" },
         FetchError::Changed { path: path(), what: "size: 1 -> 2".into() },
         FetchError::TooManyEntries { path: path(), limit: 3 },
         FetchError::Pattern { pattern: "a\nb".into(), why: "it names nothing" },
@@ -100,6 +101,9 @@ fn messages() {
         fetch/missing spec /a b/\u{1b}c: no such file or folder
           = paths in a spec are relative to the spec file
         fetch/type spec /a b/\u{1b}c: expected a file, found a folder
+        fetch/cache host /a b/\u{1b}c: cannot be the cache: expected a folder, found a file
+          = name a folder for the cache: `--cache-dir DIR`, or ASSEMBLE_CACHE in the environment
+          = or remove what is there: `ls -l '/a b/\u{1b}c'`
         fetch/changed host /a b/\u{1b}c: changed while it was read (size: 1 -> 2)
           = wait until nothing writes `/a b/\u{1b}c` any more, then run again
         fetch/entries spec /a b/\u{1b}c: more than 3 entries
