@@ -50,9 +50,7 @@ impl Output {
             return Err(unknown().hint("layers are compressed already: name it .tar"));
         } else if text == "-" {
             return Err(unknown().hint("standard output takes only the digest; to write no image: -o none"));
-        } else if [".zip", ".rar", ".7z"].iter().any(|end| text.ends_with(end))
-            || is_reference_or_transport(text)
-        {
+        } else if is_no_output(text) {
             return Err(
                 unknown().hint("to push: --push -t NAME; to hand it to docker or podman: --load -t NAME")
             );
@@ -97,10 +95,11 @@ impl Output {
     }
 }
 
-/// `docker-daemon:x`, `localhost:5000/x:1`: what other tools take, or what belongs to `-t`. A real path with a colon
-/// can be written with `./` in front.
-fn is_reference_or_transport(text: &str) -> bool {
-    text.contains(':') && !text.starts_with(['/', '.']) && !Path::new(text).exists()
+/// Archives that nobody writes, and `docker-daemon:x`, `localhost:5000/x:1`: what other tools take, or what belongs to
+/// `-t`. A real path with a colon can be written with `./` in front.
+pub(crate) fn is_no_output(text: &str) -> bool {
+    [".zip", ".rar", ".7z"].iter().any(|end| text.ends_with(end))
+        || (text.contains(':') && !text.starts_with(['/', '.']) && !Path::new(text).exists())
 }
 
 /// A folder may be written to if it is a layout already, or holds nothing but what an interrupted build left.

@@ -9,6 +9,7 @@ use assemble_testkit::{
     ApkBuilder, RepositoryBuilder, TEST_KEY, TEST_KEY_NAME, TarEntry, TarKind, tar_bytes,
 };
 use data_encoding::HEXLOWER;
+use expect_test::expect;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -152,6 +153,33 @@ fn places_that_hold_something_are_refused_before_anything_is_built() {
 }
 
 /// Whatever the layer says, only names below the folder are made.
+#[test]
+fn an_image_is_not_what_export_writes() {
+    let s = Sandbox::new();
+    let export = |output: &str| s.run(["export", "spec.yaml", "-o", output]).shown();
+    expect![[r#"
+        exit: 2
+        error[output/unknown]: `oci:DIR` is nothing that export writes
+         |
+         = help: an image is written by build: assemble build SPEC -o oci:DIR
+         = help: export writes the root file system of an image: -o DIR for a folder, NAME.tar for a tar that is not compressed, - for that tar on standard output
+    "#]]
+    .assert_eq(&export("oci:DIR"));
+    expect![[r#"
+        exit: 2
+        error[output/unknown]: `x.tgz` is nothing that export writes
+         |
+         = help: the tar is written as it is: name it .tar and compress it afterwards
+         = help: export writes the root file system of an image: -o DIR for a folder, NAME.tar for a tar that is not compressed, - for that tar on standard output
+    "#]]
+    .assert_eq(&export("x.tgz"));
+    for output in ["docker-archive:FILE", "docker-daemon:x", "registry.example.org/app:1", "x.zip"] {
+        let shown = export(output);
+        assert!(shown.starts_with("exit: 2\n") && shown.contains("nothing that export writes"), "{shown}");
+    }
+    assert!(!s.path("oci:DIR").exists() && !s.path("x.zip").exists());
+}
+
 #[test]
 fn nothing_is_written_outside() {
     let link = |name: &str, to: &str| TarEntry::new(name, TarKind::Symlink(to.into()));

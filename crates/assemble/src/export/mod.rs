@@ -20,6 +20,7 @@ use crate::build::Env;
 use crate::error::{Error, OwnError, Result};
 use crate::inspect::OpenedImage;
 use crate::merged::{LeftOut, Merged};
+use crate::output::is_no_output;
 use crate::temporary::Unfinished;
 
 /// Where a root file system goes.
@@ -51,8 +52,13 @@ pub struct ExportReport {
 impl ExportTarget {
     /// Understands `NAME.tar` and `DIR`.
     pub fn parse(text: &str) -> Result<Self> {
-        let unknown = || Error::from(OwnError::UnknownOutput(text.to_owned()));
-        if text.is_empty() {
+        let unknown = || Error::from(OwnError::UnknownExport(text.to_owned()));
+        if ["oci:", "oci-archive:", "docker-archive:"].iter().any(|start| text.starts_with(start)) {
+            return Err(
+                unknown().hint(format!("an image is written by build: assemble build SPEC -o {text}"))
+            );
+        }
+        if text.is_empty() || is_no_output(text) {
             return Err(unknown());
         }
         if [".tar.gz", ".tgz", ".tar.zst", ".tar.xz"].iter().any(|end| text.ends_with(end)) {

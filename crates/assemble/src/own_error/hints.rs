@@ -1,0 +1,170 @@
+//! What to do about failures that only the whole knows.
+
+use assemble_types::Arch;
+
+use super::OwnError;
+use crate::io_hints::io_hint;
+use crate::lock::spec_beside;
+
+impl OwnError {
+    /// What to do about what the user named or wrote.
+    pub(super) fn hints_of_user(&self) -> Vec<String> {
+        match self {
+            Self::Io { source, path, .. } => io_hint(source, path),
+            Self::NotALayout(place) => vec![
+                format!("name a folder that does not exist yet, or is empty: -o {place}/image"),
+                "or write one file: -o image.tar".into(),
+            ],
+            Self::NotEmpty { .. } => {
+                vec!["name a folder that is empty or not there, or a file that ends in .tar".into()]
+            }
+            Self::NotAFolder(_) => vec!["name a folder, or a file that ends in .tar: -o image.tar".into()],
+            Self::UnknownOutput(_) => vec![
+                "-o takes a folder (an OCI layout), NAME.tar (read by docker, podman, skopeo, crane), \
+                 oci:DIR, oci-archive:FILE or docker-archive:FILE"
+                    .into(),
+            ],
+            Self::UnknownExport(_) => vec![
+                "export writes the root file system of an image: -o DIR for a folder, NAME.tar for a tar that is not \
+                 compressed, - for that tar on standard output"
+                    .into(),
+            ],
+            Self::OutputInSource { pattern, .. } => vec![
+                format!("leave it out: exclude: [\"{pattern}\"]"),
+                "or write it elsewhere: -o ../image.oci".into(),
+            ],
+            Self::SpecIsImage(path) => vec![
+                format!("look at it: assemble inspect {path}"),
+                format!("upload it: assemble push {path} registry.example.org/team/app:1.0"),
+            ],
+            Self::SpecIsLock(path) => vec![
+                format!("name the spec that it was made for: {}", spec_beside(path)),
+                "the lock beside a spec counts by itself".into(),
+            ],
+            Self::NotAProgram(_) => vec!["name the compiled program, such as ./target/release/app".into()],
+            Self::SpecExists(path) => {
+                vec![format!("write another file: -o other.yaml; or remove {path} first")]
+            }
+            Self::VerifyWithoutSpec(path) => vec![format!("assemble verify {path} --spec assemble.yaml")],
+            Self::NoImageHere(name) => vec![
+                "check the spelling of the path".into(),
+                format!("for an image of a registry, write the registry's host: docker.io/library/{name}"),
+            ],
+            Self::OfflineRegistry(_) => {
+                vec!["leave --offline out, or name a layout folder or an archive".into()]
+            }
+            Self::NoSpec(path) if path.ends_with("assemble.yaml") => vec![
+                "without an argument, `assemble build` takes ./assemble.yaml".into(),
+                "write one: assemble init ./my-binary".into(),
+                "or build without one: assemble build ./my-binary".into(),
+            ],
+            Self::NoIndex { repository, .. } if without_arch(repository).is_some() => vec![format!(
+                "the folder of the architecture is added by assemble: write `{}`",
+                without_arch(repository).unwrap_or_default()
+            )],
+            Self::NoIndex { arch, .. } => vec![
+                format!(
+                    "if it has no packages for {arch}, build for those that it has: `archs` in the spec, or --platform"
+                ),
+                "otherwise check its address: the index lies in a folder with the architecture's name".into(),
+            ],
+            Self::NoSpec(_) => vec!["name a spec (*.yaml) or a static binary".into()],
+            Self::UnknownArch(name) => {
+                let known: Vec<&str> = Arch::ALL.iter().map(|arch| arch.apk()).collect();
+                let known = format!("known are {}", known.join(", "));
+                assemble_spec::platform_hint(name).into_iter().chain([known]).collect()
+            }
+            Self::CredentialsInUrl(host) => vec![
+                format!("put them into ~/.netrc: machine {host} login USER password PASSWORD"),
+                format!("or into the environment: HTTP_AUTH=basic:{host}:USER:PASSWORD"),
+            ],
+            Self::SpecIsFolder(path) => vec![format!("name the file: assemble build {path}/assemble.yaml")],
+            Self::UnknownUser { known, .. } => {
+                let mut hints =
+                    vec!["use a number: any uid works without an account, such as run-as: 65532".into()];
+                if !known.is_empty() {
+                    hints.push(format!("accounts that are there: {}", known.join(", ")));
+                }
+                hints
+            }
+            Self::NoBinaryFor { platform } => {
+                vec![format!(
+                    "add a line `{platform}: PATH` below contents.binary, or leave the platform out"
+                )]
+            }
+            Self::Time { .. } => {
+                vec!["give whole seconds since 1970: SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)".into()]
+            }
+            Self::Commit { .. } => {
+                vec!["run inside a git checkout with at least one commit, or leave --created out".into()]
+            }
+            _ => self.hints_of_results(),
+        }
+    }
+}
+
+impl OwnError {
+    /// Hints where images, packages and locks are at fault, not what the user named.
+    fn hints_of_results(&self) -> Vec<String> {
+        match self {
+            Self::NoRuntime { tried } => {
+                let mut hints = tried.clone();
+                hints.push("start docker, or write an archive and load it elsewhere: -o image.tar".into());
+                hints
+            }
+            Self::Load { said, .. } | Self::SecondBuild { said, .. } => {
+                said.lines().map(str::to_owned).take(20).collect()
+            }
+            Self::EngineWithoutZstd { .. } => {
+                vec!["load it in gzip: --compression gzip; docker 23 and podman read zstd".into()]
+            }
+            Self::BrokenChain { .. } => {
+                vec!["whoever made the image put other bytes into it than the package has".into()]
+            }
+            Self::NothingToPush => {
+                vec!["name the image: assemble build --push -t registry.example.org/team/app:1.0".into()]
+            }
+            Self::NoSuchImage { known, place, .. } => {
+                let mut hints: Vec<String> =
+                    known.iter().take(8).map(|name| format!("there is {place}:{name}")).collect();
+                if hints.is_empty() {
+                    hints.push("its index is empty".into());
+                }
+                hints
+            }
+            Self::NotAnImage { .. } => {
+                vec!["an image is an OCI layout folder, an archive (.tar), or a reference such as registry.example.org/app:1.0".into()]
+            }
+            Self::NoSuchFile { .. } | Self::IsFolder { .. } => {
+                vec!["list what is there with --files in place of --cat".into()]
+            }
+            Self::NoSuchPlatform { known, .. } => {
+                known.iter().map(|p| format!("it is for --platform {p}")).collect()
+            }
+            Self::Damaged { .. } => {
+                vec!["build or pull the image anew; what is stored cannot be trusted".into()]
+            }
+            Self::OtherArch { .. } => vec!["the repository is put together wrongly; ask who runs it".into()],
+            Self::NoChecksum { .. } => vec!["make the index anew with `apk index`".into()],
+            Self::KeyPlace { .. } => vec!["name the keys that you trust in contents.keyring".into()],
+            Self::LayersWithoutStrategy => vec![
+                "write layering: {strategy: origin, budget: 10}, or layering: {strategy: package}".into(),
+            ],
+            Self::OtherConfig { .. } => vec!["make the lock anew: assemble apko lock CONFIG".into()],
+            Self::UnfitLock { .. } => {
+                vec!["make the lock anew with apko 0.13 or later, or with this program".into()]
+            }
+            Self::PackageTooLarge { .. } => vec!["allow more: --max-http-response-size".into()],
+            Self::Bug(_) => {
+                vec!["please report it with the spec and the output of `assemble --version`".into()]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A repository's address without the architecture that somebody has put behind it.
+fn without_arch(repository: &str) -> Option<&str> {
+    let (address, last) = repository.trim_end_matches('/').rsplit_once('/')?;
+    Arch::ALL.iter().any(|arch| arch.apk() == last).then_some(address)
+}
