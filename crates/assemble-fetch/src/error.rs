@@ -6,6 +6,7 @@ use assemble_types::{Explain, Kind};
 use rustix::io::Errno;
 
 use crate::escape::{for_shell, in_shell, shown, shown_path};
+use crate::http::TlsTrouble;
 use crate::{Location, LocationError};
 
 /// Why bytes could not be had. Messages never show a password or a token.
@@ -67,6 +68,8 @@ pub enum FetchError {
         location: Location,
         /// What TLS says.
         source: Box<rustls::Error>,
+        /// Whether the user named authorities to trust.
+        own_ca: bool,
     },
     /// The server sends another part than the one that was asked for.
     #[error("{location}: the server was asked for `{asked}` and sends `{found}`")]
@@ -360,10 +363,12 @@ impl Explain for FetchError {
                 vec![format!("try it by hand: `curl -I {}`", in_shell(&location.to_string()))]
             }
             Self::TooBusy { .. } => vec!["run again later, or use another mirror".into()],
-            Self::Tls { .. } => vec![
-                "if the host has a certificate of its own authority, name that with --ca-file FILE".into(),
-                "check SSL_CERT_FILE and SSL_CERT_DIR, if they are set".into(),
-            ],
+            Self::Tls { location, source, own_ca } => match TlsTrouble::from(&**source) {
+                TlsTrouble::NotTls => {
+                    vec!["if the server speaks plain http, write http:// in the place of https://".into()]
+                }
+                trouble => trouble.hints(&location.host().unwrap_or_default(), *own_ca),
+            },
             Self::NotCached { location, .. } => vec![format!("--fetch gets it from {location}")],
             Self::Offline { .. } | Self::DamagedOffline { .. } => vec!["run once without --offline".into()],
             Self::OtherRange { .. } => {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use assemble_fetch::{GiveUp, Http, RetryDecision, is_transient_status, jitter_seed};
+use assemble_fetch::{GiveUp, Http, RetryDecision, TlsTrouble, is_transient_status, jitter_seed};
 use assemble_types::{Digest, Event, Observer};
 use reqwest::header::{HeaderMap, WARNING};
 use tokio::time::sleep;
@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::auth::{Session, Stop};
 use crate::credentials::CredentialSources;
 use crate::endpoint::{Endpoint, PlainHttp};
-use crate::error::{Place, RegistryError, causes, is_certificate, is_not_tls, shown_name};
+use crate::error::{Place, RegistryError, shown_name};
 use crate::exchange::{Answer, Failure, Request};
 use crate::gate::Gate;
 use crate::memory::PushMemory;
@@ -159,6 +159,8 @@ impl Conn {
             repository: self.repository.clone(),
             action: action.to_owned(),
             plain_http: self.endpoint.is_plain(),
+            plain_asked: self.client.plain.names(&self.endpoint.name),
+            own_ca: self.http().has_own_ca(),
         })
     }
 
@@ -330,10 +332,8 @@ impl<'a> Backoff<'a> {
 /// Whether a later try may do better.
 fn may_pass(failure: &Failure) -> bool {
     match failure {
-        Failure::Transport { source, .. } => {
-            let causes = causes(source);
-            !source.is_builder() && !is_certificate(&causes) && !is_not_tls(&causes)
-        }
+        // What TLS does not like, it will not like later.
+        Failure::Transport { source, .. } => !source.is_builder() && TlsTrouble::of(source).is_none(),
         Failure::Stalled { .. } | Failure::Short { .. } => true,
         Failure::Local(_) | Failure::Address { .. } => false,
     }

@@ -26,10 +26,14 @@ pub struct PlainHttp {
 
 impl PlainHttp {
     fn covers(&self, registry: &str) -> bool {
+        self.names(registry) || (!self.tls_here && is_loopback_name(registry))
+    }
+
+    /// Whether the registry was named, or all are meant.
+    pub(crate) fn names(&self, registry: &str) -> bool {
         let host = host_without_port(registry);
         self.all
             || self.hosts.iter().any(|h| h.eq_ignore_ascii_case(registry) || h.eq_ignore_ascii_case(host))
-            || (!self.tls_here && is_loopback_name(registry))
     }
 }
 

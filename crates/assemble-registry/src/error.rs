@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use assemble_fetch::TlsTrouble;
 use assemble_types::{Digest, Explain, Kind};
 
 use crate::credentials::StoreError;
@@ -22,6 +23,10 @@ pub struct Place {
     pub action: String,
     /// Whether the registry is spoken to without TLS.
     pub plain_http: bool,
+    /// Whether that is so because the user wants it, not because it is this machine's.
+    pub plain_asked: bool,
+    /// Whether the user named authorities to trust.
+    pub own_ca: bool,
 }
 
 impl fmt::Display for Place {
@@ -116,7 +121,7 @@ pub enum RegistryError {
         message: String,
     },
     /// No connection, or it broke.
-    #[error("{place}: no answer from {host} ({tries} {})", if *.tries == 1 { "try" } else { "tries" })]
+    #[error("{place}: {} {host} ({tries} {})", headline(.source), if *.tries == 1 { "try" } else { "tries" })]
     Transport {
         /// Where.
         place: Box<Place>,
@@ -404,13 +409,20 @@ impl Explain for RegistryError {
                 vec!["a proxy before the registry limits the size of a request: raise its limit".into()]
             }
             Self::Refused { place, status: 400, message, .. } if place.plain_http && wants_tls(message) => {
-                vec![tls_hint(registry)]
+                vec![tls_hint(registry, place.plain_asked)]
             }
-            Self::Transport { source, place, .. } => {
-                let causes = causes(source);
-                let tls = (place.plain_http && broke_off(&causes)).then(|| tls_hint(registry));
-                transport_hints(&causes, registry).into_iter().chain(tls).collect()
-            }
+            Self::Transport { source, place, .. } => match TlsTrouble::of(source) {
+                Some(TlsTrouble::NotTls) => {
+                    vec![format!("if the registry speaks plain http: `--plain-http={registry}`")]
+                }
+                Some(trouble) => trouble.hints(registry, place.own_ca),
+                None => {
+                    let causes = causes(source);
+                    let tls = place.plain_http && broke_off(&causes);
+                    let tls = tls.then(|| tls_hint(registry, place.plain_asked));
+                    tls.into_iter().chain(transport_hints(&causes, registry)).collect()
+                }
+            },
             Self::LocalChanged { .. } => vec!["build again".into()],
             Self::Tag { source, .. } => source.hints(),
             _ => Vec::new(),
@@ -419,7 +431,7 @@ impl Explain for RegistryError {
 }
 
 /// All of an error's causes as one lower-case text. The libraries below give no other way to tell them apart.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+fn causes(error: &dyn std::error::Error) -> String {
     let mut out = String::new();
     let mut next = Some(error);
     while let Some(error) = next {
@@ -430,14 +442,15 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     out
 }
 
-/// Whether the server's certificate is the trouble: no later try will be better.
-pub(crate) fn is_certificate(causes: &str) -> bool {
-    causes.contains("certificate")
-}
-
-/// Whether the server does not speak TLS.
-pub(crate) fn is_not_tls(causes: &str) -> bool {
-    causes.contains("invalidcontenttype") || causes.contains("corrupt message")
+/// What is said of a transfer that failed. A server that is not understood did answer.
+fn headline(source: &reqwest::Error) -> &'static str {
+    if TlsTrouble::of(source).is_some() {
+        "no secure connection to"
+    } else if causes(source).contains("invalid http") {
+        "no answer in http from"
+    } else {
+        "no answer from"
+    }
 }
 
 /// Whether a server says, in Go's, nginx's or Apache's words, that it was spoken to without TLS.
@@ -456,33 +469,19 @@ fn broke_off(causes: &str) -> bool {
 }
 
 /// What to do where a server that is spoken to in plain http may want TLS.
-fn tls_hint(registry: &str) -> String {
-    let flags = if is_loopback_name(registry) {
-        "`--ca-file FILE` names who signed its certificate, `--insecure-skip-tls-verify` takes any; \
-         without either, loopback is spoken to in plain http"
-    } else {
-        "leave `--plain-http` out"
+fn tls_hint(registry: &str, plain_asked: bool) -> String {
+    let certificates =
+        "`--ca-file FILE` names who signed its certificate, `--insecure-skip-tls-verify` takes any";
+    let flags = match (plain_asked, is_loopback_name(registry)) {
+        (true, true) => format!("leave `--plain-http` out; {certificates}"),
+        (true, false) => "leave `--plain-http` out".into(),
+        (false, _) => format!("{certificates}; without either, loopback is spoken to in plain http"),
     };
     format!("if {registry} speaks TLS: {flags}")
 }
 
 /// What to do where there was no answer, by the causes as [`causes`] gives them.
 fn transport_hints(causes: &str, registry: &str) -> Vec<String> {
-    if causes.contains("causedasendentity") {
-        return vec![
-            "the server's certificate is an authority's, which no host may have: make it with `CA:FALSE`, \
-             in openssl `-addext basicConstraints=critical,CA:FALSE`"
-                .into(),
-        ];
-    }
-    if is_certificate(causes) {
-        return vec![
-            "name the file of the authority that signed the server's certificate: `--ca-file FILE`".into(),
-        ];
-    }
-    if is_not_tls(causes) {
-        return vec![format!("if the registry speaks plain http: `--plain-http={registry}`")];
-    }
     // Docker Hub is meant by every name without a host, most often unknowingly.
     let hub =
         is_hub(registry).then(|| "a name without a host is one of docker.io: write HOST[:PORT]/NAME".into());
@@ -511,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_that_want_tls_and_certificates_that_no_host_may_have() {
+    fn servers_that_want_tls() {
         for said in [
             "Client sent an HTTP request to an HTTPS server.",
             "400 The plain HTTP request was sent to HTTPS port",
@@ -520,10 +519,9 @@ mod tests {
             assert!(wants_tls(said), "{said}");
         }
         assert!(!wants_tls("MANIFEST_INVALID: manifest invalid"));
-        assert!(tls_hint("localhost:5000").contains("`--ca-file FILE`"));
-        assert_eq!(tls_hint("reg.lan"), "if reg.lan speaks TLS: leave `--plain-http` out");
-        let authority = "invalid peer certificate: other(othererror(causedasendentity))";
-        assert!(transport_hints(authority, "localhost:5000")[0].contains("CA:FALSE"));
-        assert!(transport_hints("invalid peer certificate", "reg.lan")[0].contains("--ca-file"));
+        assert!(tls_hint("localhost:5000", false).contains("`--ca-file FILE`"));
+        let asked = tls_hint("localhost:5000", true);
+        assert!(asked.contains("leave `--plain-http` out; `--ca-file FILE`"), "{asked}");
+        assert_eq!(tls_hint("reg.lan", true), "if reg.lan speaks TLS: leave `--plain-http` out");
     }
 }

@@ -228,9 +228,62 @@ fn a_registry_on_loopback_may_speak_tls() {
     let told = HttpServer::new(|_: &assemble_testkit::Request| {
         Response::text(400, "Client sent an HTTP request to an HTTPS server.\n")
     });
-    let hint = format!("if {} speaks TLS: `--ca-file FILE` names who signed", told.host());
-    for flags in [&[][..], &["--ca-file", &ca, "--plain-http"]] {
+    for (flags, advice) in [
+        (&[][..], "`--ca-file FILE` names who signed"),
+        (&["--ca-file", &ca, "--plain-http"], "leave `--plain-http` out; `--ca-file FILE` names who signed"),
+    ] {
         let ran = s.run([&["inspect", &format!("{}/team/app:1", told.host())], flags].concat());
+        let hint = format!("if {} speaks TLS: {advice}", told.host());
         assert!(ran.stderr.contains(&hint), "{flags:?}: {}", ran.stderr);
     }
+    let ran = inspect(&["--plain-http"]);
+    assert!(ran.stderr.contains("speaks TLS: leave `--plain-http` out"), "{}", ran.stderr);
+}
+
+/// What is wrong with a certificate is told apart, and nobody is told to give what was given.
+#[test]
+fn certificates_that_are_not_taken() {
+    let answer = |_: &assemble_testkit::Request| Response::text(404, "not here");
+    let server = TlsServer::on("0.0.0.0", HttpServer::new(answer));
+    let port = server.host().rsplit_once(':').unwrap().1.to_owned();
+    let s = Sandbox::new();
+    let ca = test_ca().display().to_string();
+    let made = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=other"])
+        .arg("-keyout")
+        .arg(s.path("other.key"))
+        .arg("-out")
+        .arg(s.path("other.pem"))
+        .output();
+    if !made.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: no openssl here");
+        return;
+    }
+    let inspect = |host: &str, more: &[&str]| {
+        s.run([&["inspect", &format!("{host}:{port}/team/app:1")], more].concat())
+    };
+    // The certificate is not for this name of the same machine.
+    let ran = inspect("127.0.0.2", &["--ca-file", &ca]);
+    assert_eq!(ran.code, 6, "{}", ran.stderr);
+    assert!(ran.stderr.contains("no secure connection to 127.0.0.2"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("certificate is for other names"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("--ca-file"), "{}", ran.stderr);
+    let host = "127.0.0.1";
+    let ran = inspect(host, &["--ca-file", "other.pem"]);
+    assert!(ran.stderr.contains("is not in the file of --ca-file"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("`--ca-file FILE`"), "{}", ran.stderr);
+    // A repository says the same.
+    s.write("key.rsa.pub", TEST_KEY);
+    s.write(
+        "spec.yaml",
+        format!(
+            "contents:\n  repositories: ['https://{host}:{port}/repo']\n  keyring: [key.rsa.pub]\n  packages: [app]\n\
+             archs: [x86_64]\n"
+        ),
+    );
+    let build = |more: &[&str]| s.run([&["build", "spec.yaml", "-o", "none"], more].concat());
+    let ran = build(&["--ca-file", "other.pem"]);
+    assert!(ran.stderr.contains("is not in the file of --ca-file"), "{}", ran.stderr);
+    let ran = build(&[]);
+    assert!(ran.stderr.contains("`--ca-file FILE`"), "{}", ran.stderr);
 }

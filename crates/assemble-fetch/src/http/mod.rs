@@ -2,6 +2,7 @@
 
 mod error;
 mod retry;
+mod tls;
 mod zone;
 
 use std::fmt;
@@ -20,6 +21,8 @@ use tokio::runtime::{Builder, Runtime};
 
 pub use error::HttpError;
 pub use retry::{GiveUp, RetryDecision, RetryPolicy, is_transient_status, jitter_seed, retry_delay};
+pub use tls::TlsTrouble;
+pub(crate) use tls::tls_error;
 pub use zone::{is_this_machine, may_lead_to};
 
 /// A CA file larger than this is not one; Mozilla's whole list has a quarter of a megabyte.
@@ -216,6 +219,11 @@ impl Http {
     /// The runtime's handle, for spawning tasks.
     pub fn handle(&self) -> &tokio::runtime::Handle {
         self.runtime().handle()
+    }
+
+    /// Whether the user named authorities to trust.
+    pub fn has_own_ca(&self) -> bool {
+        !self.ca.is_empty()
     }
 
     /// How long a transfer may pass no byte.

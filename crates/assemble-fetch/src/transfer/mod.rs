@@ -19,7 +19,7 @@ use crate::cache::Validators;
 use crate::counters::Counting;
 use crate::credentials::Access;
 use crate::error::{FetchError, RedirectFault, TransferError};
-use crate::http::{GiveUp, Http, RetryDecision, is_transient_status, jitter_seed};
+use crate::http::{GiveUp, Http, RetryDecision, is_transient_status, jitter_seed, tls_error};
 
 pub(crate) use body::{Bound, MemoryBody, PartBody, Sink};
 pub(crate) use progress::Progress;
@@ -309,7 +309,8 @@ impl Transfer<'_> {
 
     fn classify(&self, error: reqwest::Error) -> Failure {
         if let Some(source) = tls_error(&error).map(Box::new) {
-            return FetchError::Tls { location: self.location.clone(), source }.into();
+            let own_ca = self.http.has_own_ca();
+            return FetchError::Tls { location: self.location.clone(), source, own_ca }.into();
         }
         let error = error.without_url();
         if error.is_connect() {
@@ -384,22 +385,6 @@ fn content_range(headers: &HeaderMap) -> Option<(Option<u64>, Option<u64>)> {
     let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
     let from = range.split_once('-').and_then(|(from, _)| from.parse().ok());
     Some((from, total.parse().ok()))
-}
-
-/// What TLS said, if it was TLS. An error inside an `io::Error` is not in the chain of sources.
-fn tls_error(error: &reqwest::Error) -> Option<rustls::Error> {
-    let mut next = error.source();
-    while let Some(cause) = next {
-        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
-            return Some(tls.clone());
-        }
-        let inside = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        next = match inside {
-            Some(inside) => Some(inside),
-            None => cause.source(),
-        };
-    }
-    None
 }
 
 fn chain_says(error: &reqwest::Error, text: &str) -> bool {
