@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use assemble_apk::{Constraint, PackageId};
+use assemble_apk::{Constraint, PackageId, Provide};
 use assemble_types::{Arch, Explain, Kind};
 
 use crate::explain::shown;
@@ -108,7 +108,29 @@ pub struct Mismatch {
     /// By whom.
     pub required_by: Chain,
     /// What is there, newest first.
-    pub found: Vec<PackageId>,
+    pub found: Vec<Holder>,
+}
+
+/// A package that has a name, though not in the version asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The package.
+    pub package: PackageId,
+    /// What it provides by that name; nothing if it is called so itself.
+    pub provides: Option<Provide>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let package = shown(&self.package.to_string());
+        match self.provides.as_ref().map(|provide| (shown(provide.name.as_str()), &provide.version)) {
+            None => f.write_str(&package),
+            Some((name, None)) => write!(f, "{package} (provides {name} without a version)"),
+            Some((name, Some(version))) => {
+                write!(f, "{package} (provides {name}={})", shown(version.as_str()))
+            }
+        }
+    }
 }
 
 /// A package that is needed, but only a tagged repository has it and it is not asked for with that tag.
@@ -277,8 +299,8 @@ fn others(list: &[Untagged]) -> String {
     }
 }
 
-fn there(found: &[PackageId]) -> String {
-    let names: Vec<_> = found.iter().take(3).map(|id| shown(&id.to_string())).collect();
+fn there(found: &[Holder]) -> String {
+    let names: Vec<_> = found.iter().take(3).map(ToString::to_string).collect();
     let more = found.len().saturating_sub(3);
     if more > 0 { format!("{} (and {more} more)", names.join(", ")) } else { names.join(", ") }
 }
@@ -442,6 +464,7 @@ impl Missing {
 impl Mismatch {
     fn hints(&self) -> Vec<String> {
         let Some(newest) = self.found.first() else { return Vec::new() };
+        let newest = &newest.package;
         let (name, version) = (shown(newest.name.as_str()), shown(newest.version.as_str()));
         let wanted = shown(self.wanted.name.as_str());
         let mut hints = Vec::new();

@@ -1,10 +1,10 @@
 //! Turns a dead end of the solver into an error that says why.
 
-use assemble_apk::{Constraint, PackageId, Version};
+use assemble_apk::{Constraint, Version};
 
 use crate::Policy;
 use crate::apko::{Pass, Reason};
-use crate::error::{Chain, Conflict, Mismatch, Missing, Unsolvable};
+use crate::error::{Chain, Conflict, Holder, Mismatch, Missing, Unsolvable};
 use crate::universe::{Id, Universe};
 
 /// How many names are proposed at most.
@@ -74,7 +74,7 @@ pub(crate) fn lacking(
     let holders = universe.holders_of(wanted.name.as_str());
     let usable_holders: Vec<Id> = holders.iter().copied().filter(usable).collect();
     if !usable_holders.is_empty() && !fitting.iter().any(|id| !usable(id)) {
-        let found = newest_first(universe, &usable_holders, policy);
+        let found = newest_first(universe, &usable_holders, wanted.name.as_str(), policy);
         return Unsolvable::VersionMismatch(Box::new(Mismatch {
             wanted: wanted.clone(),
             required_by,
@@ -113,9 +113,15 @@ fn ruled_out(pass: &Pass<'_, '_>, wanted: &Constraint, id: Id, required_by: Chai
     }
 }
 
-fn newest_first(universe: &Universe<'_>, ids: &[Id], policy: Policy) -> Vec<PackageId> {
-    let mut found: Vec<PackageId> = ids.iter().map(|id| universe.package(*id)).collect();
-    found.sort_by(|a, b| {
+/// Who has a name, by the versions of the packages.
+fn newest_first(universe: &Universe<'_>, ids: &[Id], name: &str, policy: Policy) -> Vec<Holder> {
+    let provided = |id: Id| {
+        let number = universe.name(name).filter(|_| universe.record(id).name.as_str() != name)?;
+        universe.provides(id, number).next().cloned()
+    };
+    let mut found: Vec<Holder> =
+        ids.iter().map(|id| Holder { package: universe.package(*id), provides: provided(*id) }).collect();
+    found.sort_by(|Holder { package: a, .. }, Holder { package: b, .. }| {
         let versions = match policy {
             Policy::Apk => b.version.compare_as_apk(&a.version),
             // What is outside the grammar comes last, so that the order is total.

@@ -31,7 +31,7 @@ use assemble_types::Arch;
 
 pub use check::{Violation, check};
 pub use error::{
-    Ambiguous, Chain, Conflict, Disagreement, Mismatch, Missing, NotInstallable, Unsolvable, Untagged,
+    Ambiguous, Chain, Conflict, Disagreement, Holder, Mismatch, Missing, NotInstallable, Unsolvable, Untagged,
 };
 
 pub use graph::{Edge, Graph, Path, graph};

@@ -18,7 +18,11 @@ fn refused(universe: &str, wanted: &str, message: &str) {
 fn what_is_provided_without_a_version_is_below_every_version() {
     check("a 1 d:b<2\nc 1 p:b", "a c", "c=1 a=1");
     check("a 1 d:!b>=2\nc 1 p:b", "a c", "a=1 c=1");
-    refused("a 1 d:b>=2\nc 1 p:b", "a c", "there is c-1, but >=2 was asked for");
+    refused(
+        "a 1 d:b>=2\nc 1 p:b",
+        "a c",
+        "there is c-1 (provides b without a version), but >=2 was asked for",
+    );
     refused("a 1 d:!b<2\nc 1 p:b", "a c", "c-1 cannot be installed beside a-1");
     // Who provides it in a version comes before a priority.
     check("a 1 d:b\nc 1 p:b k:10\nd 1 p:b=1", "a", "d=1 a=1");

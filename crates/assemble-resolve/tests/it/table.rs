@@ -157,7 +157,7 @@ fn virtual_without_version_excludes_the_real_one() {
     refused(
         "unbound-compat 1.0-r0 p:unbound-config",
         "unbound-config=1.25.1-r2 unbound-compat",
-        "there is unbound-compat-1.0-r0, but 1.25.1-r2 was asked for",
+        "there is unbound-compat-1.0-r0 (provides unbound-config without a version), but 1.25.1-r2 was asked for",
     );
 }
 
