@@ -10,6 +10,7 @@ use crate::choose;
 use crate::chosen_locked;
 use crate::error::{OwnError, Result};
 use crate::lock::{Basis, refuse_apko_lock};
+use crate::near::nearest;
 use crate::plan::{BuildOptions, Mode, Plan};
 use crate::sources::Sources;
 use crate::spec_file::SpecFile;
@@ -62,6 +63,13 @@ impl ChosenPackages {
         };
         let named = places(&|p| p.name == name || format!("{}-{}", p.name, p.version) == name);
         if named.is_empty() { places(&|p| p.provides.iter().any(|held| held == name)) } else { named }
+    }
+
+    /// The name of a package, or of what one provides, that was probably meant.
+    pub fn nearest(&self, name: &str) -> Option<&str> {
+        let names = self.packages.iter().map(|package| package.name.as_str());
+        let provided = self.packages.iter().flat_map(|package| &package.provides).map(String::as_str);
+        nearest(name, names).or_else(|| nearest(name, provided))
     }
 
     /// The shortest way to a package from each entry of the spec's list that leads there.

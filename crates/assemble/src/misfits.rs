@@ -11,6 +11,7 @@ use crate::choose::{Pinned, Wanted};
 use crate::error::{Cause, Error};
 use crate::keys::KeyInput;
 use crate::lock::{LockError, spec_beside};
+use crate::near::nearest;
 
 /// Most names of a folder that are looked at for one that is alike.
 const MAX_NAMES: usize = 1000;
@@ -64,17 +65,10 @@ fn alike(folder: &Path, name: &str) -> Option<String> {
         .take(MAX_NAMES)
         .filter_map(|entry| entry.ok().filter(|entry| entry.path().is_file())?.file_name().into_string().ok())
         .collect();
-    // No file has a longer name, and comparing would take time.
-    let near = names
-        .iter()
-        .filter(|_| name.len() <= 255)
-        .map(|other| (strsim::damerau_levenshtein(name, other), other))
-        .filter(|(distance, _)| *distance <= (name.len() / 4).max(1))
-        .min_by_key(|(distance, other)| (*distance, other.as_str()))
-        .map(|(_, other)| other);
+    let near = nearest(name, names.iter().map(String::as_str));
     let mut keys = names.iter().filter(|other| Path::new(other).extension().is_some_and(|end| end == "pub"));
-    let only = || keys.next().filter(|_| keys.next().is_none());
-    near.or_else(only).cloned()
+    let only = || keys.next().filter(|_| keys.next().is_none()).map(String::as_str);
+    near.or_else(only).map(str::to_owned)
 }
 
 /// The error of a package that could not be had, or that is another one.

@@ -38,8 +38,11 @@ impl<P, T> Steps<'_, P, T> {
 impl Sources<'_> {
     /// Fetches, checks and opens packages, in the order given.
     pub(crate) fn packages(&self, wanted: &[Wanted], arch: Arch) -> Result<Vec<Opened>> {
+        // What lies on this machine is read where it is.
+        let fetches = wanted.iter().any(|wanted| wanted.location.url().is_some());
         self.observer.event(Event::Stage(format!(
-            "fetching and checking {} for linux/{}",
+            "{} {} for linux/{}",
+            if fetches { "fetching and checking" } else { "checking" },
             counted(wanted.len(), "package", "packages"),
             arch.oci_with_variant()
         )));

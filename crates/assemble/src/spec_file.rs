@@ -12,6 +12,11 @@ use crate::error::{Cause, OwnError, Result};
 /// Longest spec that is read, in bytes.
 const MAX_SPEC: u64 = 4 * 1024 * 1024;
 
+/// Most names of a folder that are looked at for specs.
+const MAX_NAMES: usize = 1000;
+/// Most specs of a folder that are proposed.
+const MAX_PROPOSED: usize = 3;
+
 /// The file that is taken when none is named.
 pub const DEFAULT_SPEC: &str = "assemble.yaml";
 
@@ -49,9 +54,7 @@ impl SpecFile {
         let path = path.unwrap_or_else(|| Path::new(DEFAULT_SPEC));
         let shown = path.display().to_string();
         let bytes = read_start(path, &shown)?;
-        let named_yaml =
-            path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));
-        if !named_yaml && looks_like_a_program(&bytes) {
+        if !is_named_yaml(path) && looks_like_a_program(&bytes) {
             // The path is taken as typed, from the working directory.
             let spec = assemble_spec::spec_for_binary(&shown);
             let (directory, name) = (PathBuf::new(), image_name(path));
@@ -143,8 +146,28 @@ fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
+/// Whether its name is that of a spec.
+pub(crate) fn is_named_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("yaml") || end.eq_ignore_ascii_case("yml"))
+}
+
+/// Files of a folder that are named like specs: the one that is taken by itself, else the first few.
+fn specs_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MAX_NAMES);
+    let files = entries.map(|entry| entry.path()).filter(|path| is_named_yaml(path) && path.is_file());
+    let mut names: Vec<String> =
+        files.filter_map(|path| path.file_name().map(|name| name.to_string_lossy().into_owned())).collect();
+    names.sort();
+    if names.iter().any(|name| name == DEFAULT_SPEC) {
+        return vec![DEFAULT_SPEC.to_owned()];
+    }
+    names.truncate(MAX_PROPOSED);
+    names
+}
+
 fn read_start(path: &Path, shown: &str) -> Result<Vec<u8>> {
     let metadata = match std::fs::metadata(path) {
+        Err(_) if shown == "-" => return Err(OwnError::SpecIsStdin.into()),
         Ok(metadata) => metadata,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             return Err(OwnError::NoSpec(shown.to_owned()).into());
@@ -155,7 +178,7 @@ fn read_start(path: &Path, shown: &str) -> Result<Vec<u8>> {
         return Err(OwnError::SpecIsImage(shown.to_owned()).into());
     }
     if metadata.is_dir() {
-        return Err(OwnError::SpecIsFolder(shown.to_owned()).into());
+        return Err(OwnError::SpecIsFolder { path: shown.to_owned(), specs: specs_in(path) }.into());
     }
     let file = std::fs::File::open(path).map_err(OwnError::io(path, "cannot be read"))?;
     let mut bytes = Vec::new();

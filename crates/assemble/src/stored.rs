@@ -11,6 +11,7 @@ use assemble_types::{Blob, Digest};
 
 use crate::error::{OwnError, Result};
 use crate::image_set::{BlobSource, MAX_MANIFEST, checked, not_an_image, sized};
+use crate::spec_file::is_named_yaml;
 
 /// Most members of an archive that are looked at.
 const MAX_MEMBERS: usize = 100_000;
@@ -121,6 +122,9 @@ pub(crate) fn open_archive(path: &Path, blob: &Blob, name: Option<&str>) -> Resu
     let mut start = vec![0; 512];
     let read = blob.read_at(&mut start, 0).unwrap_or(0);
     start.truncate(read);
+    if start.get(257..262) != Some(b"ustar") && is_named_yaml(path) {
+        return Err(OwnError::ImageIsSpec(place).into());
+    }
     if start.get(257..262) != Some(b"ustar") {
         return Err(not_an_image(&place, "the file is no tar archive"));
     }

@@ -33,10 +33,15 @@ fn why(args: &WhyArgs, session: &Session) -> Result<String> {
         let count = all.iter().map(|one| one.packages.len()).max().unwrap_or(0);
         let (spec, package) = (args.spec.display(), printable_line(&args.package));
         let count = counted(count, "package", "packages");
-        return Err(assemble::usage_error(&format!(
+        let error = assemble::usage_error(&format!(
             "{package} is not among the {count} of {spec}, and none of them provides it"
-        ))
-        .hint(format!("see what is there: assemble packages {spec}")));
+        ));
+        let near = all.iter().find_map(|one| one.nearest(&args.package));
+        let error = match near {
+            Some(near) => error.hint(format!("did you mean `{}`?", printable_line(near))),
+            None => error,
+        };
+        return Err(error.hint(format!("see what is there: assemble packages {spec}")));
     }
     if args.look.report.json {
         return Ok(json::why(&found));

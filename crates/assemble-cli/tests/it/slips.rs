@@ -113,3 +113,47 @@ fn every_command_shows_how_it_is_used() {
     }
     assert!(seen >= 20, "{help}");
 }
+
+#[test]
+fn a_spec_that_is_not_there() {
+    let s = sandbox();
+    for command in ["build", "digest", "verify", "check"] {
+        let ran = s.run([command]);
+        assert_eq!(ran.code, 3, "{}", ran.stderr);
+        assert!(ran.stderr.contains("without an argument, ./assemble.yaml is taken"), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("assemble build"), "{}", ran.stderr);
+    }
+    // A folder has the specs that it has.
+    says(&s, &["build", "repo"], 3, &["no *.yaml is in it", "-o repo/assemble.yaml"]);
+    s.write("app/one.yaml", "");
+    s.write("app/two.yml", "");
+    s.write("app/readme.md", "");
+    says(&s, &["build", "app"], 3, &["name the file: app/one.yaml", "name the file: app/two.yml"]);
+    s.write("app/assemble.yaml", "");
+    let ran = s.run(["build", "app"]);
+    assert!(ran.stderr.contains("name the file: app/assemble.yaml"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("one.yaml"), "{}", ran.stderr);
+    // Not from standard input, unless a file is called so.
+    let words = ["a spec is not read from standard input", "write it to a file"];
+    says(&s, &["build", "-"], 2, &words);
+    says(&s, &["check", "-"], 2, &words);
+}
+
+#[test]
+fn names_of_packages() {
+    let s = sandbox();
+    says(&s, &["why", "spec.yaml", "apt"], 2, &["apt is not among the 1 package", "did you mean `app`?"]);
+    s.ok(["lock", "spec.yaml"]);
+    says(&s, &["update", "apo", "--spec", "spec.yaml"], 2, &["there is app"]);
+    let update = ["update", "nosuch", "--spec", "spec.yaml"];
+    says(&s, &update, 2, &["see what is there: assemble packages spec.yaml"]);
+}
+
+#[test]
+fn what_lies_here_is_not_fetched() {
+    let s = sandbox();
+    let ran = s.run(["build", "spec.yaml", "-o", "none"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("checking 1 package for linux/amd64"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("fetching"), "{}", ran.stderr);
+}

@@ -66,7 +66,12 @@ fn a_misspelt_file_does_not_go_to_a_registry() {
     );
     refused(&s.run(["verify", "nope.oci", "--spec", "spec.yaml"]), 3, &["no file or folder here"]);
     refused(&s.run(["push", "nope.oci", "127.0.0.1:1/a:1"]), 3, &["no file or folder here"]);
-    refused(&s.run(["inspect", "spec.yaml"]), 3, &["the file is no tar archive"]);
+    for command in [&["inspect", "spec.yaml"][..], &["push", "spec.yaml", "127.0.0.1:1/a:1"]] {
+        let words = ["spec.yaml is a spec, not an image", "build it first: assemble build spec.yaml"];
+        refused(&s.run(command), 3, &words);
+    }
+    s.write("text", "contents:");
+    refused(&s.run(["inspect", "text"]), 3, &["the file is no tar archive"]);
 }
 
 #[test]

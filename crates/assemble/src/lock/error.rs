@@ -146,6 +146,9 @@ impl Explain for LockError {
             }
             Self::NoPackages(_) => vec!["a spec without packages builds the same without a lock".into()],
             Self::NothingToUpdate(path) => vec![format!("make it: assemble lock {}", spec_beside(path))],
+            Self::NotLocked { alike, path, .. } if alike.is_empty() => {
+                vec![format!("see what is there: assemble packages {}", spec_beside(path))]
+            }
             Self::NotLocked { alike, .. } => alike.iter().map(|name| format!("there is {name}")).collect(),
             Self::NotVendored { .. } => vec!["make the folder: assemble vendor SPEC -o DIR".into()],
         }

@@ -15,6 +15,7 @@ use super::{LockUse, refuse_apko_lock};
 use crate::build::{Env, Stopwatch, build};
 use crate::choose::{self, Choice};
 use crate::error::{Error, Result};
+use crate::near::nearest;
 use crate::plan::{BuildOptions, Plan};
 use crate::sources::Sources;
 use crate::spec_file::SpecFile;
@@ -161,8 +162,12 @@ fn names(moves: &Moves, old: Option<&Lock>, path: &std::path::Path) -> Result<BT
             };
             let locked: BTreeSet<&PackageName> =
                 old.images.iter().flat_map(|image| &image.packages).map(|package| &package.name).collect();
-            let alike =
-                locked.into_iter().filter(|other| alike(other)).take(8).map(ToString::to_string).collect();
+            let mut alike: Vec<String> =
+                locked.iter().filter(|other| alike(other)).take(8).map(ToString::to_string).collect();
+            if alike.is_empty() {
+                let near = nearest(name.as_str(), locked.into_iter().map(PackageName::as_str));
+                alike.extend(near.map(str::to_owned));
+            }
             return Err(Error::from(LockError::NotLocked { path: shown, name: name.to_string(), alike }));
         }
     }

@@ -5,6 +5,7 @@ use assemble_types::Arch;
 use super::OwnError;
 use crate::io_hints::io_hint;
 use crate::lock::spec_beside;
+use crate::spec_file::DEFAULT_SPEC;
 
 impl OwnError {
     /// What to do about what the user named or wrote.
@@ -53,10 +54,10 @@ impl OwnError {
             Self::OfflineRegistry(_) => {
                 vec!["leave --offline out, or name a layout folder or an archive".into()]
             }
-            Self::NoSpec(path) if path.ends_with("assemble.yaml") => vec![
-                "without an argument, `assemble build` takes ./assemble.yaml".into(),
+            Self::NoSpec(path) if path == DEFAULT_SPEC => vec![
+                format!("without an argument, ./{DEFAULT_SPEC} is taken"),
                 "write one: assemble init ./my-binary".into(),
-                "or build without one: assemble build ./my-binary".into(),
+                "or name another spec, or a static binary, which needs none".into(),
             ],
             Self::NoIndex { repository, .. } if without_arch(repository).is_some() => vec![format!(
                 "the folder of the architecture is added by assemble: write `{}`",
@@ -78,7 +79,17 @@ impl OwnError {
                 format!("put them into ~/.netrc: machine {host} login USER password PASSWORD"),
                 format!("or into the environment: HTTP_AUTH=basic:{host}:USER:PASSWORD"),
             ],
-            Self::SpecIsFolder(path) => vec![format!("name the file: assemble build {path}/assemble.yaml")],
+            Self::SpecIsFolder { path, specs } if specs.is_empty() => vec![
+                format!("no *.yaml is in it; write a spec: assemble init ./my-binary -o {path}/{DEFAULT_SPEC}"),
+                "or name a spec or a static binary".into(),
+            ],
+            Self::SpecIsFolder { path, specs } => {
+                specs.iter().map(|name| format!("name the file: {path}/{name}")).collect()
+            }
+            Self::SpecIsStdin => vec![
+                "write it to a file and name that: its paths start from there, and its lock lies beside it"
+                    .into(),
+            ],
             Self::UnknownUser { known, .. } => {
                 let mut hints =
                     vec!["use a number: any uid works without an account, such as run-as: 65532".into()];
@@ -124,6 +135,12 @@ impl OwnError {
             Self::NothingToPush => {
                 vec!["name the image: assemble build --push -t registry.example.org/team/app:1.0".into()]
             }
+            Self::ImageIsSpec(path) => vec![
+                format!("build it first: assemble build {path}"),
+                format!(
+                    "build and upload it: assemble build {path} --push -t registry.example.org/team/app:1.0"
+                ),
+            ],
             Self::NoSuchImage { known, place, .. } => {
                 let mut hints: Vec<String> =
                     known.iter().take(8).map(|name| format!("there is {place}:{name}")).collect();

@@ -43,6 +43,9 @@ pub enum OwnError {
     /// An image where a spec is meant.
     #[error("{0} is an image already, not a spec")]
     SpecIsImage(String),
+    /// A spec where an image is meant.
+    #[error("{0} is a spec, not an image")]
+    ImageIsSpec(String),
     /// A lock where a spec is meant.
     #[error("{0} is a lock, not a spec")]
     SpecIsLock(String),
@@ -124,8 +127,16 @@ pub enum OwnError {
     #[error("{0} does not exist")]
     NoSpec(String),
     /// A folder where a file is meant.
-    #[error("{0} is a folder, and a spec is a file")]
-    SpecIsFolder(String),
+    #[error("{path} is a folder, and a spec is a file")]
+    SpecIsFolder {
+        /// The folder.
+        path: String,
+        /// Files in it that could be meant.
+        specs: Vec<String>,
+    },
+    /// A dash where a file is meant.
+    #[error("a spec is not read from standard input")]
+    SpecIsStdin,
     /// A spec of unreasonable size.
     #[error("{path} is {size} bytes long; a spec has at most {limit}")]
     SpecTooLarge {
@@ -335,6 +346,7 @@ impl Explain for OwnError {
             Self::NotEmpty { .. } => "output/not-empty",
             Self::OutputInSource { .. } => "output/in-source",
             Self::SpecIsImage(_) => "spec/is-image",
+            Self::ImageIsSpec(_) => "image/is-spec",
             Self::SpecIsLock(_) => "spec/is-lock",
             Self::NotAProgram(_) => "init/no-program",
             Self::SpecExists(_) => "init/exists",
@@ -351,7 +363,8 @@ impl Explain for OwnError {
             Self::UnfitLock { .. } => "lock/unfit",
             Self::UnknownArch(_) => "usage/architecture",
             Self::CredentialsInUrl(_) => "usage/credentials",
-            Self::SpecIsFolder(_) => "spec/is-folder",
+            Self::SpecIsFolder { .. } => "spec/is-folder",
+            Self::SpecIsStdin => "spec/is-stdin",
             Self::SpecTooLarge { .. } => "spec/too-large",
             Self::UnknownUser { .. } => "spec/unknown-user",
             Self::NoBinaryFor { .. } => "spec/no-binary-for-platform",
@@ -394,6 +407,7 @@ impl Explain for OwnError {
             | Self::NoSuchPlatform { .. }
             | Self::UnknownOutput(_)
             | Self::UnknownExport(_)
+            | Self::SpecIsStdin
             | Self::NothingToPush
             | Self::Usage(_)
             | Self::Time { .. }
@@ -408,10 +422,11 @@ impl Explain for OwnError {
             | Self::UnfitLock { .. }
             | Self::OutputInSource { .. }
             | Self::SpecIsImage(_)
+            | Self::ImageIsSpec(_)
             | Self::SpecIsLock(_)
             | Self::NotAProgram(_)
             | Self::NoImageHere(_)
-            | Self::SpecIsFolder(_)
+            | Self::SpecIsFolder { .. }
             | Self::SpecTooLarge { .. }
             | Self::UnknownUser { .. }
             | Self::NoBinaryFor { .. }
