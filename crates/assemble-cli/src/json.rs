@@ -415,7 +415,7 @@ pub(crate) fn cache_pruned(files: u64, bytes: u64) -> String {
 }
 
 /// What checking found.
-pub(crate) fn cache_checked(checked: &Checked) -> String {
+pub(crate) fn cache_checked(checked: &Checked) -> Value {
     let damaged: Vec<String> = checked.damaged.iter().map(|path| path.display().to_string()).collect();
-    text(json!({ "files": checked.files, "damaged": damaged }))
+    json!({ "files": checked.files, "damaged": damaged })
 }

@@ -9,6 +9,10 @@ use crate::escape::{for_shell, in_shell, shown, shown_path};
 use crate::http::TlsTrouble;
 use crate::{Location, LocationError};
 
+/// What else can be done where nobody answers.
+const WITHOUT_NETWORK: &str =
+    "if the cache has it from an earlier run, --offline takes it from there, and asks nobody";
+
 /// Why bytes could not be had. Messages never show a password or a token.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
@@ -357,10 +361,15 @@ impl Explain for FetchError {
                 )]
             }
             Self::Unavailable { source: TransferError::NameLookup(_), location, .. } => {
-                vec![format!("check the host name: `getent hosts {}`", bare_host(location))]
+                vec![
+                    format!("check the host name: `getent hosts {}`", bare_host(location)),
+                    WITHOUT_NETWORK.into(),
+                ]
             }
-            Self::Unavailable { location, .. } => {
-                vec![format!("try it by hand: `curl -I {}`", in_shell(&location.to_string()))]
+            Self::Unavailable { source, location, .. } => {
+                let by_hand = format!("try it by hand: `curl -I {}`", in_shell(&location.to_string()));
+                let unreachable = matches!(source, TransferError::Connect(_));
+                [by_hand].into_iter().chain(unreachable.then(|| WITHOUT_NETWORK.into())).collect()
             }
             Self::TooBusy { .. } => vec!["run again later, or use another mirror".into()],
             Self::Tls { location, source, own_ca } => match TlsTrouble::from(&**source) {

@@ -3,7 +3,7 @@
 use assemble_apk::{DataFinder, DataFound, is_version_3, own_checksum};
 use assemble_fetch::{Checked, ContentKey, Divider, Division, OwnKey, Store};
 
-use crate::error::Result;
+use crate::error::{Error, OwnError, Result};
 
 /// Reads everything in the cache, and removes what is damaged. Packages of version 2 are held against their own control
 /// section and against the checksum that they are kept by; of version 3 there is nothing to hold against until an index
@@ -22,6 +22,12 @@ pub fn check_cache(store: &Store) -> Result<Checked> {
         }
     };
     Ok(store.check(&own_key)?)
+}
+
+/// The failure that damage in the cache stands for, if there was any. Whoever looks after a cache is to see it.
+pub fn damaged_cache(checked: &Checked) -> Option<Error> {
+    let count = checked.damaged.len();
+    (count > 0).then(|| OwnError::CacheDamaged(count).into())
 }
 
 /// Divides packages in front of their data section, which may be a layer as it is.

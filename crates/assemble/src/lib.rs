@@ -77,7 +77,7 @@ pub use assemble_spec::{json_schema, platform_hint};
 pub use assemble_resolve::{Edge, Graph, Path as ChoicePath};
 pub use base_image::BaseImageError;
 pub use build::{Built, BuiltImage, ContentsReport, Env, PackageSummary, build};
-pub use cache_check::{check_cache, package_divider};
+pub use cache_check::{check_cache, damaged_cache, package_divider};
 pub use chain::{
     Chain, ChainLayer, ChainReport, Links, LockedIndex, LockedLinks, LockedSigner, Witness, chain,
 };

@@ -14,6 +14,9 @@ use crate::{json, settings};
 
 pub(crate) fn run(args: &CacheArgs) -> ExitCode {
     let session = Session::new(&ReportArgs { json: args.json, quiet: args.quiet });
+    if let Some(CacheCommand::Verify) = args.command {
+        return verify(args, &session);
+    }
     let result = cache(args, &session);
     session.end(result)
 }
@@ -56,18 +59,27 @@ fn cache(args: &CacheArgs, session: &Session) -> Result<String> {
             session.tell(&format!("removed {}, {}", counted(files, "file", "files"), size(bytes)));
             Ok(String::new())
         }
-        Some(CacheCommand::Verify) => {
-            let checked = assemble::check_cache(&store)?;
-            if args.json {
-                return Ok(json::cache_checked(&checked));
-            }
-            for path in &checked.damaged {
-                session.tell(&format!("damaged, removed: {}", path.display()));
-            }
-            let read = counted(checked.files, "file", "files");
-            session.tell(&format!("{read} read, {} damaged", checked.damaged.len()));
-            Ok(String::new())
-        }
+        // It fails with what it found, see `verify`.
+        Some(CacheCommand::Verify) => Ok(String::new()),
+    }
+}
+
+/// Damage is a failure, though it is gone: who runs this wants to know.
+fn verify(args: &CacheArgs, session: &Session) -> ExitCode {
+    let store = settings::store(args.cache_dir.clone(), &session.observer());
+    let checked = match store.and_then(|store| assemble::check_cache(&store)) {
+        Ok(checked) => checked,
+        Err(error) => return session.fail(&error, None),
+    };
+    for path in &checked.damaged {
+        session.tell(&format!("damaged, removed: {}", path.display()));
+    }
+    let read = counted(checked.files, "file", "files");
+    session.tell(&format!("{read} read, {} damaged", checked.damaged.len()));
+    let document = json::cache_checked(&checked);
+    match assemble::damaged_cache(&checked) {
+        Some(error) => session.fail(&error, Some(&document)),
+        None => session.end(Ok(if args.json { json::finish(document) } else { String::new() })),
     }
 }
 

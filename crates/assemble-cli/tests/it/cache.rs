@@ -260,12 +260,16 @@ fn the_cache_is_shown_pruned_and_checked() {
     let mut bytes = fs::read(&package).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&package, bytes).unwrap();
-    let checked = s.json(["cache", "verify", "--json"]);
+    let ran = s.run(["cache", "verify", "--json"]);
+    assert_eq!(ran.code, 5, "{}", ran.shown());
+    let checked: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(checked["error"]["code"], "cache/damaged");
     let below = package.strip_prefix(s.root()).unwrap().to_str().unwrap();
     assert_eq!(checked["damaged"], serde_json::json!([format!("[ROOT]/{below}")]));
     assert!(!package.exists());
 
     assert_eq!(s.json(["cache", "prune", "--unused-for", "1h", "--json"])["removed"]["files"], 0);
+    assert_eq!(s.json(["cache", "prune", "--max-size", "1.5G", "--json"])["removed"]["files"], 0);
     let all = s.json(["cache", "prune", "--max-size", "0", "--json"]);
     assert!(all["removed"]["files"].as_u64().unwrap() > 5, "{all}");
     assert_eq!(s.run(["cache", "prune"]).code, 2);

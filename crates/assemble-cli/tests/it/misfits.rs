@@ -68,6 +68,19 @@ fn a_key_that_is_not_there() {
 }
 
 #[test]
+fn a_host_that_is_down_names_the_way_without_it() {
+    let s = sandbox();
+    let server = HttpServer::folder(s.root());
+    spec(&s, &format!("{}/repo", server.url()), TEST_KEY_NAME);
+    let digest = s.ok(BUILD);
+    drop(server);
+    let ran = s.run(BUILD);
+    assert_eq!(ran.code, 6, "{}", ran.stderr);
+    assert!(ran.stderr.contains("--offline takes it from there"), "{}", ran.stderr);
+    assert_eq!(s.ok([&BUILD[..], &["--offline"]].concat()), digest);
+}
+
+#[test]
 fn a_cache_that_is_no_folder() {
     let s = sandbox();
     spec(&s, "repo", TEST_KEY_NAME);

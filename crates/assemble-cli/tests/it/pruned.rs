@@ -134,5 +134,8 @@ fn what_is_cut_between_look_up_and_push_is_made_again() {
             assert!(pushed.stderr.contains("beginning again"), "{}", pushed.stderr);
         }
     }
+    // What was cut and not used since is found, and then nothing more.
+    let checked = run(&s, &["cache", "verify"], &[]);
+    assert!(matches!(checked.code, 0 | 5), "{}", checked.shown());
     assert_eq!(run(&s, &["cache", "verify"], &[]).code, 0);
 }

@@ -161,6 +161,10 @@ impl OwnError {
             Self::Damaged { .. } => {
                 vec!["build or pull the image anew; what is stored cannot be trusted".into()]
             }
+            Self::CacheDamaged(_) => vec![
+                "what is gone is got or made again when it is needed".into(),
+                "if more is damaged the next time, look after the disk".into(),
+            ],
             Self::OtherArch { .. } => vec!["the repository is put together wrongly; ask who runs it".into()],
             Self::NoChecksum { .. } => vec!["make the index anew with `apk index`".into()],
             Self::KeyPlace { .. } => vec!["name the keys that you trust in contents.keyring".into()],

@@ -5,7 +5,7 @@ mod hints;
 use std::io;
 use std::path::PathBuf;
 
-use assemble_types::{Explain, Kind};
+use assemble_types::{Explain, Kind, counted};
 
 use crate::error::Error;
 
@@ -293,6 +293,9 @@ pub enum OwnError {
         /// The path in the image.
         path: String,
     },
+    /// Something in the cache was not what it should be. It is gone.
+    #[error("{} of the cache {} damaged, and removed", counted(*.0, "file", "files"), if *.0 == 1 { "was" } else { "were" })]
+    CacheDamaged(usize),
     /// A layer is another than the package that it is said to be.
     #[error(
         "{image}: the layer that is said to be {package} is {found}, and its signed data section is {expected}"
@@ -380,6 +383,7 @@ impl Explain for OwnError {
             Self::NoSuchImage { .. } => "image/not-there",
             Self::NotAnImage { .. } => "image/not-an-image",
             Self::Damaged { .. } => "image/damaged",
+            Self::CacheDamaged(_) => "cache/damaged",
             Self::NoSuchFile { .. } => "inspect/no-such-file",
             Self::IsFolder { .. } => "inspect/is-folder",
             Self::NoSuchPlatform { .. } => "image/no-such-platform",
@@ -435,6 +439,7 @@ impl Explain for OwnError {
             | Self::NotAnImage { .. } => Kind::Spec,
             Self::PackageTooLarge { .. }
             | Self::Damaged { .. }
+            | Self::CacheDamaged(_)
             | Self::BrokenChain { .. }
             | Self::NoChecksum { .. }
             | Self::OtherArch { .. }
