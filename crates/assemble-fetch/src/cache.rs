@@ -25,8 +25,10 @@ const PART: &str = "part-";
 const COMPARED: usize = 128 << 10;
 /// An unfinished file this old belongs to no running process.
 const STALE: Duration = Duration::from_hours(24);
-/// How often something is put into a folder that somebody removes each time.
+/// How often something is put into a folder that somebody removes each time, if there is no way without it.
 const MOST_TRIES: u32 = 1000;
+/// How often, if there is.
+const FEW_TRIES: u32 = 10;
 /// The most a document's header takes.
 const HEADER_LIMIT: u64 = 8192;
 const HEADER_START: &str = "assemble document 2";
@@ -292,16 +294,24 @@ fn prepare(root: &Path) -> Result<(), FetchError> {
 }
 
 fn make_folder(path: &Path) -> Result<(), FetchError> {
-    make_in(path, || Ok(()))
+    make_within(FEW_TRIES, path, || Ok(()))
 }
 
 /// Makes something in a folder of the cache, and the folder before it. Somebody may remove the whole cache between any two
 /// steps of this.
 pub(crate) fn make_in<T>(
     folder: &Path,
+    make: impl FnMut() -> Result<T, FetchError>,
+) -> Result<T, FetchError> {
+    make_within(MOST_TRIES, folder, make)
+}
+
+fn make_within<T>(
+    tries: u32,
+    folder: &Path,
     mut make: impl FnMut() -> Result<T, FetchError>,
 ) -> Result<T, FetchError> {
-    let mut more = 1..MOST_TRIES;
+    let mut more = 1..tries;
     loop {
         let made =
             std::fs::create_dir_all(folder).map_err(|e| FetchError::io(folder, "create the folder", e));
@@ -411,7 +421,7 @@ pub(crate) fn give_name(part: NamedTempFile, path: &Path) -> Result<File, FetchE
     match part.persist(path) {
         Err(e) if e.error.kind() == ErrorKind::NotFound => {
             let part = e.file;
-            match make_in(folder, || written_again(&part, folder, path).map_err(failed)) {
+            match make_within(FEW_TRIES, folder, || written_again(&part, folder, path).map_err(failed)) {
                 Err(error) if is_gone(&error) => Ok(part.into_file()),
                 other => other,
             }
