@@ -13,6 +13,8 @@ pub(crate) struct Engine {
     pub(crate) program: &'static str,
     /// As it says; of docker that of the server.
     version: String,
+    /// Engines before it that are there and did not answer, each with what it said.
+    pub(crate) passed_over: Vec<String>,
 }
 
 /// The first docker that unpacks layers in zstd.
@@ -27,14 +29,18 @@ const ENGINES: [(&str, &[&str]); 2] = [
 impl Engine {
     /// The first engine that answers; of docker only, if its address was given.
     pub(crate) fn find(docker_only: bool) -> Result<Self> {
-        let mut tried = Vec::new();
+        let (mut tried, mut passed_over) = (Vec::new(), Vec::new());
         for (program, question) in ENGINES.into_iter().take(if docker_only { 1 } else { ENGINES.len() }) {
             match Command::new(program).args(question).output() {
                 Ok(output) if output.status.success() => {
                     let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-                    return Ok(Self { program, version });
+                    return Ok(Self { program, version, passed_over });
                 }
-                Ok(output) => tried.push(format!("{program}: {}", first_line(&output))),
+                Ok(output) => {
+                    let said = format!("{program}: {}", first_line(&output));
+                    passed_over.push(said.clone());
+                    tried.push(said);
+                }
                 Err(error) => tried.push(format!("{program}: {error}")),
             }
         }
@@ -90,7 +96,7 @@ mod tests {
     #[test]
     fn an_old_docker_is_not_given_zstd() {
         let takes = |program, version: &str| {
-            let engine = Engine { program, version: version.to_owned() };
+            let engine = Engine { program, version: version.to_owned(), passed_over: Vec::new() };
             engine.takes(Compression::Gzip).unwrap();
             engine.takes(Compression::Zstd).map_err(|error| error.to_string())
         };

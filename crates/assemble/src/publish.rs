@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use assemble_image::Reference;
 use assemble_layer::Compression;
 use assemble_registry::{PushBlob, PushImage, PushManifest, PushReport, Registry};
+use assemble_types::{Event, Observer};
 
 use crate::build::{Built, Env, build_and};
 use crate::error::{Doing, Error, OwnError, Result};
@@ -107,11 +108,11 @@ pub fn build_and_publish(
     publish: &PublishOptions,
     env: &Env,
 ) -> Result<(Built, Published)> {
-    build_and(file, build, env, |built| self::publish(built, publish))
+    build_and(file, build, env, |built| self::publish(built, publish, env.observer.as_ref()))
 }
 
 /// Writes, pushes and loads a built image, in this order.
-fn publish(built: &Built, options: &PublishOptions) -> Result<Published> {
+fn publish(built: &Built, options: &PublishOptions, observer: &dyn Observer) -> Result<Published> {
     let mut published = Published::default();
     if let Some(output) = &options.output {
         output::write(output, built)?;
@@ -122,6 +123,11 @@ fn publish(built: &Built, options: &PublishOptions) -> Result<Published> {
     }
     if options.load != Load::No {
         let engine = options.load.engine()?;
+        // Who has both may look for the image in the other.
+        for said in &engine.passed_over {
+            let text = format!("{said}; {} takes the image", engine.program);
+            observer.event(Event::Warning(text));
+        }
         let folder = tempfile::tempdir()
             .map_err(OwnError::io(std::env::temp_dir(), "cannot hold a temporary folder"))?;
         let archive = Output::Hybrid(folder.path().join("image.tar"));

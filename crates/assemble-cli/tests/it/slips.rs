@@ -4,7 +4,7 @@ use std::fs;
 
 use assemble_testkit::{ApkBuilder, RepositoryBuilder, TEST_KEY, TEST_KEY_NAME};
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, finish};
 
 /// A sandbox with a spec of one package.
 fn sandbox() -> Sandbox {
@@ -147,6 +147,29 @@ fn names_of_packages() {
     says(&s, &["update", "apo", "--spec", "spec.yaml"], 2, &["there is app"]);
     let update = ["update", "nosuch", "--spec", "spec.yaml"];
     says(&s, &update, 2, &["see what is there: assemble packages spec.yaml"]);
+}
+
+/// Who has a docker that does not answer may look there for what podman took.
+#[test]
+fn an_engine_that_does_not_answer_is_named_also_quietly() {
+    let s = sandbox();
+    let engine = |name: &str, script: &str| {
+        let path = s.write(&format!("bin/{name}"), format!("#!/bin/sh\n{script}\n"));
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    engine("podman", "if [ $1 = load ]; then echo 'Loaded image: localhost/app:1'; else echo 4.3.1; fi");
+    let path = format!("{}:/usr/bin:/bin", s.path("bin").display());
+    let load = || {
+        let args = ["build", "spec.yaml", "--load", "-t", "app:1", "-q", "-o", "none"];
+        finish(s.command(args).env("PATH", &path), s.root())
+    };
+    engine("docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1");
+    let ran = load();
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(ran.stderr, "warning: docker: Cannot connect to the Docker daemon; podman takes the image\n");
+    engine("docker", "if [ $1 = load ]; then echo 'Loaded image: app:1'; else echo 28.0.1; fi");
+    let ran = load();
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
 }
 
 #[test]
