@@ -8,8 +8,8 @@ use crate::lock::spec_beside;
 use crate::spec_file::DEFAULT_SPEC;
 
 impl OwnError {
-    /// What to do about what the user named or wrote.
-    pub(super) fn hints_of_user(&self) -> Vec<String> {
+    /// What to do; here about outputs and the host.
+    pub(super) fn hints_of_outputs(&self) -> Vec<String> {
         match self {
             Self::Io { source, path, .. } => io_hint(source, path),
             Self::NotALayout(place) => vec![
@@ -34,6 +34,13 @@ impl OwnError {
                 format!("leave it out: exclude: [\"{pattern}\"]"),
                 "or write it elsewhere: -o ../image.oci".into(),
             ],
+            _ => self.hints_of_inputs(),
+        }
+    }
+
+    /// What to do about specs, and what stands in them.
+    fn hints_of_inputs(&self) -> Vec<String> {
+        match self {
             Self::SpecIsImage(path) => vec![
                 format!("look at it: assemble inspect {path}"),
                 format!("upload it: assemble push {path} registry.example.org/team/app:1.0"),
@@ -80,7 +87,9 @@ impl OwnError {
                 format!("or into the environment: HTTP_AUTH=basic:{host}:USER:PASSWORD"),
             ],
             Self::SpecIsFolder { path, specs } if specs.is_empty() => vec![
-                format!("no *.yaml is in it; write a spec: assemble init ./my-binary -o {path}/{DEFAULT_SPEC}"),
+                format!(
+                    "no *.yaml is in it; write a spec: assemble init ./my-binary -o {path}/{DEFAULT_SPEC}"
+                ),
                 "or name a spec or a static binary".into(),
             ],
             Self::SpecIsFolder { path, specs } => {

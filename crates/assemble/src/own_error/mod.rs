@@ -451,6 +451,6 @@ impl Explain for OwnError {
     }
 
     fn hints(&self) -> Vec<String> {
-        self.hints_of_user()
+        self.hints_of_outputs()
     }
 }
