@@ -151,12 +151,11 @@ fn filter(
         kept.get(&record.name)
             .is_some_and(|(version, sum)| record.version == *version && record.checksum == Some(*sum))
     };
-    let listed: BTreeSet<PackageName> = repositories
-        .iter()
-        .flat_map(|repository| &repository.index.records)
-        .filter(|record| held.contains(&record.name) && is_kept(record))
-        .map(|record| record.name.clone())
-        .collect();
+    let is_listed = |name: &&PackageName| {
+        let named = |repository: &Repository| repository.index.records.named(name.as_str()).any(is_kept);
+        repositories.iter().any(named)
+    };
+    let listed: BTreeSet<PackageName> = held.iter().filter(is_listed).cloned().collect();
     if listed.is_empty() {
         return repositories.to_vec();
     }
