@@ -125,7 +125,8 @@ impl Sources<'_> {
     }
 
     /// Reads an index, or finds how it was read when the same keys counted. What was `fetched` from this host leaves
-    /// nothing in the cache, and small ones are read as quickly as found.
+    /// nothing in the cache, and small ones are read as quickly as found. How it was read is kept once the same index is
+    /// read a second time: most are read once, for one list of packages, and what was chosen is kept anyway.
     fn parsed(
         &self,
         fetched: &Fetched,
@@ -145,7 +146,7 @@ impl Sources<'_> {
             Some(limit) => read_index_within(&fetched.bytes, keys, self.trust, limit),
             None => read_index(&fetched.bytes, keys, self.trust),
         }?;
-        if let Some(key) = key
+        if let Some(key) = key.filter(|_| fetched.from_cache)
             && let Some(form) = index.to_form()
         {
             // It saves reading it the next time, and nothing else.
