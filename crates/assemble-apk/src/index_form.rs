@@ -12,7 +12,7 @@ use crate::{Index, Keyring, PackageSpec, Trust};
 use std::fmt::Write as _;
 
 /// Counts up with the form and with all that decides what is read from an index, so that none is taken for another.
-const FORM: &str = "index form 2";
+const FORM: &str = "index form 3";
 /// The length that stands for no key name.
 const NO_KEY: u32 = u32::MAX;
 /// How many lengths stand at the end.

@@ -8,24 +8,25 @@ use crate::apk_order::is_valid_for_apk;
 use crate::constraint::{condition_name, plain_version, provided_name};
 use crate::index::{IndexError, Record};
 use crate::names::NamesBuilder;
+use crate::plain_record::PlainRecord;
 use crate::records::Records;
 use crate::{Checksum, Constraint, PackageName, Provide, Version};
 
 /// Longest line, as in apko. Dependencies of real packages have a few kilobytes.
-const MAX_LINE: usize = 1 << 20;
+pub(crate) const MAX_LINE: usize = 1 << 20;
 
-/// The letters that are kept, in the order in which a record's lines are kept.
-const LETTERS: [u8; 17] = *b"PVACSIkotDpiLTmUc";
+/// The letters that are kept. Lines that are not kept as they stand are kept in this order.
+pub(crate) const LETTERS: [u8; 17] = *b"PVACSIkotDpiLTmUc";
 /// Places of letters in it.
-const NAME: usize = 0;
-const VERSION: usize = 1;
+pub(crate) const NAME: usize = 0;
+pub(crate) const VERSION: usize = 1;
 const SUM: usize = 3;
 const DEPENDS: usize = 9;
 const PROVIDES: usize = 10;
 const INSTALL_IF: usize = 11;
 
 /// The place of a letter in [`LETTERS`].
-fn slot(letter: u8) -> Option<usize> {
+pub(crate) fn slot(letter: u8) -> Option<usize> {
     let slot = SLOTS[letter as usize] as usize;
     (slot < LETTERS.len()).then_some(slot)
 }
@@ -50,6 +51,8 @@ struct Draft {
     values: [Range<usize>; LETTERS.len()],
     /// The last letter that has to be known and is not.
     unknown: Option<u8>,
+    /// Whether a line was taken.
+    begun: bool,
 }
 
 fn number<T: FromStr + Default>(value: &str) -> Result<T, &'static str> {
@@ -76,7 +79,7 @@ fn is_plain(value: &str) -> bool {
 }
 
 /// What is wrong with a line, if anything is.
-fn check(letter: u8, value: &str) -> Result<(), &'static str> {
+pub(crate) fn check(letter: u8, value: &str) -> Result<(), &'static str> {
     match letter {
         b'P' | b'V' if is_plain(value) => {}
         b'P' if !value.is_empty() => {
@@ -102,6 +105,7 @@ impl Draft {
     /// Takes one line. Lower-case letters that are not known are passed over, as are fields of installed packages, for
     /// which an index has no use.
     fn line(&mut self, letter: u8, value: &str) -> Result<(), &'static str> {
+        self.begun = true;
         match slot(letter) {
             Some(slot) => {
                 check(letter, value)?;
@@ -119,18 +123,15 @@ impl Draft {
         self.text.clear();
         self.values = Default::default();
         self.unknown = None;
+        self.begun = false;
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.begun
     }
 
     fn value(&self, slot: usize) -> &str {
         self.text.get(self.values[slot].clone()).unwrap_or_default()
-    }
-
-    /// About how many bytes the record takes once it was asked for, or a little more.
-    fn weight(&self) -> u64 {
-        let texts: usize = self.values.iter().map(|value| value.len() + OWN).sum();
-        let lists = (DEPENDS..=INSTALL_IF).map(|slot| self.value(slot)).filter(|list| !list.is_empty());
-        let tokens: usize = lists.map(|list| 1 + list.bytes().filter(|byte| *byte <= b' ').count()).sum();
-        (size_of::<Record>() + texts + tokens * (size_of::<Constraint>() + 2 * OWN)) as u64
     }
 
     /// Adds the record to those that are kept.
@@ -148,27 +149,44 @@ impl Draft {
         if let Some(letter) = self.unknown {
             out.text.extend_from_slice(&[letter, b':', b'\n']);
         }
-        out.own(starts[NAME], self.values[NAME].len());
-        for (at, token) in tokens(self.value(PROVIDES)) {
-            if let Some(len) = provided_name(token) {
-                out.provide(starts[PROVIDES] + at, len);
-            }
+        name_all(out, |slot| (starts[slot], self.value(slot)));
+    }
+}
+
+/// About how many bytes a record with these values takes once it was asked for, or a little more.
+fn weight_of<'t>(value: impl Fn(usize) -> &'t str) -> u64 {
+    let texts: usize = (0..LETTERS.len()).map(|slot| value(slot).len() + OWN).sum();
+    let lists = (DEPENDS..=INSTALL_IF).map(&value).filter(|list| !list.is_empty());
+    let tokens: usize = lists.map(|list| 1 + list.bytes().filter(|byte| *byte <= b' ').count()).sum();
+    (size_of::<Record>() + texts + tokens * (size_of::<Constraint>() + 2 * OWN)) as u64
+}
+
+/// Enters the names in a record's values, each of which stands somewhere in the text that is kept.
+fn name_all<'t>(out: &mut NamesBuilder, value: impl Fn(usize) -> (usize, &'t str)) {
+    let (start, name) = value(NAME);
+    out.own(start, name.len());
+    let (start, list) = value(PROVIDES);
+    for (at, token) in tokens(list) {
+        if let Some(len) = provided_name(token) {
+            out.provide(start + at, len);
         }
-        for (at, token) in tokens(self.value(DEPENDS)) {
-            match condition_name(token) {
-                Some(len) => out.need(starts[DEPENDS] + at, len),
-                None => out.need_behind(constraint(token).name.as_str()),
-            }
+    }
+    let (start, list) = value(DEPENDS);
+    for (at, token) in tokens(list) {
+        match condition_name(token) {
+            Some(len) => out.need(start + at, len),
+            None => out.need_behind(constraint(token).name.as_str()),
         }
-        for (place, (at, token)) in (0..).zip(tokens(self.value(INSTALL_IF))) {
-            match condition_name(token) {
-                Some(len) => out.condition(starts[INSTALL_IF] + at, len, place),
-                None => out.condition_behind(constraint(token).name.as_str(), place),
-            }
+    }
+    let (start, list) = value(INSTALL_IF);
+    for (place, (at, token)) in (0..).zip(tokens(list)) {
+        match condition_name(token) {
+            Some(len) => out.condition(start + at, len, place),
+            None => out.condition_behind(constraint(token).name.as_str(), place),
         }
-        if let Some(sum) = checksum(self.value(SUM)) {
-            out.sum(&sum);
-        }
+    }
+    if let Some(sum) = checksum(value(SUM).1) {
+        out.sum(&sum);
     }
 }
 
@@ -209,7 +227,7 @@ pub(crate) fn texts_are_readable(list: &str) -> bool {
     })
 }
 
-/// A record of its lines, as [`Draft::keep`] wrote them: nothing in them is wrong.
+/// A record of its lines, as they are kept: nothing in them is wrong.
 pub(crate) fn read_lines(lines: &str) -> Record {
     let mut record = Record {
         name: PackageName::unmeetable(""),
@@ -294,6 +312,14 @@ impl RecordReader {
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while self.failed.is_none() && !rest.is_empty() {
+            if self.begun.is_empty()
+                && self.draft.is_empty()
+                && let Some(record) = PlainRecord::read(rest)
+            {
+                self.failed = self.plain(&record).err();
+                rest = &rest[record.text.len() + 1..];
+                continue;
+            }
             let Some(end) = memchr::memchr(b'\n', rest) else {
                 self.begun.extend_from_slice(rest);
                 if self.begun.len() > MAX_LINE {
@@ -352,10 +378,20 @@ impl RecordReader {
         }
     }
 
+    fn plain(&mut self, record: &PlainRecord<'_>) -> Result<(), IndexError> {
+        self.number += record.lines + 1;
+        self.room.take_bytes(weight_of(|slot| record.value(slot)))?;
+        self.records.begin();
+        let start = self.records.text.len();
+        self.records.text.extend_from_slice(record.text.as_bytes());
+        name_all(&mut self.records, |slot| (start + record.values[slot].0, record.value(slot)));
+        Ok(())
+    }
+
     /// A record without a name or version is of no use to anyone.
     fn end(&mut self) -> Result<(), IndexError> {
         if !self.draft.values[NAME].is_empty() && !self.draft.values[VERSION].is_empty() {
-            self.room.take_bytes(self.draft.weight())?;
+            self.room.take_bytes(weight_of(|slot| self.draft.value(slot)))?;
             self.draft.keep(&mut self.records);
         }
         self.draft.clear();

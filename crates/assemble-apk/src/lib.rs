@@ -65,6 +65,7 @@ mod package;
 mod package_info;
 mod package_spec;
 mod pax;
+mod plain_record;
 mod records;
 mod sections;
 mod seen;

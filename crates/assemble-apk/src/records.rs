@@ -61,8 +61,8 @@ impl Records {
     /// Name and version of a record. Quicker than to ask for it, if it need not be read otherwise.
     pub fn identity(&self, number: usize) -> (&str, &str) {
         if let List::Text { names, .. } = &self.0 {
-            let mut lines = names.lines(number).lines().map(|line| line.get(2..).unwrap_or_default());
-            return (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+            let lines = names.line_bytes(number);
+            return (value(lines, b'P'), value(lines, b'V'));
         }
         self.get(number).map_or(("", ""), |record| (record.name.as_str(), record.version.as_str()))
     }
