@@ -12,7 +12,7 @@ use assemble_types::{Blob, Digest, Event, Observer};
 use tempfile::NamedTempFile;
 
 use crate::escape::shown_path;
-use crate::local::{Keeper, Losses, Watch, kept, open_kept, open_limited};
+use crate::local::{Keeper, Losses, Watch, kept, open_front, open_kept, open_limited};
 use crate::parts::{Divided, join, mark, read_mark};
 use crate::store::{blob_path, name_of};
 use crate::{ContentKey, FetchError};
@@ -40,13 +40,21 @@ pub(crate) struct Validators {
     pub(crate) last_modified: Option<String>,
 }
 
-/// A document as it was last fetched.
+/// What stands in front of a document that was fetched: what it says of the bytes, which nobody compared.
 #[derive(Debug)]
-pub(crate) struct Document {
+pub(crate) struct DocumentHead {
     pub(crate) validators: Validators,
-    pub(crate) bytes: Vec<u8>,
     /// Of the bytes.
     pub(crate) digest: Digest,
+    /// How many bytes there are.
+    pub(crate) size: u64,
+}
+
+/// A document as it was last fetched, compared with what stands in front of it.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) head: DocumentHead,
+    pub(crate) bytes: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -200,15 +208,27 @@ impl Cache {
         })
     }
 
+    /// What stands in front of the document last fetched from this URL, if that is there with as many bytes as it had.
+    pub(crate) fn document_head(&self, url: &str, limit: u64) -> Option<DocumentHead> {
+        self.readable().into_iter().find_map(|root| {
+            let path = document_path(&root.path, url);
+            let (front, length) = open_front(&path, HEADER_LIMIT).ok()?;
+            let (head, start) = parse_head(&front, &name_of(&path))?;
+            (head.size <= limit && length.checked_sub(start as u64) == Some(head.size)).then_some(head)
+        })
+    }
+
     /// Keeps a document.
     pub(crate) fn keep_document(
         &self,
         url: &str,
         validators: &Validators,
         bytes: &[u8],
+        digest: &Digest,
     ) -> Result<(), FetchError> {
         let path = document_path(&self.root()?.path, url);
-        let Some(header) = document_header(validators, bytes, &name_of(&path)) else { return Ok(()) };
+        let header = document_header(validators, bytes.len(), digest, &name_of(&path));
+        let Some(header) = header else { return Ok(()) };
         let mut part = self.part()?;
         let written = part.write_all(header.as_bytes()).and_then(|()| part.write_all(bytes));
         written.map_err(|e| FetchError::io(part.path(), "write", e))?;
@@ -479,9 +499,8 @@ pub(crate) fn hashed(mut path: PathBuf, text: &str) -> PathBuf {
 }
 
 /// Lines of `key: value` and an empty line; nothing if the validators are too long to keep.
-fn document_header(validators: &Validators, bytes: &[u8], name: &str) -> Option<String> {
-    let digest = Digest::of(bytes).hex();
-    let mut header = format!("{HEADER_START}\nname: {name}\nsha256: {digest}\nsize: {}\n", bytes.len());
+fn document_header(validators: &Validators, size: usize, digest: &Digest, name: &str) -> Option<String> {
+    let mut header = format!("{HEADER_START}\nname: {name}\nsha256: {}\nsize: {size}\n", digest.hex());
     for (key, value) in [("etag", &validators.etag), ("last-modified", &validators.last_modified)] {
         if let Some(value) = value {
             if value.contains('\n') {
@@ -494,8 +513,9 @@ fn document_header(validators: &Validators, bytes: &[u8], name: &str) -> Option<
     (header.len() as u64 <= HEADER_LIMIT).then_some(header)
 }
 
-/// The document in a cache file of this name; nothing if the file is damaged in any way, or another's.
-fn parse_document(mut file: Vec<u8>, name: &str) -> Option<Document> {
+/// What stands in front of a document in a cache file of this name, and where its bytes begin; nothing if it is damaged in
+/// any way, or another's.
+fn parse_head(file: &[u8], name: &str) -> Option<(DocumentHead, usize)> {
     let window = &file[..file.len().min(usize::try_from(HEADER_LIMIT).ok()?)];
     let end = window.windows(2).position(|pair| pair == b"\n\n")?;
     let header = std::str::from_utf8(&file[..end]).ok()?;
@@ -511,13 +531,21 @@ fn parse_document(mut file: Vec<u8>, name: &str) -> Option<Document> {
             "last-modified" => validators.last_modified = Some(value.to_owned()),
             "name" => named = value == name,
             "sha256" => digest = Digest::parse_hex(value).ok(),
-            "size" => size = value.parse::<usize>().ok(),
+            "size" => size = value.parse().ok(),
             _ => return None,
         }
     }
-    let bytes = file.split_off(end + 2);
-    let digest = digest.filter(|digest| *digest == Digest::of(&bytes))?;
-    (named && Some(bytes.len()) == size).then_some(Document { validators, bytes, digest })
+    let head = DocumentHead { validators, digest: digest?, size: size? };
+    named.then_some((head, end + 2))
+}
+
+/// The document in a cache file of this name; nothing if the file is damaged in any way, or another's.
+fn parse_document(mut file: Vec<u8>, name: &str) -> Option<Document> {
+    let (head, start) = parse_head(&file, name)?;
+    // Without room for another copy, however large it is.
+    file.drain(..start);
+    let whole = file.len() as u64 == head.size && head.digest == Digest::of(&file);
+    whole.then_some(Document { head, bytes: file })
 }
 
 #[cfg(test)]
@@ -529,10 +557,10 @@ mod tests {
         let validators =
             Validators { etag: Some("\"a: b\"".into()), last_modified: Some("Sun, 06 Nov 1994".into()) };
         let body = b"one\n\ntwo";
-        let mut file = document_header(&validators, body, "n").unwrap().into_bytes();
+        let mut file = document_header(&validators, body.len(), &Digest::of(body), "n").unwrap().into_bytes();
         file.extend_from_slice(body);
         let whole = parse_document(file.clone(), "n").unwrap();
-        assert_eq!((whole.validators, whole.bytes), (validators, body.to_vec()));
+        assert_eq!((whole.head.validators, whole.bytes), (validators, body.to_vec()));
         for end in 0..file.len() {
             assert!(parse_document(file[..end].to_vec(), "n").is_none(), "cut at {end}");
         }
@@ -546,7 +574,7 @@ mod tests {
         file.push(b'x');
         assert!(parse_document(file, "n").is_none());
         let long = Validators { etag: Some("x".repeat(9000)), last_modified: None };
-        assert!(document_header(&long, body, "n").is_none());
+        assert!(document_header(&long, body.len(), &Digest::of(body), "n").is_none());
     }
 
     #[test]

@@ -113,6 +113,12 @@ pub enum FetchError {
         /// The place not asked.
         location: Location,
     },
+    /// What the server called unchanged cannot be used from the cache, and is another one by now.
+    #[error("{location}: the copy in the cache was damaged, and the server has another one by now")]
+    Replaced {
+        /// The place.
+        location: Location,
+    },
     /// More bytes than are sensible.
     #[error("{location}: larger than the limit of {limit} bytes")]
     TooLarge {
@@ -309,7 +315,7 @@ impl Explain for FetchError {
             Self::Missing { .. } => "fetch/missing",
             Self::WrongType { .. } => "fetch/type",
             Self::CacheType { .. } => "fetch/cache",
-            Self::Changed { .. } => "fetch/changed",
+            Self::Changed { .. } | Self::Replaced { .. } => "fetch/changed",
             Self::TooManyEntries { .. } => "fetch/entries",
             Self::Pattern { .. } => "fetch/pattern",
             Self::Io { .. } => "fetch/io",
@@ -331,6 +337,7 @@ impl Explain for FetchError {
             | Self::Redirect { .. }
             | Self::Offline { .. }
             | Self::NotCached { .. }
+            | Self::Replaced { .. }
             | Self::DamagedOffline { .. } => Kind::Unavailable,
             Self::Denied { .. } => Kind::Denied,
             Self::TooLarge { .. } | Self::WrongSize { .. } | Self::OtherRange { .. } => Kind::Integrity,
@@ -380,6 +387,7 @@ impl Explain for FetchError {
             },
             Self::NotCached { location, .. } => vec![format!("--fetch gets it from {location}")],
             Self::Offline { .. } | Self::DamagedOffline { .. } => vec!["run once without --offline".into()],
+            Self::Replaced { .. } => vec!["run again: the new one is in the cache".into()],
             Self::OtherRange { .. } => {
                 vec!["the server, or a proxy before it, answers wrongly; nothing of it was used: use another mirror".into()]
             }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use assemble_types::{Blob, Digest, Observer, SafeUrl, Spool};
 
-use crate::cache::{Cache, Document, Validators};
+use crate::cache::{Cache, Document, DocumentHead, Validators};
 use crate::counters::{Counters, Counting};
 use crate::credentials::{Access, Credential};
 use crate::local::{open_file, open_limited, type_name};
@@ -92,6 +92,38 @@ pub struct Fetched {
 impl Fetched {
     fn fresh(bytes: Vec<u8>) -> Self {
         Self { digest: Digest::of(&bytes), bytes, from_cache: false }
+    }
+}
+
+/// A document that was asked for and need not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DocumentState {
+    /// What is in the cache is there still, or nobody was asked: [`Fetcher::kept_document`] reads it.
+    Kept {
+        /// Digest of its bytes.
+        digest: Digest,
+        /// How many they are.
+        size: u64,
+    },
+    /// It was fetched, or lies on this host.
+    Fetched(Fetched),
+}
+
+impl DocumentState {
+    /// Digest of the bytes.
+    pub fn digest(&self) -> &Digest {
+        match self {
+            Self::Kept { digest, .. } => digest,
+            Self::Fetched(fetched) => &fetched.digest,
+        }
+    }
+
+    /// How many bytes there are.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Kept { size, .. } => *size,
+            Self::Fetched(fetched) => fetched.bytes.len() as u64,
+        }
     }
 }
 
@@ -191,38 +223,109 @@ impl Fetcher {
     pub fn document(&self, location: &Location, limit: u64) -> Result<Fetched, FetchError> {
         let Some(url) = location.url() else { return local_document(location, limit) };
         let cache_key = cache_key(url);
-        let said = locked(&self.said).get(&cache_key).copied();
+        let known = self.cache.document(&cache_key, limit);
+        let (known, bytes) = known.map(|Document { head, bytes }| (head, bytes)).unzip();
+        match (self.state(location, url, &cache_key, limit, known)?, bytes) {
+            (DocumentState::Fetched(fetched), _) => Ok(fetched),
+            (DocumentState::Kept { digest, .. }, Some(bytes)) => {
+                Ok(Fetched { bytes, digest, from_cache: true })
+            }
+            // Only what was there is kept.
+            (DocumentState::Kept { .. }, None) => Err(FetchError::Replaced { location: location.clone() }),
+        }
+    }
+
+    /// As [`Fetcher::document`], but what is in the cache is not read: who knows what it came to by its digest need not.
+    /// What the cache says of it was not compared with its bytes.
+    ///
+    /// # Errors
+    /// As [`Fetcher::document`].
+    pub fn state_of(&self, location: &Location, limit: u64) -> Result<DocumentState, FetchError> {
+        let Some(url) = location.url() else {
+            return local_document(location, limit).map(DocumentState::Fetched);
+        };
+        let cache_key = cache_key(url);
+        let known = self.cache.document_head(&cache_key, limit);
+        self.state(location, url, &cache_key, limit, known)
+    }
+
+    /// The document of which [`Fetcher::state_of`] said that it is in the cache. If it is not, or damaged, it is fetched.
+    ///
+    /// # Errors
+    /// As [`Fetcher::document`]; what was fetched is another one, so that what follows from the digest would be wrong.
+    pub fn kept_document(
+        &self,
+        location: &Location,
+        limit: u64,
+        digest: &Digest,
+    ) -> Result<Fetched, FetchError> {
+        let Some(url) = location.url() else { return local_document(location, limit) };
+        let cache_key = cache_key(url);
+        let kept = self.cache.document(&cache_key, limit).filter(|kept| kept.head.digest == *digest);
+        if let Some(Document { bytes, .. }) = kept {
+            return Ok(Fetched { bytes, digest: *digest, from_cache: true });
+        }
+        if self.offline {
+            return Err(FetchError::Offline { location: location.clone() });
+        }
+        match self.ask_for_document(location, url, &cache_key, limit, None)? {
+            DocumentState::Fetched(fetched) if fetched.digest == *digest => Ok(fetched),
+            _ => Err(FetchError::Replaced { location: location.clone() }),
+        }
+    }
+
+    /// What the server says now, or has said, about a document that is `known`.
+    fn state(
+        &self,
+        location: &Location,
+        url: &SafeUrl,
+        cache_key: &str,
+        limit: u64,
+        known: Option<DocumentHead>,
+    ) -> Result<DocumentState, FetchError> {
+        let said = locked(&self.said).get(cache_key).copied();
         if let Some(Said::Nothing) = said {
             return Err(FetchError::NotFound { location: location.clone() });
         }
-        let known = self.cache.document(&cache_key, limit);
         if self.offline {
             let known = known.ok_or_else(|| FetchError::Offline { location: location.clone() })?;
-            return Ok(self.known_again(known));
+            return Ok(self.known_again(&known));
         }
-        let known = match (said, known) {
-            (Some(Said::Kept(digest)), Some(known)) if known.digest == digest => {
-                return Ok(self.known_again(known));
-            }
-            (_, known) => known,
-        };
-        let asked = self.ask_for_document(location, url, &cache_key, limit, known);
-        match &asked {
-            Ok((_, Some(said))) => drop(locked(&self.said).insert(cache_key, *said)),
-            Err(FetchError::NotFound { .. }) => drop(locked(&self.said).insert(cache_key, Said::Nothing)),
-            _ => {}
+        match (said, known) {
+            (Some(Said::Kept(digest)), Some(known)) if known.digest == digest => Ok(self.known_again(&known)),
+            (_, known) => self.ask_for_document(location, url, cache_key, limit, known),
         }
-        asked.map(|(fetched, _)| fetched)
     }
 
+    /// Asks the server, and remembers what it said.
     fn ask_for_document(
         &self,
         location: &Location,
         url: &SafeUrl,
         cache_key: &str,
         limit: u64,
-        known: Option<Document>,
-    ) -> Result<(Fetched, Option<Said>), FetchError> {
+        known: Option<DocumentHead>,
+    ) -> Result<DocumentState, FetchError> {
+        let asked = self.transfer_document(location, url, cache_key, limit, known);
+        let said = match &asked {
+            Ok((_, said)) => *said,
+            Err(FetchError::NotFound { .. }) => Some(Said::Nothing),
+            Err(_) => None,
+        };
+        if let Some(said) = said {
+            locked(&self.said).insert(cache_key.to_owned(), said);
+        }
+        asked.map(|(state, _)| state)
+    }
+
+    fn transfer_document(
+        &self,
+        location: &Location,
+        url: &SafeUrl,
+        cache_key: &str,
+        limit: u64,
+        known: Option<DocumentHead>,
+    ) -> Result<(DocumentState, Option<Said>), FetchError> {
         // Without a validator there is nothing to ask by.
         let known = known.filter(|known| known.validators != Validators::default());
         let mut body = MemoryBody::default();
@@ -234,29 +337,29 @@ impl Fetcher {
         match (transfer.run(&mut body, progress)?, known) {
             (Outcome::NotModified, Some(known)) => {
                 let said = Said::Kept(known.digest);
-                Ok((self.known_again(known), Some(said)))
+                Ok((self.known_again(&known), Some(said)))
             }
             (Outcome::NotModified, None) | (Outcome::Front, _) => {
                 Err(FetchError::Status { location: location.clone(), status: 304 })
             }
             (Outcome::Complete { validators, may_keep: true }, _) => {
                 self.counting.miss();
-                self.cache.keep_document(cache_key, &validators, &body.0)?;
                 let fetched = Fetched::fresh(body.0);
+                self.cache.keep_document(cache_key, &validators, &fetched.bytes, &fetched.digest)?;
                 let said = Said::Kept(fetched.digest);
-                Ok((fetched, Some(said)))
+                Ok((DocumentState::Fetched(fetched), Some(said)))
             }
             (Outcome::Complete { .. }, _) => {
                 self.counting.miss();
                 self.cache.drop_document(cache_key);
-                Ok((Fetched::fresh(body.0), None))
+                Ok((DocumentState::Fetched(Fetched::fresh(body.0)), None))
             }
         }
     }
 
-    fn known_again(&self, known: Document) -> Fetched {
+    fn known_again(&self, known: &DocumentHead) -> DocumentState {
         self.counting.hit();
-        Fetched { bytes: known.bytes, digest: known.digest, from_cache: true }
+        DocumentState::Kept { digest: known.digest, size: known.size }
     }
 
     /// Something that never changes, known by its key and not by its place: a package. Its size is checked; whether its

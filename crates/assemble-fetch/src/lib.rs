@@ -52,7 +52,7 @@ mod upkeep;
 pub use counters::Counters;
 pub use credentials::{Credential, FoundCredentials, NetrcFile};
 pub use error::{FetchError, RedirectFault, TransferError};
-pub use fetcher::{ContentKey, ContentRequest, FetchOptions, Fetched, Fetcher, Front};
+pub use fetcher::{ContentKey, ContentRequest, DocumentState, FetchOptions, Fetched, Fetcher, Front};
 pub use http::{
     GiveUp, Http, HttpError, HttpOptions, ProxySettings, RetryDecision, RetryPolicy, TlsTrouble,
     is_this_machine, is_transient_status, jitter_seed, may_lead_to, retry_delay,

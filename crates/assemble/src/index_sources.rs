@@ -1,7 +1,7 @@
 //! Indexes as they come in: asked for at once, found as they were read before, or read.
 
 use assemble_apk::{Index, IndexError, Keyring, Trust, read_index, read_index_within};
-use assemble_fetch::{FetchError, Fetched, Location, RecordKind};
+use assemble_fetch::{DocumentState, FetchError, Fetched, Location, RecordKind};
 use assemble_types::{Arch, Digest, Event, Explain, Kind};
 
 use crate::error::{Error, OwnError, Result};
@@ -14,8 +14,10 @@ const MAX_INDEX: u64 = 128 * 1024 * 1024;
 /// Smallest index of which the cache keeps how it was read, packed, in bytes.
 const MIN_FORM: usize = 64 * 1024;
 
-/// What came of asking for an index: its file, below the repository's base, and what it holds.
-pub(crate) type FetchedIndex = std::result::Result<(String, Fetched), FetchError>;
+/// What came of asking for an index: its file, below the repository's base, and the file itself or that the cache has it.
+pub(crate) type AskedIndex = std::result::Result<(String, DocumentState), FetchError>;
+/// An index's file, below the repository's base, and what it holds.
+type FetchedIndex = std::result::Result<(String, Fetched), FetchError>;
 
 /// Does this for each, several at once; the results are in the order of the items.
 pub(crate) fn at_once<T: Send, R: Send>(mut items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
@@ -38,13 +40,13 @@ impl Sources<'_> {
         &self,
         repositories: &[RepositoryInput],
         arch: Arch,
-    ) -> (Result<Vec<Keys>>, Vec<FetchedIndex>) {
+    ) -> (Result<Vec<Keys>>, Vec<AskedIndex>) {
         if repositories.iter().all(|repository| repository.location.url().is_none()) {
-            let fetched = repositories.iter().map(|repository| self.fetch_index(repository, arch)).collect();
-            return (self.discover(repositories, arch), fetched);
+            let asked = repositories.iter().map(|repository| self.ask_for_index(repository, arch)).collect();
+            return (self.discover(repositories, arch), asked);
         }
         std::thread::scope(|scope| {
-            let fetch = || at_once(repositories.iter().collect(), |one| self.fetch_index(one, arch));
+            let fetch = || at_once(repositories.iter().collect(), |one| self.ask_for_index(one, arch));
             let fetching = scope.spawn(fetch);
             let found = self.discover(repositories, arch);
             let fetched = fetching.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -59,7 +61,7 @@ impl Sources<'_> {
         keys: &Keyring,
         arch: Arch,
     ) -> Result<Option<FoundIndex>> {
-        let read = self.check_index(repository, self.fetch_index(repository, arch), keys, arch)?;
+        let read = self.check_index(repository, self.ask_for_index(repository, arch), keys, arch)?;
         if read.is_none() {
             self.warn_left_out(repository);
         }
@@ -73,7 +75,7 @@ impl Sources<'_> {
         )));
     }
 
-    fn fetch_index(&self, repository: &RepositoryInput, arch: Arch) -> FetchedIndex {
+    fn ask_for_index(&self, repository: &RepositoryInput, arch: Arch) -> AskedIndex {
         let mut files = repository.layout().indexes(&repository.text, arch);
         if self.mode == Mode::Apko {
             files.truncate(1);
@@ -81,13 +83,32 @@ impl Sources<'_> {
         self.first(&repository.base(), &files)
     }
 
+    /// The index that was asked for, read from the cache if it is there.
+    fn fetched(&self, repository: &RepositoryInput, asked: AskedIndex) -> FetchedIndex {
+        let (file, state) = asked?;
+        let fetched = match state {
+            DocumentState::Fetched(fetched) => fetched,
+            DocumentState::Kept { digest, .. } => {
+                let location = repository.base().join(&file);
+                self.fetcher.kept_document(&location, self.index_limit(), &digest)?
+            }
+        };
+        Ok((file, fetched))
+    }
+
+    /// How many bytes an index has at most, packed.
+    fn index_limit(&self) -> u64 {
+        self.limits.response.unwrap_or(MAX_INDEX)
+    }
+
     pub(crate) fn check_index(
         &self,
         repository: &RepositoryInput,
-        found: FetchedIndex,
+        asked: AskedIndex,
         keys: &Keyring,
         arch: Arch,
     ) -> Result<Option<FoundIndex>> {
+        let found = self.fetched(repository, asked);
         if self.mode == Mode::Apko
             && repository.location.local_path().is_some()
             && matches!(found, Err(FetchError::NotFound { .. }))
@@ -121,7 +142,8 @@ impl Sources<'_> {
                 .doing(format!("checking the index of {} for {}", repository.text, arch.apk()))
                 .at(&repository.span)
         })?;
-        Ok(Some(FoundIndex { file, bytes: fetched.bytes, digest: fetched.digest, index }))
+        let Fetched { bytes, digest, .. } = fetched;
+        Ok(Some(FoundIndex { file, size: bytes.len() as u64, bytes: Some(bytes), digest, index }))
     }
 
     /// Reads an index, or finds how it was read when the same keys counted. What was `fetched` from this host leaves
@@ -164,17 +186,13 @@ impl Sources<'_> {
     }
 
     /// The first of these files that is there, with its name. If none is, that is said of the first.
-    pub(crate) fn first(
-        &self,
-        base: &Location,
-        files: &[String],
-    ) -> std::result::Result<(String, Fetched), FetchError> {
+    pub(crate) fn first(&self, base: &Location, files: &[String]) -> AskedIndex {
         let mut missing = None;
-        let limit = self.limits.response.unwrap_or(MAX_INDEX);
+        let limit = self.index_limit();
         for file in files {
-            match self.fetcher.document(&base.join(file), limit) {
+            match self.fetcher.state_of(&base.join(file), limit) {
                 Err(error @ FetchError::NotFound { .. }) => missing = missing.or(Some(error)),
-                other => return other.map(|fetched| (file.clone(), fetched)),
+                other => return other.map(|state| (file.clone(), state)),
             }
         }
         Err(missing.unwrap_or_else(|| FetchError::NotFound { location: base.clone() }))

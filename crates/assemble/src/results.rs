@@ -313,8 +313,8 @@ fn of_indexes(plan: &Plan<'_>, sources: &Sources<'_>, text: &mut String) -> Opti
     let (found, digests) = std::thread::scope(|scope| {
         let index = |(platform, repository): (Platform, &RepositoryInput)| {
             let files = repository.layout().indexes(&repository.text, platform.arch);
-            let (file, fetched) = sources.first(&repository.base(), &files).ok()?;
-            Some((file, fetched.digest))
+            let (file, state) = sources.first(&repository.base(), &files).ok()?;
+            Some((file, *state.digest()))
         };
         let running: Vec<_> = wanted.iter().map(|one| scope.spawn(move || index(*one))).collect();
         let found: Option<Vec<(Arch, Vec<Keys>)>> = plan

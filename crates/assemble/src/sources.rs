@@ -9,7 +9,7 @@ use assemble_apk::{
     Expected, Extras, Format, Index, KNOWN_REPOSITORIES, Keyring, Limits, Package, PublicKey, Trust,
     builtin_keys, nearest_known_repository, open_package_with, open_with_table,
 };
-use assemble_fetch::{ContentKey, FetchError, Fetched, Fetcher, Location, RecordKind, Store};
+use assemble_fetch::{ContentKey, FetchError, Fetcher, Location, RecordKind, Store};
 use assemble_resolve::Repository;
 use assemble_spec::lock::LockedRepository;
 use assemble_types::{Arch, Blob, Digest, Event, Observer, Platform, SourceSpan, Spool};
@@ -17,7 +17,7 @@ use assemble_types::{Arch, Blob, Digest, Event, Observer, Platform, SourceSpan, 
 use crate::build::Env;
 use crate::choose::Wanted;
 use crate::error::{OwnError, Result};
-use crate::index_sources::{FetchedIndex, at_once};
+use crate::index_sources::{AskedIndex, at_once};
 use crate::keys::{Discovery, ImageKey, KeyInput, KeyOrigin, Keys, address, merge};
 use crate::lock::LockError;
 use crate::plain::PlainSections;
@@ -75,8 +75,10 @@ pub(crate) struct Indexes {
 pub(crate) struct FoundIndex {
     /// Its file, below the repository's base.
     pub(crate) file: String,
-    /// As it is.
-    pub(crate) bytes: Vec<u8>,
+    /// As it is; nothing if what was needed of it was known.
+    pub(crate) bytes: Option<Vec<u8>>,
+    /// How many bytes it has.
+    pub(crate) size: u64,
     /// Digest of the bytes.
     pub(crate) digest: Digest,
     /// What it says.
@@ -143,17 +145,16 @@ pub(crate) struct Asked {
     found: Vec<Keys>,
     /// The keys that may vouch for each repository: see [`Sources::trusted`].
     trusted: Vec<Vec<(Option<ImageKey>, PublicKey)>>,
-    fetched: Vec<FetchedIndex>,
+    indexes: Vec<AskedIndex>,
 }
 
 impl Asked {
     /// Stands for all that will be read, under this trust and limit, if every index was found.
     pub(crate) fn key(&self, trust: Trust, limit: Option<u64>) -> Option<String> {
         let mut text = format!("for {:?}\n", self.arch);
-        for ((repository, trusted), fetched) in self.repositories.iter().zip(&self.trusted).zip(&self.fetched)
-        {
-            let (_, fetched) = fetched.as_ref().ok()?;
-            let form = Index::form_key(&fetched.digest.hex(), &ring(trusted), trust, limit);
+        for ((repository, trusted), asked) in self.repositories.iter().zip(&self.trusted).zip(&self.indexes) {
+            let (_, state) = asked.as_ref().ok()?;
+            let form = Index::form_key(&state.digest().hex(), &ring(trusted), trust, limit);
             let _ = writeln!(text, "{:?} {:?} {form}", repository.text, repository.pin);
         }
         Some(text)
@@ -188,11 +189,11 @@ impl Sources<'_> {
         arch: Arch,
     ) -> Result<Asked> {
         let own = self.keyring(keyring)?;
-        let (found, fetched) = self.ask(repositories, arch);
+        let (found, indexes) = self.ask(repositories, arch);
         let mut found = found?;
         self.prefer_builtin(repositories, &mut found);
         let trusted = (0..).zip(repositories).map(|(n, r)| self.trusted(&own, &found, n, r)).collect();
-        Ok(Asked { arch, repositories: repositories.to_vec(), own, found, trusted, fetched })
+        Ok(Asked { arch, repositories: repositories.to_vec(), own, found, trusted, indexes })
     }
 
     /// Whether those who may vouch for the indexes that were asked for did so for these.
@@ -203,19 +204,20 @@ impl Sources<'_> {
     /// Reads the indexes that were asked for, and checks each one's signature; but those of which it is known already what
     /// that came to.
     pub(crate) fn checked(&self, asked: Asked, known: Option<Vec<Index>>) -> Result<Indexes> {
-        let Asked { arch, repositories, own, found, trusted, fetched } = asked;
+        let Asked { arch, repositories, own, found, trusted, indexes } = asked;
         let known =
             known.map_or_else(|| vec![None; repositories.len()], |all| all.into_iter().map(Some).collect());
-        let jobs = repositories.iter().zip(&trusted).zip(fetched).zip(known).collect();
-        let read = at_once(jobs, |(((repository, trusted), fetched), known)| match (known, fetched) {
-            (Some(index), Ok((file, Fetched { bytes, digest, .. }))) => {
-                Ok(Some(FoundIndex { file, bytes, digest, index }))
+        let jobs = repositories.iter().zip(&trusted).zip(indexes).zip(known).collect();
+        let read = at_once(jobs, |(((repository, trusted), asked), known)| match (known, asked) {
+            (Some(index), Ok((file, state))) => {
+                let (digest, size) = (*state.digest(), state.size());
+                Ok(Some(FoundIndex { file, bytes: None, size, digest, index }))
             }
-            (_, fetched) => self.check_index(repository, fetched, &ring(trusted), arch),
+            (_, asked) => self.check_index(repository, asked, &ring(trusted), arch),
         });
         let mut out = Indexes::default();
         for ((repository, trusted), read) in repositories.iter().zip(&trusted).zip(read) {
-            let Some(FoundIndex { bytes, digest, index, .. }) = read? else {
+            let Some(FoundIndex { size, digest, index, .. }) = read? else {
                 self.warn_left_out(repository);
                 out.push(repository, Index::empty());
                 continue;
@@ -225,7 +227,7 @@ impl Sources<'_> {
                 url: repository.text.clone(),
                 pin: repository.pin.clone(),
                 index: digest,
-                size: bytes.len() as u64,
+                size,
                 signed_by: index.signed_by.clone(),
             });
             match &index.signed_by {

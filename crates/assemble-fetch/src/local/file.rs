@@ -292,6 +292,17 @@ pub(crate) fn open_limited(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, F
     }
 }
 
+/// The first bytes of a file, at most so many, and how many it has.
+pub(crate) fn open_front(path: &Path, most: u64) -> Result<(Vec<u8>, u64), FetchError> {
+    let failed = |e| FetchError::io(path, "read", e);
+    let file = open_regular(path, Watch::Followed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let mut bytes =
+        Vec::with_capacity(usize::try_from(length.min(most).saturating_add(1)).unwrap_or_default());
+    (&file).take(most).read_to_end(&mut bytes).map_err(failed)?;
+    Ok((bytes, length))
+}
+
 /// Opens a regular file, and nothing else. Asks before opening, since opening alone can do things to a device; and
 /// opens without blocking, since a pipe may have taken the file's place in between.
 fn open_regular(path: &Path, watch: Watch) -> Result<File, FetchError> {

@@ -35,6 +35,7 @@ fn all() -> Vec<FetchError> {
         FetchError::Redirect { location: at(), why: RedirectFault::Insecure },
         FetchError::Offline { location: at() },
         FetchError::DamagedOffline { location: at() },
+        FetchError::Replaced { location: at() },
         FetchError::TooLarge { location: at(), limit: 10 },
         FetchError::WrongSize { location: at(), expected: 1, found: 2, at_least: true },
         FetchError::Missing { path: path() },
@@ -95,6 +96,8 @@ fn messages() {
           = run once without --offline
         fetch/offline unavailable https://me:xxxxx@h.example/it's?token=xxxxx: the copy in the cache was damaged, and this run is offline
           = run once without --offline
+        fetch/changed unavailable https://me:xxxxx@h.example/it's?token=xxxxx: the copy in the cache was damaged, and the server has another one by now
+          = run again: the new one is in the cache
         fetch/too-large integrity https://me:xxxxx@h.example/it's?token=xxxxx: larger than the limit of 10 bytes
         fetch/size integrity https://me:xxxxx@h.example/it's?token=xxxxx: expected 1 bytes, found at least 2
           = the mirror may be halfway through an update: run again, or use another one

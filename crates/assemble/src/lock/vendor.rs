@@ -190,9 +190,9 @@ struct Copy<'a> {
 impl Copy<'_> {
     /// The index of a repository with its signature, if it can be had: a build under the lock does without.
     fn index(&mut self, repository: &RepositoryInput, keys: &Keyring, arch: Arch) -> Result<bool> {
-        let FoundIndex { file, bytes, .. } = match self.sources.read_index(repository, keys, arch) {
-            Ok(Some(read)) => read,
-            Ok(None) => return Ok(false),
+        let (file, bytes) = match self.sources.read_index(repository, keys, arch) {
+            Ok(Some(FoundIndex { file, bytes: Some(bytes), .. })) => (file, bytes),
+            Ok(_) => return Ok(false),
             Err(error) if error.kind() == Kind::Unavailable => {
                 let text = format!("{}: its index is not there any more: {error}", repository.text);
                 self.sources.observer.event(Event::Warning(text));
