@@ -166,6 +166,12 @@ const KINDS: [Kind; 256] = {
     kinds
 };
 
+/// How many bytes in front of a text belong to a token that is only a name; none if it begins with `!`.
+pub(crate) fn plain_length(text: &[u8]) -> usize {
+    let length = text.iter().position(|byte| KINDS[*byte as usize] != Kind::Plain).unwrap_or(text.len());
+    if text.first() == Some(&b'!') { 0 } else { length }
+}
+
 /// The length of the name in front of a token, if that is a [`Provide`].
 pub(crate) fn provided_name(token: &str) -> Option<usize> {
     match split_plain(token) {

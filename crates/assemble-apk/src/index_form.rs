@@ -1,7 +1,8 @@
 //! An index as it lies in the cache: its records' text and its tables, so that nothing of it has to be read again.
 //!
 //! ```text
-//! the text | twelve lists of 32-bit numbers | description | key name | lengths: lists, text, description, key name
+//! the text | the names | thirteen lists of 32-bit numbers | description | key name
+//!     | lengths: lists, text, names, description, key name
 //! ```
 //! Numbers are little-endian. The lengths stand at the end, so that the text stays where it was read to. Whoever keeps the
 //! form sees to it that it comes back as it was; what could not have been written is refused all the same.
@@ -16,7 +17,7 @@ const FORM: &str = "index form 3";
 /// The length that stands for no key name.
 const NO_KEY: u32 = u32::MAX;
 /// How many lengths stand at the end.
-const LENGTHS: usize = Lists::COUNT + 3;
+const LENGTHS: usize = Lists::COUNT + 4;
 
 impl Index {
     /// The index as bytes, from which [`Index::from_form`] makes the same. Nothing of an index that was not read from the
@@ -25,9 +26,11 @@ impl Index {
         let names = self.records.as_text().filter(|_| self.files == PackageSpec::version_2())?;
         let lists = names.lists.all();
         let numbers: usize = lists.iter().map(|list| list.len()).sum();
-        let mut out =
-            Vec::with_capacity(names.text.len() + 4 * (numbers + LENGTHS) + self.description.len() + 256);
+        let mut out = Vec::with_capacity(
+            names.text.len() + names.names.len() + 4 * (numbers + LENGTHS) + self.description.len() + 256,
+        );
         out.extend_from_slice(&names.text);
+        out.extend_from_slice(&names.names);
         for list in &lists {
             put(&mut out, list);
         }
@@ -38,6 +41,7 @@ impl Index {
             lengths.push(u32::try_from(list.len()).ok()?);
         }
         lengths.push(u32::try_from(names.text.len()).ok()?);
+        lengths.push(u32::try_from(names.names.len()).ok()?);
         lengths.push(u32::try_from(self.description.len()).ok()?);
         lengths.push(self.signed_by.as_ref().map_or(Some(NO_KEY), |name| u32::try_from(name.len()).ok())?);
         put(&mut out, &lengths);
@@ -49,13 +53,14 @@ impl Index {
         let tail = bytes.len().checked_sub(4 * LENGTHS)?;
         let lengths = numbers(&bytes[tail..]);
         let (of_lists, others) = lengths.split_first_chunk::<{ Lists::COUNT }>()?;
-        let [text, description, key] = *others.first_chunk()?;
+        let [text, names, description, key] = *others.first_chunk()?;
         let mut rest = bytes[..tail].get(text as usize..)?;
         let mut take = |length: usize| {
             let (taken, left) = rest.split_at_checked(length)?;
             rest = left;
             Some(taken)
         };
+        let name_text = take(names as usize)?.to_vec();
         let mut lists = Lists::default();
         for (list, length) in lists.all_mut().into_iter().zip(of_lists) {
             *list = numbers(take((*length as usize).checked_mul(4)?)?);
@@ -65,12 +70,12 @@ impl Index {
             NO_KEY => None,
             length => Some(str::from_utf8(take(length as usize)?).ok()?.to_owned()),
         };
-        if !rest.is_empty() || !lists.fit(text) {
+        if !rest.is_empty() || !lists.fit(text, names) {
             return None;
         }
         bytes.truncate(text as usize);
         bytes.shrink_to_fit();
-        let records = Records::of_text(Names { text: bytes, lists });
+        let records = Records::of_text(Names { text: bytes, names: name_text, lists });
         Some(Self { records, description, signed_by, files: PackageSpec::version_2() })
     }
 
@@ -117,9 +122,9 @@ fn numbers(bytes: &[u8]) -> Vec<u32> {
 }
 
 impl Lists {
-    /// Whether every number in here is one of what it should be, beside so many bytes of text.
-    fn fit(&self, text: u32) -> bool {
-        let (records, names) = (self.own.len(), self.names.len() / 2);
+    /// Whether every number in here is one of what it should be, beside so many bytes of text and of names.
+    fn fit(&self, text: u32, name_text: u32) -> bool {
+        let (records, names) = (self.own.len(), self.sorted.len());
         let (names_below, records_below) = (below(names), below(records));
         let starts = |list: &[u32], rows: usize, end: usize| {
             list.len() == rows + 1
@@ -132,11 +137,12 @@ impl Lists {
             && starts(&self.provided_starts, records, self.provided.len())
             && starts(&self.needed_starts, records, self.needed.len())
             && starts(&self.holder_starts, names, self.holders.len())
+            && starts(&self.name_starts, names, name_text as usize)
             && self.buckets.len() > 2
             && self.buckets.is_sorted()
             && self.buckets.first() == Some(&0)
             && self.buckets.last().is_some_and(|last| *last as usize == names)
-            && self.names.len().is_multiple_of(2)
+            && self.sorted.iter().all(&names_below)
             && (self.buckets.len() - 1).is_power_of_two()
             && self.own.iter().all(&names_below)
             && self.provided.iter().all(&names_below)

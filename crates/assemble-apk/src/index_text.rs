@@ -5,10 +5,11 @@ use std::ops::Range;
 use std::str::FromStr;
 
 use crate::apk_order::is_valid_for_apk;
-use crate::constraint::{condition_name, plain_version, provided_name};
+use crate::constraint::plain_version;
 use crate::index::{IndexError, Record};
 use crate::names::NamesBuilder;
 use crate::plain_record::PlainRecord;
+use crate::record_names::name_all;
 use crate::records::Records;
 use crate::{Checksum, Constraint, PackageName, Provide, Version};
 
@@ -20,10 +21,10 @@ pub(crate) const LETTERS: [u8; 17] = *b"PVACSIkotDpiLTmUc";
 /// Places of letters in it.
 pub(crate) const NAME: usize = 0;
 pub(crate) const VERSION: usize = 1;
-const SUM: usize = 3;
-const DEPENDS: usize = 9;
-const PROVIDES: usize = 10;
-const INSTALL_IF: usize = 11;
+pub(crate) const SUM: usize = 3;
+pub(crate) const DEPENDS: usize = 9;
+pub(crate) const PROVIDES: usize = 10;
+pub(crate) const INSTALL_IF: usize = 11;
 
 /// The place of a letter in [`LETTERS`].
 pub(crate) fn slot(letter: u8) -> Option<usize> {
@@ -137,19 +138,15 @@ impl Draft {
     /// Adds the record to those that are kept.
     fn keep(&self, out: &mut NamesBuilder) {
         out.begin();
-        let mut starts = [0; LETTERS.len()];
-        for ((value, letter), start) in self.values.iter().zip(LETTERS).zip(&mut starts) {
-            *start = out.text.len() + 2;
-            if !value.is_empty() {
-                out.text.extend_from_slice(&[letter, b':']);
-                out.text.extend_from_slice(&self.text.as_bytes()[value.clone()]);
-                out.text.push(b'\n');
-            }
+        for (value, letter) in self.values.iter().zip(LETTERS).filter(|(value, _)| !value.is_empty()) {
+            out.text.extend_from_slice(&[letter, b':']);
+            out.text.extend_from_slice(&self.text.as_bytes()[value.clone()]);
+            out.text.push(b'\n');
         }
         if let Some(letter) = self.unknown {
             out.text.extend_from_slice(&[letter, b':', b'\n']);
         }
-        name_all(out, |slot| (starts[slot], self.value(slot)));
+        name_all(out, |slot| self.value(slot));
     }
 }
 
@@ -159,41 +156,6 @@ fn weight_of<'t>(value: impl Fn(usize) -> &'t str) -> u64 {
     let lists = (DEPENDS..=INSTALL_IF).map(&value).filter(|list| !list.is_empty());
     let tokens: usize = lists.map(|list| 1 + list.bytes().filter(|byte| *byte <= b' ').count()).sum();
     (size_of::<Record>() + texts + tokens * (size_of::<Constraint>() + 2 * OWN)) as u64
-}
-
-/// Enters the names in a record's values, each of which stands somewhere in the text that is kept.
-fn name_all<'t>(out: &mut NamesBuilder, value: impl Fn(usize) -> (usize, &'t str)) {
-    let (start, name) = value(NAME);
-    out.own(start, name.len());
-    let (start, list) = value(PROVIDES);
-    for (at, token) in tokens(list) {
-        if let Some(len) = provided_name(token) {
-            out.provide(start + at, len);
-        }
-    }
-    let (start, list) = value(DEPENDS);
-    for (at, token) in tokens(list) {
-        match condition_name(token) {
-            Some(len) => out.need(start + at, len),
-            None => out.need_behind(constraint(token).name.as_str()),
-        }
-    }
-    let (start, list) = value(INSTALL_IF);
-    for (place, (at, token)) in (0..).zip(tokens(list)) {
-        match condition_name(token) {
-            Some(len) => out.condition(start + at, len, place),
-            None => out.condition_behind(constraint(token).name.as_str(), place),
-        }
-    }
-    if let Some(sum) = checksum(value(SUM).1) {
-        out.sum(&sum);
-    }
-}
-
-/// What stands between white space, and where.
-fn tokens(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let start = text.as_ptr().addr();
-    text.split_ascii_whitespace().map(move |token| (token.as_ptr().addr() - start, token))
 }
 
 pub(crate) fn checksum(value: &str) -> Option<Checksum> {
@@ -308,6 +270,12 @@ impl RecordReader {
         Self { records, draft, begun, number: 1, room, failed: None }
     }
 
+    /// The same, with room for so many bytes at once, which are not touched before they come.
+    pub(crate) fn expecting(mut self, bytes: usize) -> Self {
+        self.records.text.reserve_exact(bytes);
+        self
+    }
+
     /// Takes what comes next. After a mistake nothing counts any more.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
@@ -382,9 +350,8 @@ impl RecordReader {
         self.number += record.lines + 1;
         self.room.take_bytes(weight_of(|slot| record.value(slot)))?;
         self.records.begin();
-        let start = self.records.text.len();
         self.records.text.extend_from_slice(record.text.as_bytes());
-        name_all(&mut self.records, |slot| (start + record.values[slot].0, record.value(slot)));
+        name_all(&mut self.records, |slot| record.value(slot));
         Ok(())
     }
 

@@ -3,8 +3,9 @@
 //! # Why it is the way it is
 //! A choice looks at a few hundred of an index's records, and would otherwise pay for all of them. Texts are therefore
 //! ranges of one buffer, lists are rows of one list, and the whole is what lies in the cache: see [`crate::index_form`].
-//! Names are found by a hash that says where they may stand; there they stand in byte order, so that nobody can make
-//! finding them slow by choosing names of one hash.
+//! What takes time is waiting for memory, so names stand side by side, numbered as they come: those of one record have
+//! numbers and texts that are close. Names are found by a hash that says where they may stand; there they stand in byte
+//! order, so that nobody can make finding them slow by choosing names of one hash.
 
 use crate::Checksum;
 use crate::seen::Seen;
@@ -12,19 +13,21 @@ use crate::seen::Seen;
 /// The place of a record in its index.
 pub type RecordNumber = u32;
 /// The number of a name that some record of an index has, provides, needs, or waits for: below [`Names::count`]. Which number a
-/// name gets depends on the names alone.
+/// name gets depends on the records alone.
 pub type NameNumber = u32;
 
 /// Most bits of a hash that choose a bucket.
 const MOST_BITS: u32 = 24;
-/// Marks, in an offset, that the text lies behind all records.
-const BEHIND: u32 = 1 << 31;
+/// Up to how many names are compared one by one.
+const FEW: usize = 16;
 
 /// The tables of one index.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
-    /// The records' lines, then texts that stand in none.
+    /// The records' lines.
     pub(crate) text: Vec<u8>,
+    /// All names.
+    pub(crate) names: Vec<u8>,
     pub(crate) lists: Lists,
 }
 
@@ -33,10 +36,12 @@ pub struct Names {
 pub(crate) struct Lists {
     /// Where the lines of each record begin, and where the last one's end.
     pub(crate) starts: Vec<u32>,
-    /// The first name of each bucket, and the number of names.
+    /// Where the names of each bucket begin, and where the last one's end.
     pub(crate) buckets: Vec<u32>,
-    /// Of each name, where it stands in the text and how long it is.
-    pub(crate) names: Vec<u32>,
+    /// The names of each bucket, in byte order.
+    pub(crate) sorted: Vec<u32>,
+    /// Where the text of each name begins, and where the last one's ends.
+    pub(crate) name_starts: Vec<u32>,
     /// The name of each record.
     pub(crate) own: Vec<u32>,
     /// Where the provides of each record begin, and where the last one's end.
@@ -58,15 +63,16 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    pub(crate) const COUNT: usize = 12;
+    pub(crate) const COUNT: usize = 13;
 
     pub(crate) fn all(&self) -> [&Vec<u32>; Self::COUNT] {
-        let Self { starts, buckets, names, own, provided_starts, provided, .. } = self;
+        let Self { starts, buckets, sorted, name_starts, own, provided_starts, provided, .. } = self;
         let Self { needed_starts, needed, holder_starts, holders, waiting, sums, .. } = self;
         [
             starts,
             buckets,
-            names,
+            sorted,
+            name_starts,
             own,
             provided_starts,
             provided,
@@ -80,12 +86,13 @@ impl Lists {
     }
 
     pub(crate) fn all_mut(&mut self) -> [&mut Vec<u32>; Self::COUNT] {
-        let Self { starts, buckets, names, own, provided_starts, provided, needed_starts, needed, .. } = self;
-        let Self { holder_starts, holders, waiting, sums, .. } = self;
+        let Self { starts, buckets, sorted, name_starts, own, provided_starts, provided, .. } = self;
+        let Self { needed_starts, needed, holder_starts, holders, waiting, sums, .. } = self;
         [
             starts,
             buckets,
-            names,
+            sorted,
+            name_starts,
             own,
             provided_starts,
             provided,
@@ -127,7 +134,7 @@ fn head(sum: &Checksum) -> u32 {
 impl Names {
     /// How many names there are.
     pub fn count(&self) -> usize {
-        self.lists.names.len() / 2
+        self.lists.name_starts.len().saturating_sub(1)
     }
 
     /// A name.
@@ -136,29 +143,21 @@ impl Names {
     }
 
     fn bytes(&self, name: NameNumber) -> &[u8] {
-        let at = name as usize * 2;
-        let range = self
-            .lists
-            .names
-            .get(at..at + 2)
-            .map(|pair| pair[0] as usize..(pair[0] as usize + pair[1] as usize));
-        range.and_then(|range| self.text.get(range)).unwrap_or_default()
+        let at = name as usize;
+        let range = self.lists.name_starts.get(at).zip(self.lists.name_starts.get(at + 1));
+        range.and_then(|(&from, &to)| self.names.get(from as usize..to as usize)).unwrap_or_default()
+    }
+
+    /// The names of a bucket.
+    fn in_bucket(&self, bucket: usize) -> &[NameNumber] {
+        row(&self.lists.sorted, &self.lists.buckets, short(bucket))
     }
 
     /// The number of a name.
     pub fn find(&self, text: &str) -> Option<NameNumber> {
         let buckets = u32::try_from(self.lists.buckets.len().checked_sub(1)?).ok()?;
-        let bucket = bucket(hash(text.as_bytes()), buckets.checked_ilog2()?);
-        let (mut from, mut to) = (*self.lists.buckets.get(bucket)?, *self.lists.buckets.get(bucket + 1)?);
-        while from < to {
-            let middle = from + (to - from) / 2;
-            match self.bytes(middle).cmp(text.as_bytes()) {
-                std::cmp::Ordering::Equal => return Some(middle),
-                std::cmp::Ordering::Less => from = middle + 1,
-                std::cmp::Ordering::Greater => to = middle,
-            }
-        }
-        None
+        let names = self.in_bucket(bucket(hash(text.as_bytes()), buckets.checked_ilog2()?));
+        names.binary_search_by(|name| self.bytes(*name).cmp(text.as_bytes())).ok().map(|place| names[place])
     }
 
     /// The name of a record.
@@ -178,10 +177,10 @@ impl Names {
 
     /// For each name, the number that another table has for it, if it has one.
     pub fn numbers_in(&self, other: &Self) -> Vec<Option<NameNumber>> {
-        let mut out = Vec::with_capacity(self.count());
+        let mut out = vec![None; self.count()];
         let bits = |names: &Self| names.lists.buckets.len().saturating_sub(1).checked_ilog2().unwrap_or(0);
         let (own, others) = (bits(self), bits(other));
-        let start = |bucket: usize| other.lists.buckets.get(bucket).copied().unwrap_or_default();
+        let start = |bucket: usize| other.lists.buckets.get(bucket).copied().unwrap_or_default() as usize;
         for (bucket, pair) in self.lists.buckets.windows(2).enumerate() {
             // Buckets are ordered by the upper bits of the hash, and the other table may look at more or fewer of them.
             let (from, to) = if own >= others {
@@ -189,10 +188,15 @@ impl Names {
             } else {
                 (bucket << (others - own), (bucket + 1) << (others - own))
             };
-            let candidates = start(from)..start(to);
-            for name in pair[0]..pair[1] {
-                let text = self.bytes(name);
-                out.push(candidates.clone().find(|other_name| other.bytes(*other_name) == text));
+            let candidates = other.lists.sorted.get(start(from)..start(to)).unwrap_or_default();
+            let names = self.lists.sorted.get(pair[0] as usize..pair[1] as usize).unwrap_or_default();
+            for name in names {
+                let text = self.bytes(*name);
+                out[*name as usize] = if candidates.len() <= FEW {
+                    candidates.iter().find(|other_name| other.bytes(**other_name) == text).copied()
+                } else {
+                    other.find(self.text(*name))
+                };
             }
         }
         out
@@ -237,16 +241,28 @@ fn bucket(hash: u32, bits: u32) -> usize {
     hash.checked_shr(32 - bits).unwrap_or(0) as usize
 }
 
-/// Makes the tables, record by record. There is never so much text that an offset has its highest bit: see
+/// What a record has a name for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Use {
+    /// It is its own.
+    Own,
+    /// It provides it.
+    Provide,
+    /// It needs or excludes it.
+    Need,
+    /// It waits for it, with the condition at this place of its list.
+    Condition(u32),
+}
+
+/// Most names that are entered at once.
+pub(crate) const AT_ONCE: usize = 24;
+
+/// Makes the tables, record by record. There is never so much text that an offset has more than 32 bits: see
 /// [`crate::index_text::Room`].
-///
-/// A name is looked up where it occurs, while its text is at hand. Until all are known, a name goes by the order in which it
-/// came.
 #[derive(Debug, Default)]
 pub(crate) struct NamesBuilder {
     /// The records' lines.
     pub(crate) text: Vec<u8>,
-    behind: Vec<u8>,
     seen: Seen,
     lists: Lists,
     conditions: Vec<[u32; 3]>,
@@ -270,54 +286,24 @@ impl NamesBuilder {
         short(self.lists.starts.len() - 1)
     }
 
-    fn see_in_lines(&mut self, at: usize, len: usize) -> u32 {
-        self.seen.number(&self.text, &self.behind, short(at), &self.text[at..at + len])
-    }
-
-    fn see_behind(&mut self, name: &str) -> u32 {
-        let at = BEHIND | short(self.behind.len());
-        let known = self.seen.names.len();
-        let number = self.seen.number(&self.text, &self.behind, at, name.as_bytes());
-        if self.seen.names.len() > known {
-            self.behind.extend_from_slice(name.as_bytes());
+    /// Names of the record that was begun, its own first. Never more than [`AT_ONCE`].
+    pub(crate) fn enter(&mut self, names: &[(Use, &str)]) {
+        let (mut hashes, mut guesses) = ([0; AT_ONCE], [None; AT_ONCE]);
+        for ((_, name), hash) in names.iter().zip(&mut hashes) {
+            *hash = self.seen.hash(name.as_bytes());
         }
-        number
-    }
-
-    /// The record's name, which stands in its lines.
-    pub(crate) fn own(&mut self, at: usize, len: usize) {
-        let name = self.see_in_lines(at, len);
-        self.lists.own.push(name);
-    }
-
-    /// A name that it provides, which stands in its lines.
-    pub(crate) fn provide(&mut self, at: usize, len: usize) {
-        let name = self.see_in_lines(at, len);
-        self.lists.provided.push(name);
-    }
-
-    /// The name of what it needs, which stands in its lines.
-    pub(crate) fn need(&mut self, at: usize, len: usize) {
-        let name = self.see_in_lines(at, len);
-        self.lists.needed.push(name);
-    }
-
-    /// The name of what it needs, which is shown in another way than it is written.
-    pub(crate) fn need_behind(&mut self, text: &str) {
-        let name = self.see_behind(text);
-        self.lists.needed.push(name);
-    }
-
-    /// The name of a condition, which stands in its lines.
-    pub(crate) fn condition(&mut self, at: usize, len: usize, place: u32) {
-        let name = self.see_in_lines(at, len);
-        self.conditions.push([name, self.record_number(), place]);
-    }
-
-    /// The name of a condition that is shown in another way than it is written.
-    pub(crate) fn condition_behind(&mut self, text: &str, place: u32) {
-        let name = self.see_behind(text);
-        self.conditions.push([name, self.record_number(), place]);
+        for ((hash, guess), _) in hashes.iter().zip(&mut guesses).zip(names) {
+            *guess = self.seen.guess(*hash);
+        }
+        for (((of, name), hash), guess) in names.iter().zip(hashes).zip(guesses) {
+            let number = self.seen.number(name.as_bytes(), hash, guess);
+            match of {
+                Use::Own => self.lists.own.push(number),
+                Use::Provide => self.lists.provided.push(number),
+                Use::Need => self.lists.needed.push(number),
+                Use::Condition(place) => self.conditions.push([number, self.record_number(), *place]),
+            }
+        }
     }
 
     /// The record's checksum.
@@ -328,17 +314,15 @@ impl NamesBuilder {
     /// A record that has no lines.
     pub(crate) fn record(&mut self, record: &crate::Record) {
         self.begin();
-        let name = self.see_behind(record.name.as_str());
-        self.lists.own.push(name);
+        self.enter(&[(Use::Own, record.name.as_str())]);
         for provide in &record.provides {
-            let name = self.see_behind(provide.name.as_str());
-            self.lists.provided.push(name);
+            self.enter(&[(Use::Provide, provide.name.as_str())]);
         }
         for need in &record.depends {
-            self.need_behind(need.name.as_str());
+            self.enter(&[(Use::Need, need.name.as_str())]);
         }
         for (place, condition) in (0..).zip(&record.install_if) {
-            self.condition_behind(condition.name.as_str(), place);
+            self.enter(&[(Use::Condition(place), condition.name.as_str())]);
         }
         if let Some(sum) = &record.checksum {
             self.sum(sum);
@@ -346,37 +330,34 @@ impl NamesBuilder {
     }
 
     pub(crate) fn finish(mut self) -> Names {
-        let lines = short(self.text.len());
-        self.lists.starts.push(lines);
+        self.lists.starts.push(short(self.text.len()));
         self.lists.provided_starts.push(short(self.lists.provided.len()));
         self.lists.needed_starts.push(short(self.lists.needed.len()));
-        self.text.append(&mut self.behind);
-        for (at, _) in &mut self.seen.names {
-            if *at & BEHIND != 0 {
-                *at = lines + (*at ^ BEHIND);
-            }
-        }
         self.sums.sort_unstable();
         self.lists.sums = self.sums.iter().flat_map(|(head, record)| [*head, *record]).collect();
-        self.number();
-        self.lists.hold();
-        self.text.shrink_to_fit();
-        for list in self.lists.all_mut() {
+        self.conditions.sort_unstable();
+        self.lists.waiting = self.conditions.into_flattened();
+        let Seen { text: names, starts, .. } = self.seen;
+        self.lists.name_starts = starts;
+        let mut all = Names { text: self.text, names, lists: self.lists };
+        all.sort_names();
+        all.lists.hold();
+        all.text.shrink_to_fit();
+        all.names.shrink_to_fit();
+        for list in all.lists.all_mut() {
             list.shrink_to_fit();
         }
-        Names { text: self.text, lists: self.lists }
+        all
     }
+}
 
-    /// Numbers all names: by bucket, there in byte order.
-    fn number(&mut self) {
-        let names = &self.seen.names;
-        let text_of = |name: u32| {
-            let (at, len) = names[name as usize];
-            &self.text[at as usize..at as usize + len as usize]
-        };
-        let bits = names.len().next_power_of_two().ilog2().clamp(1, MOST_BITS);
+impl Names {
+    /// Puts all names in buckets, there in byte order.
+    fn sort_names(&mut self) {
+        let count = self.count();
+        let bits = count.next_power_of_two().ilog2().clamp(1, MOST_BITS);
         let buckets: Vec<u32> =
-            (0..short(names.len())).map(|name| short(bucket(hash(text_of(name)), bits))).collect();
+            (0..short(count)).map(|name| short(bucket(hash(self.bytes(name)), bits))).collect();
         let mut starts = vec![0_u32; (1 << bits) + 1];
         for bucket in &buckets {
             starts[*bucket as usize + 1] += 1;
@@ -385,43 +366,23 @@ impl NamesBuilder {
             starts[at] += starts[at - 1];
         }
         let mut next = starts.clone();
-        let mut order = vec![0_u32; names.len()];
+        let mut sorted = vec![0_u32; count];
         for (name, bucket) in (0..).zip(&buckets) {
             let place = &mut next[*bucket as usize];
-            order[*place as usize] = name;
+            sorted[*place as usize] = name;
             *place += 1;
         }
         for pair in starts.windows(2).filter(|pair| pair[1] - pair[0] > 1) {
-            order[pair[0] as usize..pair[1] as usize].sort_unstable_by(|a, b| text_of(*a).cmp(text_of(*b)));
+            sorted[pair[0] as usize..pair[1] as usize].sort_unstable_by_key(|name| self.bytes(*name));
         }
-        self.lists.buckets = starts;
-        self.lists.names = order
-            .iter()
-            .flat_map(|name| {
-                let (at, len) = names[*name as usize];
-                [at, len]
-            })
-            .collect();
-        let mut numbers = vec![0_u32; names.len()];
-        for (number, name) in (0..).zip(order) {
-            numbers[name as usize] = number;
-        }
-        let Lists { own, provided, needed, .. } = &mut self.lists;
-        for name in own.iter_mut().chain(provided).chain(needed) {
-            *name = numbers[*name as usize];
-        }
-        for [name, ..] in &mut self.conditions {
-            *name = numbers[*name as usize];
-        }
-        self.conditions.sort_unstable();
-        self.lists.waiting = std::mem::take(&mut self.conditions).into_flattened();
+        (self.lists.buckets, self.lists.sorted) = (starts, sorted);
     }
 }
 
 impl Lists {
     /// Fills in who holds which name.
     fn hold(&mut self) {
-        let names = self.names.len() / 2;
+        let names = self.name_starts.len().saturating_sub(1);
         let mut ends = vec![0_u32; names + 1];
         for name in &self.own {
             ends[*name as usize + 1] += 1;
@@ -447,7 +408,7 @@ impl Lists {
 
     /// Each record with each name that it provides, once, and never its own.
     fn each_provider(&self, mut with: impl FnMut(u32, u32)) {
-        let mut last = vec![u32::MAX; self.names.len() / 2];
+        let mut last = vec![u32::MAX; self.name_starts.len()];
         for (record, own) in (0..).zip(&self.own) {
             for name in row(&self.provided, &self.provided_starts, record) {
                 if name != own && std::mem::replace(&mut last[*name as usize], record) != record {

@@ -2,11 +2,14 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-/// Names by text, in the order in which they came.
+/// Names by text, in the order in which they came. Their texts stand side by side, so that few of the processor's caches'
+/// lines hold many.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    /// Where the text of each name stands, and how long it is.
-    pub(crate) names: Vec<(u32, u32)>,
+    /// The names, one behind the other.
+    pub(crate) text: Vec<u8>,
+    /// Where each name begins, and where the last one ends.
+    pub(crate) starts: Vec<u32>,
     /// By the lower bits of the hash, or behind that: the number of a name, or [`FREE`], and its hash. Nobody can foresee a
     /// hash, and so choose names that have the same one.
     places: Vec<(u32, u32)>,
@@ -19,12 +22,12 @@ impl Default for Seen {
     fn default() -> Self {
         let random = RandomState::new();
         let seed = [random.hash_one(0), random.hash_one(1)];
-        Self { names: Vec::new(), places: vec![(FREE, 0); 1024], seed }
+        Self { text: Vec::new(), starts: vec![0], places: vec![(FREE, 0); 1024], seed }
     }
 }
 
 impl Seen {
-    fn hash(&self, text: &[u8]) -> u32 {
+    pub(crate) fn hash(&self, text: &[u8]) -> u32 {
         let [mut sum, factor] = self.seed;
         sum ^= text.len() as u64;
         let mut step = |word: u64| {
@@ -44,10 +47,19 @@ impl Seen {
         (sum >> 32) as u32
     }
 
-    /// The number of a name, which it gets if it has none; then its text stands at `at`: an offset into `text`, or one with
-    /// its highest bit set into `behind`.
-    pub(crate) fn number(&mut self, text: &[u8], behind: &[u8], at: u32, name: &[u8]) -> u32 {
-        let hash = self.hash(name);
+    /// The number of a name of this hash, or none: most often of the one that is meant. To ask for several before they are
+    /// looked at lets the processor wait for all of them at once.
+    pub(crate) fn guess(&self, hash: u32) -> Option<u32> {
+        let (number, other) = self.places[hash as usize & (self.places.len() - 1)];
+        (other == hash && number != FREE).then_some(number)
+    }
+
+    /// The number of a name with its hash, which it gets if it has none; a guess is tried first. There is never so much text
+    /// that an offset has more than 32 bits: see [`crate::index_text::Room`].
+    pub(crate) fn number(&mut self, name: &[u8], hash: u32, guess: Option<u32>) -> u32 {
+        if let Some(number) = guess.filter(|number| self.text_of(*number) == name) {
+            return number;
+        }
         let mask = self.places.len() - 1;
         let mut place = hash as usize & mask;
         loop {
@@ -55,29 +67,29 @@ impl Seen {
             if number == FREE {
                 break;
             }
-            if other == hash && self.text_of(number, text, behind) == Some(name) {
+            if other == hash && self.text_of(number) == name {
                 return number;
             }
             place = (place + 1) & mask;
         }
-        // Never more than offsets.
-        let number = u32::try_from(self.names.len()).unwrap_or(FREE);
+        let count = self.starts.len();
+        let number = u32::try_from(count - 1).unwrap_or(FREE);
         self.places[place] = (number, hash);
-        self.names.push((at, u32::try_from(name.len()).unwrap_or(FREE)));
-        if self.names.len() * 2 > self.places.len() {
+        self.text.extend_from_slice(name);
+        self.starts.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
+        if count * 2 > self.places.len() {
             self.grow();
         }
         number
     }
 
-    fn text_of<'t>(&self, number: u32, text: &'t [u8], behind: &'t [u8]) -> Option<&'t [u8]> {
-        let (start, length) = self.names[number as usize];
-        let (from, start) = if start >> 31 == 0 { (text, start) } else { (behind, start ^ (1 << 31)) };
-        from.get(start as usize..)?.get(..length as usize)
+    fn text_of(&self, number: u32) -> &[u8] {
+        let at = number as usize;
+        &self.text[self.starts[at] as usize..self.starts[at + 1] as usize]
     }
 
     fn grow(&mut self) {
-        let mask = self.places.len() * 4 - 1;
+        let mask = self.places.len() * 2 - 1;
         let mut places = vec![(FREE, 0); mask + 1];
         for &(number, hash) in self.places.iter().filter(|(number, _)| *number != FREE) {
             let mut place = hash as usize & mask;

@@ -42,6 +42,8 @@ struct Discovery<'u, 'a> {
     /// Numbers of names that the universe does not know.
     by_text: HashMap<&'a str, N>,
     opened: Vec<bool>,
+    /// Names that were entered. Beside them, since nearly every step only asks whether a name was, and waits for memory.
+    entered: Vec<bool>,
     /// Numbers of the field's packages, by record.
     by_id: Vec<P>,
     walked: Vec<Walked>,
@@ -68,6 +70,7 @@ pub(crate) fn discover<'u, 'a>(
         out,
         by_text: HashMap::new(),
         opened: Vec::new(),
+        entered: Vec::new(),
         by_id: vec![NONE; universe.len()],
         walked: Vec::new(),
         waited: Vec::new(),
@@ -117,6 +120,7 @@ impl<'a> Discovery<'_, 'a> {
         let order = (false, false, 0);
         self.out.names.push(Name { outer, providers: 0..0, waiting: 0..0, order, discovered: false });
         self.opened.push(false);
+        self.entered.push(false);
         self.waited.push(0);
         next
     }
@@ -219,7 +223,8 @@ impl<'a> Discovery<'_, 'a> {
     }
 
     fn enter(&mut self, name: N, stack: &mut Vec<Step>) {
-        if !std::mem::replace(&mut self.out.names[name as usize].discovered, true) {
+        if !std::mem::replace(&mut self.entered[name as usize], true) {
+            self.out.names[name as usize].discovered = true;
             self.open(name);
             stack.push(Step { name, phase: Phase::Depends, provider: 0 });
         }
