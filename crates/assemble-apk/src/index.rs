@@ -9,6 +9,7 @@ use crate::adb::{self, AdbError, SignatureError};
 use crate::flaw::Flaw;
 use crate::index_text::{RecordReader, Room};
 use crate::keyring::SignatureHash;
+use crate::members::unpacked;
 use crate::records::Records;
 use crate::sections::GZIP_MAGIC;
 use crate::tarball::{ArchiveError, ItemKind, WalkLimits, Walker, first_name, read_limited};
@@ -314,8 +315,6 @@ const MAX_SIGNATURE: u64 = 1 << 20;
 const MAX_SIGNATURES: usize = 16;
 /// Largest index, unpacked, as in apko. The largest public ones have 30 MB.
 const MAX_INDEX: u64 = 300 << 20;
-/// How much of an index is unpacked at once.
-const UNPACKED: usize = 128 << 10;
 /// How many times smaller an index is packed: 4.5 times those of Alpine, hardly any more than this.
 const USUAL_RATIO: usize = 8;
 /// How much of a description is kept: it is one line in all public repositories.
@@ -461,91 +460,32 @@ fn verify(signatures: &[Signature<'_>], body: &[u8], keyring: &Keyring) -> Resul
     }
 }
 
-/// The contents of all gzip members, unpacked as they are read: together they are one archive.
-struct Members<'a> {
-    decoder: Option<GzDecoder<&'a [u8]>>,
-    rest: &'a [u8],
-    /// Bytes of all members, packed.
-    size: usize,
-    limit: u64,
-    left: u64,
-    failed: Option<IndexError>,
-}
-
-impl<'a> Members<'a> {
-    fn new(body: &'a [u8], limit: u64) -> Self {
-        Self { decoder: None, rest: body, size: body.len(), limit, left: limit, failed: None }
-    }
-
-    fn fail(&mut self, error: IndexError) -> io::Error {
-        self.failed.get_or_insert(error);
-        io::ErrorKind::InvalidData.into()
-    }
-
-    /// What is wrong with the members, which counts more than what is wrong with what they hold.
-    fn flaw(mut self) -> Option<IndexError> {
-        let _ = io::copy(&mut self, &mut io::sink());
-        self.failed
-    }
-}
-
-impl io::Read for Members<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.failed.is_some() {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        loop {
-            let Some(decoder) = &mut self.decoder else {
-                if self.rest.is_empty() || buf.is_empty() {
-                    return Ok(0);
-                }
-                if !self.rest.starts_with(&GZIP_MAGIC) {
-                    let at = self.size - self.rest.len();
-                    return Err(self.fail(IndexError::Trailing { at }));
-                }
-                self.decoder = Some(GzDecoder::new(self.rest));
-                continue;
-            };
-            match decoder.read(buf) {
-                Ok(0) => self.rest = self.decoder.take().map_or(&[], GzDecoder::into_inner),
-                Ok(n) => {
-                    let Some(left) = self.left.checked_sub(n as u64) else {
-                        let limit = self.limit;
-                        return Err(self.fail(IndexError::TooLarge { limit }));
-                    };
-                    self.left = left;
-                    return Ok(n);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.fail(IndexError::Damaged(error))),
-            }
-        }
-    }
-}
-
 /// Reads `APKINDEX` and `DESCRIPTION` of the archive.
 fn read_archive(body: &[u8], limit: u64, room: Room) -> Result<(Records, String), IndexError> {
-    let mut members = Members::new(body, limit);
-    let read = walk(&mut members, room);
-    if let Some(flaw) = members.flaw() {
+    let usual = body.len().saturating_mul(USUAL_RATIO);
+    let (read, flaw) = unpacked(body, limit, |archive| walk(archive, room, usual));
+    if let Some(flaw) = flaw {
         return Err(flaw);
     }
     let (list, description) = read?;
     Ok((list.ok_or(IndexError::NoList)?.finish()?, description.unwrap_or_default()))
 }
 
-/// The list, whose mistakes nobody has looked at yet, and the description.
-fn walk(members: &mut Members<'_>, room: Room) -> Result<(Option<RecordReader>, Option<String>), IndexError> {
+/// The list, whose mistakes nobody has looked at yet, and the description. At once there is room for as much of a list as
+/// its entry claims, but not for more than is `usual`.
+fn walk(
+    archive: &mut dyn io::BufRead,
+    room: Room,
+    usual: usize,
+) -> Result<(Option<RecordReader>, Option<String>), IndexError> {
     let (mut list, mut description) = (None, None);
-    let packed = members.size;
-    let mut walker = Walker::new(io::BufReader::with_capacity(UNPACKED, members), WALK);
+    let mut walker = Walker::new(archive, WALK);
     while let Some(item) = walker.next().map_err(IndexError::Archive)? {
         let unfit = || IndexError::Entry { name: String::from_utf8_lossy(&item.name).into_owned() };
         let repeated = match item.name.as_slice() {
             b"APKINDEX" => {
                 let claimed = usize::try_from(item.content.end - item.content.start).unwrap_or(usize::MAX);
-                let mut reader =
-                    RecordReader::new(room).expecting(claimed.min(packed.saturating_mul(USUAL_RATIO)));
+                let mut reader = RecordReader::new(room).expecting(claimed.min(usual));
                 walker.content(&mut |bytes| reader.feed(bytes)).map_err(IndexError::Archive)?;
                 list.replace(reader).is_some()
             }

@@ -57,6 +57,7 @@ mod ini;
 pub mod installed_db;
 mod keyring;
 mod known;
+mod members;
 mod name;
 mod names;
 mod oddity;
