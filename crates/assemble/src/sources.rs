@@ -166,6 +166,12 @@ impl Asked {
     }
 }
 
+/// An index of which it is known what is needed.
+fn taken(asked: AskedIndex, index: Index) -> Result<Option<FoundIndex>> {
+    let (file, state) = asked?;
+    Ok(Some(FoundIndex { file, bytes: None, size: state.size(), digest: *state.digest(), index }))
+}
+
 fn ring(trusted: &[(Option<ImageKey>, PublicKey)]) -> Keyring {
     trusted.iter().map(|(_, key)| key.clone()).collect()
 }
@@ -205,16 +211,15 @@ impl Sources<'_> {
     /// that came to.
     pub(crate) fn checked(&self, asked: Asked, known: Option<Vec<Index>>) -> Result<Indexes> {
         let Asked { arch, repositories, own, found, trusted, indexes } = asked;
-        let known =
-            known.map_or_else(|| vec![None; repositories.len()], |all| all.into_iter().map(Some).collect());
-        let jobs = repositories.iter().zip(&trusted).zip(indexes).zip(known).collect();
-        let read = at_once(jobs, |(((repository, trusted), asked), known)| match (known, asked) {
-            (Some(index), Ok((file, state))) => {
-                let (digest, size) = (*state.digest(), state.size());
-                Ok(Some(FoundIndex { file, bytes: None, size, digest, index }))
+        let read: Vec<Result<Option<FoundIndex>>> = match known {
+            Some(known) => indexes.into_iter().zip(known).map(|(asked, index)| taken(asked, index)).collect(),
+            None => {
+                let jobs = repositories.iter().zip(&trusted).zip(indexes).collect();
+                at_once(jobs, |((repository, trusted), asked)| {
+                    self.check_index(repository, asked, &ring(trusted), arch)
+                })
             }
-            (_, asked) => self.check_index(repository, asked, &ring(trusted), arch),
-        });
+        };
         let mut out = Indexes::default();
         for ((repository, trusted), read) in repositories.iter().zip(&trusted).zip(read) {
             let Some(FoundIndex { size, digest, index, .. }) = read? else {
