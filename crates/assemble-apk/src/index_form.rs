@@ -142,7 +142,7 @@ impl Lists {
             && self.buckets.is_sorted()
             && self.buckets.first() == Some(&0)
             && self.buckets.last().is_some_and(|last| *last as usize == names)
-            && self.sorted.iter().all(&names_below)
+            && is_permutation(&self.sorted)
             && (self.buckets.len() - 1).is_power_of_two()
             && self.own.iter().all(&names_below)
             && self.provided.iter().all(&names_below)
@@ -153,6 +153,13 @@ impl Lists {
             && rest.is_empty()
             && odd.is_empty()
     }
+}
+
+/// Whether each number below the count is there once.
+fn is_permutation(list: &[u32]) -> bool {
+    let mut seen = vec![false; list.len()];
+    let is_new = |seen: &mut bool| !std::mem::replace(seen, true);
+    list.iter().all(|number| seen.get_mut(*number as usize).is_some_and(is_new))
 }
 
 fn below(end: usize) -> impl Fn(&u32) -> bool {

@@ -174,6 +174,19 @@ pub(crate) fn value(lines: &[u8], letter: u8) -> &str {
     ""
 }
 
+/// As [`value`], of a letter that stands near the end in most indexes.
+pub(crate) fn value_near_end(lines: &[u8], letter: u8) -> &str {
+    let mut rest = lines;
+    while let Some(without_end) = rest.strip_suffix(b"\n") {
+        let start = memchr::memrchr(b'\n', without_end).map_or(0, |end| end + 1);
+        if without_end.get(start) == Some(&letter) {
+            return str::from_utf8(without_end.get(start + 2..).unwrap_or_default()).unwrap_or_default();
+        }
+        rest = &rest[..start];
+    }
+    ""
+}
+
 /// Whether a record's lines have a field that has to be known and is not: it stands last.
 pub(crate) fn has_unknown_field(lines: &[u8]) -> bool {
     let last = lines.strip_suffix(b"\n").unwrap_or(lines);
@@ -272,7 +285,7 @@ impl RecordReader {
 
     /// The same, with room for so many bytes at once, which are not touched before they come.
     pub(crate) fn expecting(mut self, bytes: usize) -> Self {
-        self.records.text.reserve_exact(bytes);
+        self.records.expect(bytes);
         self
     }
 
@@ -449,6 +462,15 @@ pub(crate) mod tests {
                 assert!(error.starts_with(&format!("line {line} of the index")), "{size}: {error}");
             }
         }
+    }
+
+    #[test]
+    fn a_value_is_found_from_both_ends() {
+        let lines = b"P:a\nV:1\nT:\nD:b c\n";
+        for (letter, found) in [(b'P', "a"), (b'V', "1"), (b'T', ""), (b'D', "b c"), (b'x', "")] {
+            assert_eq!((value(lines, letter), value_near_end(lines, letter)), (found, found));
+        }
+        assert_eq!((value_near_end(b"", b'P'), value_near_end(b"\n", b'P')), ("", ""));
     }
 
     #[test]

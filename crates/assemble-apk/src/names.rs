@@ -254,6 +254,8 @@ pub(crate) enum Use {
     Condition(u32),
 }
 
+/// How many bytes of lines there usually are for each name.
+const BYTES_A_NAME: usize = 128;
 /// Most names that are entered at once.
 pub(crate) const AT_ONCE: usize = 24;
 
@@ -275,6 +277,12 @@ fn short(length: usize) -> u32 {
 }
 
 impl NamesBuilder {
+    /// Makes room for so many bytes of lines, and what names there usually are in them.
+    pub(crate) fn expect(&mut self, bytes: usize) {
+        self.text.reserve_exact(bytes);
+        self.seen.expect(bytes / BYTES_A_NAME);
+    }
+
     /// A new record, whose lines come next.
     pub(crate) fn begin(&mut self) {
         self.lists.starts.push(short(self.text.len()));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use crate::index_text::{checksum, has_unknown_field, read_lines, texts_are_readable, value};
+use crate::index_text::{checksum, has_unknown_field, read_lines, texts_are_readable, value, value_near_end};
 use crate::names::{Names, NamesBuilder};
 use crate::{Checksum, Constraint, Record, Version};
 
@@ -86,7 +86,7 @@ impl Records {
     /// Whether every bound among a record's conditions is a version to apk. The record need not be read for it.
     pub fn conditions_are_readable(&self, number: usize) -> bool {
         match &self.0 {
-            List::Text { names, .. } => texts_are_readable(value(names.line_bytes(number), b'i')),
+            List::Text { names, .. } => texts_are_readable(value_near_end(names.line_bytes(number), b'i')),
             List::Made { records, .. } => records.get(number).is_none_or(|one| are_readable(&one.install_if)),
         }
     }
@@ -97,7 +97,7 @@ impl Records {
         match &self.0 {
             List::Text { names, .. } => {
                 let lines = names.line_bytes(number);
-                !has_unknown_field(lines) && texts_are_readable(value(lines, b'D'))
+                !has_unknown_field(lines) && texts_are_readable(value_near_end(lines, b'D'))
             }
             List::Made { records, .. } => {
                 let understood = |one: &Record| one.unknown_field.is_none() && are_readable(&one.depends);

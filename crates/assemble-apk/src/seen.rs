@@ -27,6 +27,14 @@ impl Default for Seen {
 }
 
 impl Seen {
+    /// Makes room for so many names. None may be there yet.
+    pub(crate) fn expect(&mut self, names: usize) {
+        let places = names.saturating_mul(2).next_power_of_two();
+        if places > self.places.len() && self.starts.len() == 1 {
+            self.places = vec![(FREE, 0); places];
+        }
+    }
+
     pub(crate) fn hash(&self, text: &[u8]) -> u32 {
         let [mut sum, factor] = self.seed;
         sum ^= text.len() as u64;
