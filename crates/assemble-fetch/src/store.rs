@@ -133,14 +133,19 @@ impl Store {
         self.cache.readable().into_iter().find_map(|root| {
             let path = record_path(&root.path, kind, key);
             let mut bytes = open_limited(&path, MOST_RECORD).ok()??;
-            let body = if kind == RecordKind::Index {
+            // In place: some are large.
+            let body = if kind == RecordKind::Index || !bytes.starts_with(RECORD_START.as_bytes()) {
                 let length = sealed(&bytes, &name_of(&path)).map(<[u8]>::len);
                 length.map(|length| {
                     bytes.truncate(length);
                     bytes
                 })
             } else {
-                whole_record(&bytes, &path).map(<[u8]>::to_vec)
+                let length = whole_record(&bytes, &path).map(<[u8]>::len);
+                length.map(|length| {
+                    bytes.drain(..bytes.len() - length);
+                    bytes
+                })
             };
             if body.is_none() {
                 remove(&path);
