@@ -107,28 +107,44 @@ impl<'a> Discovery<'_, 'a> {
     }
 
     /// The number of a name, which it gets if it has none.
-    fn number(&mut self, outer: Outer<'a>) -> N {
-        let next = N::try_from(self.out.names.len()).unwrap_or(NONE);
-        let place = match outer {
-            Outer::Known(outer) => &mut self.out.by_name[outer as usize],
-            Outer::Unknown(text) => self.by_text.entry(text).or_insert(NONE),
-        };
-        if *place != NONE {
-            return *place;
+    fn number(&mut self, outer: NameId) -> N {
+        let known = self.out.by_name[outer as usize];
+        if known != NONE {
+            return known;
         }
-        *place = next;
+        let name = self.add(Outer::Known(outer));
+        self.out.by_name[outer as usize] = name;
+        name
+    }
+
+    /// As [`Discovery::number`], of a name that the universe does not know.
+    fn unknown(&mut self, text: &'a str) -> N {
+        if let Some(known) = self.by_text.get(text) {
+            return *known;
+        }
+        let name = self.add(Outer::Unknown(length(self.out.unknown.len())));
+        self.out.unknown.push(text);
+        self.by_text.insert(text, name);
+        name
+    }
+
+    fn add(&mut self, outer: Outer) -> N {
+        let name = length(self.out.names.len());
         let order = (false, false, 0);
         self.out.names.push(Name { outer, providers: 0..0, waiting: 0..0, order, discovered: false });
         self.opened.push(false);
         self.entered.push(false);
         self.waited.push(0);
-        next
+        name
     }
 
     fn need(&mut self, constraint: &'a Constraint) -> Need<'a> {
         let text = constraint.name.as_str();
-        let outer = self.universe.name(text).map_or(Outer::Unknown(text), Outer::Known);
-        Need { name: self.number(outer), constraint }
+        let name = match self.universe.name(text) {
+            Some(outer) => self.number(outer),
+            None => self.unknown(text),
+        };
+        Need { name, constraint }
     }
 
     /// The number of a package, which it gets if it has none. Its names are numbered, what it needs is not.
@@ -148,10 +164,10 @@ impl<'a> Discovery<'_, 'a> {
         for double in self.doubles.of(id) {
             tags.add(self.tags[universe.place(*double) as usize]);
         }
-        let name = self.number(Outer::Known(universe.own(id)));
+        let name = self.number(universe.own(id));
         let start = length(self.out.held.len());
         for name in universe.provided_names(id) {
-            let name = self.number(Outer::Known(name));
+            let name = self.number(name);
             self.out.held.push(name);
         }
         self.by_id[id as usize] = next;
@@ -273,7 +289,7 @@ impl<'a> Discovery<'_, 'a> {
         self.out.packages[at].discovered = true;
         let outer = self.universe.needed_at(self.out.packages[at].id, self.walked[at].depends)?;
         self.walked[at].depends += 1;
-        Some(self.number(Outer::Known(outer)))
+        Some(self.number(outer))
     }
 
     fn next_condition(&mut self, package: P) -> Option<N> {
@@ -284,7 +300,7 @@ impl<'a> Discovery<'_, 'a> {
             return None;
         }
         self.walked[at].install_if += 1;
-        Some(self.number(Outer::Known(condition.name)))
+        Some(self.number(condition.name))
     }
 
     /// A name of the packages that wait for this one.

@@ -18,17 +18,31 @@ pub(crate) type P = u32;
 /// Tags of repositories, as bits; the lowest one is for repositories without a tag. More than 127 tags are not told apart
 /// from none: apk itself knows 16.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Tags(u128);
+pub(crate) struct Tags {
+    // Two halves, since there are many of these, and a whole one would stand at every sixteenth byte only.
+    low: u64,
+    high: u64,
+}
 
 impl Tags {
-    pub(crate) const UNTAGGED: Self = Self(1);
+    pub(crate) const UNTAGGED: Self = Self { low: 1, high: 0 };
 
     pub(crate) fn has_any_of(self, other: Self) -> bool {
-        self.0 & other.0 != 0
+        (self.low & other.low) | (self.high & other.high) != 0
     }
 
     pub(crate) fn add(&mut self, other: Self) {
-        self.0 |= other.0;
+        self.low |= other.low;
+        self.high |= other.high;
+    }
+
+    /// Only this bit; none if there are fewer.
+    fn only(bit: usize) -> Self {
+        let half = |bit: usize| u32::try_from(bit).ok().and_then(|bit| 1_u64.checked_shl(bit)).unwrap_or(0);
+        match bit.checked_sub(64) {
+            None => Self { low: half(bit), high: 0 },
+            Some(bit) => Self { low: 0, high: half(bit) },
+        }
     }
 }
 
@@ -46,8 +60,7 @@ impl<'a> TagNames<'a> {
     /// The bit of a tag; none for a tag that no repository has.
     pub(crate) fn bit(&self, tag: Option<&str>) -> Tags {
         let Some(tag) = tag else { return Tags::UNTAGGED };
-        let place = self.0.binary_search(&tag).ok().and_then(|place| u32::try_from(place + 1).ok());
-        Tags(place.and_then(|place| 1_u128.checked_shl(place)).unwrap_or(0))
+        self.0.binary_search(&tag).map_or(Tags::default(), |place| Tags::only(place + 1))
     }
 }
 
@@ -69,16 +82,16 @@ pub(crate) struct Need<'a> {
     pub(crate) constraint: &'a Constraint,
 }
 
-/// A name as the universe knows it, or its text.
+/// A name as the universe knows it, or the place of its text among those that it does not know.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Outer<'a> {
+pub(super) enum Outer {
     Known(NameId),
-    Unknown(&'a str),
+    Unknown(u32),
 }
 
 #[derive(Debug)]
-pub(crate) struct Name<'a> {
-    pub(super) outer: Outer<'a>,
+pub(crate) struct Name {
+    pub(super) outer: Outer,
     pub(super) providers: Range<u32>,
     pub(super) waiting: Range<u32>,
     /// Names are decided by the highest: what was asked for, then what is a package's own name, then the last discovered.
@@ -112,7 +125,9 @@ struct Detail<'a> {
 pub(crate) struct Field<'u, 'a> {
     pub(crate) universe: &'u Universe<'a>,
     pub(crate) tags: TagNames<'a>,
-    pub(crate) names: Vec<Name<'a>>,
+    pub(crate) names: Vec<Name>,
+    /// Names that the universe does not know.
+    pub(super) unknown: Vec<&'a str>,
     pub(crate) packages: Vec<Package>,
     /// The world, by name.
     pub(crate) world: Vec<Need<'a>>,
@@ -139,6 +154,7 @@ impl<'u, 'a> Field<'u, 'a> {
             universe,
             tags: TagNames::new(universe.pins().collect()),
             names: Vec::new(),
+            unknown: Vec::new(),
             packages: Vec::new(),
             world: Vec::new(),
             arch,
@@ -174,7 +190,7 @@ impl<'u, 'a> Field<'u, 'a> {
         self.dependents = Rows::of(self.names.len(), &pairs);
     }
 
-    pub(crate) fn name(&self, name: N) -> &Name<'a> {
+    pub(crate) fn name(&self, name: N) -> &Name {
         &self.names[name as usize]
     }
 
@@ -190,7 +206,7 @@ impl<'u, 'a> Field<'u, 'a> {
     pub(crate) fn text(&self, name: N) -> &'a str {
         match self.name(name).outer {
             Outer::Known(outer) => self.universe.text(outer),
-            Outer::Unknown(text) => text,
+            Outer::Unknown(place) => self.unknown[place as usize],
         }
     }
 
