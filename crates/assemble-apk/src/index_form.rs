@@ -27,10 +27,10 @@ impl Index {
         let lists = names.lists.all();
         let numbers: usize = lists.iter().map(|list| list.len()).sum();
         let mut out = Vec::with_capacity(
-            names.text.len() + names.names.len() + 4 * (numbers + LENGTHS) + self.description.len() + 256,
+            names.text.len() + names.name_text.len() + 4 * (numbers + LENGTHS) + self.description.len() + 256,
         );
         out.extend_from_slice(&names.text);
-        out.extend_from_slice(&names.names);
+        out.extend_from_slice(&names.name_text);
         for list in &lists {
             put(&mut out, list);
         }
@@ -41,7 +41,7 @@ impl Index {
             lengths.push(u32::try_from(list.len()).ok()?);
         }
         lengths.push(u32::try_from(names.text.len()).ok()?);
-        lengths.push(u32::try_from(names.names.len()).ok()?);
+        lengths.push(u32::try_from(names.name_text.len()).ok()?);
         lengths.push(u32::try_from(self.description.len()).ok()?);
         lengths.push(self.signed_by.as_ref().map_or(Some(NO_KEY), |name| u32::try_from(name.len()).ok())?);
         put(&mut out, &lengths);
@@ -75,7 +75,7 @@ impl Index {
         }
         bytes.truncate(text as usize);
         bytes.shrink_to_fit();
-        let records = Records::of_text(Names { text: bytes, names: name_text, lists });
+        let records = Records::of_text(Names { text: bytes, name_text, lists });
         Some(Self { records, description, signed_by, files: PackageSpec::version_2() })
     }
 

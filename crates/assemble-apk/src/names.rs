@@ -27,7 +27,7 @@ pub struct Names {
     /// The records' lines.
     pub(crate) text: Vec<u8>,
     /// All names.
-    pub(crate) names: Vec<u8>,
+    pub(crate) name_text: Vec<u8>,
     pub(crate) lists: Lists,
 }
 
@@ -145,7 +145,7 @@ impl Names {
     fn bytes(&self, name: NameNumber) -> &[u8] {
         let at = name as usize;
         let range = self.lists.name_starts.get(at).zip(self.lists.name_starts.get(at + 1));
-        range.and_then(|(&from, &to)| self.names.get(from as usize..to as usize)).unwrap_or_default()
+        range.and_then(|(&from, &to)| self.name_text.get(from as usize..to as usize)).unwrap_or_default()
     }
 
     /// The names of a bucket.
@@ -345,13 +345,13 @@ impl NamesBuilder {
         self.lists.sums = self.sums.iter().flat_map(|(head, record)| [*head, *record]).collect();
         self.conditions.sort_unstable();
         self.lists.waiting = self.conditions.into_flattened();
-        let Seen { text: names, starts, .. } = self.seen;
+        let Seen { text: name_text, starts, .. } = self.seen;
         self.lists.name_starts = starts;
-        let mut all = Names { text: self.text, names, lists: self.lists };
+        let mut all = Names { text: self.text, name_text, lists: self.lists };
         all.sort_names();
         all.lists.hold();
         all.text.shrink_to_fit();
-        all.names.shrink_to_fit();
+        all.name_text.shrink_to_fit();
         for list in all.lists.all_mut() {
             list.shrink_to_fit();
         }

@@ -58,6 +58,7 @@ impl<'t> Batch<'t> {
 /// What stands between white space.
 struct Tokens<'t>(&'t str);
 
+#[derive(Clone, Copy)]
 struct Token<'t> {
     text: &'t str,
     /// Its length, if it is only a name.

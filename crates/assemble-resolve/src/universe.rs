@@ -243,7 +243,10 @@ impl<'a> Universe<'a> {
         for shelf in &self.shelves {
             heads.extend(shelf.names.heads().map(|(head, record)| (head, shelf.first + record)));
         }
-        // Each repository's are in order already, which this sort makes use of.
+        #[allow(
+            clippy::stable_sort_primitive,
+            reason = "it makes use of each repository's being in order already"
+        )]
         heads.sort();
         let mut doubles = Doubles::default();
         for same_head in heads.chunk_by(|a, b| a.0 == b.0).filter(|all| all.len() > 1) {
