@@ -317,6 +317,8 @@ const MAX_SIGNATURES: usize = 16;
 const MAX_INDEX: u64 = 300 << 20;
 /// How many times smaller an index is packed: 4.5 times those of Alpine, hardly any more than this.
 const USUAL_RATIO: usize = 8;
+/// Most bytes of a list for which there is room at once, whatever an index claims: the largest public ones have 30 MB.
+const USUAL_LIST: usize = 32 << 20;
 /// How much of a description is kept: it is one line in all public repositories.
 const MAX_DESCRIPTION: usize = 64 << 10;
 const WALK: WalkLimits = WalkLimits { extension: 1 << 20, headers: 1000 };
@@ -462,7 +464,7 @@ fn verify(signatures: &[Signature<'_>], body: &[u8], keyring: &Keyring) -> Resul
 
 /// Reads `APKINDEX` and `DESCRIPTION` of the archive.
 fn read_archive(body: &[u8], limit: u64, room: Room) -> Result<(Records, String), IndexError> {
-    let usual = body.len().saturating_mul(USUAL_RATIO);
+    let usual = body.len().saturating_mul(USUAL_RATIO).min(USUAL_LIST);
     let (read, flaw) = unpacked(body, limit, |archive| walk(archive, room, usual));
     if let Some(flaw) = flaw {
         return Err(flaw);
