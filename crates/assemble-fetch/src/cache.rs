@@ -103,6 +103,11 @@ impl Cache {
         self.losses.count()
     }
 
+    /// Something that was there is gone, so that what was begun with it can be begun again.
+    pub(crate) fn lost(&self) {
+        self.losses.one_more();
+    }
+
     /// The folder asked for, as one that stays.
     fn staying(&self, wanted: &Path) -> Root {
         Root { path: wanted.to_owned(), keep: Keeper::new(None, &self.losses) }

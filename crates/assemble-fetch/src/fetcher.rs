@@ -270,7 +270,10 @@ impl Fetcher {
         }
         match self.ask_for_document(location, url, &cache_key, limit, None)? {
             DocumentState::Fetched(fetched) if fetched.digest == *digest => Ok(fetched),
-            _ => Err(FetchError::Replaced { location: location.clone() }),
+            _ => {
+                self.cache.lost();
+                Err(FetchError::Replaced { location: location.clone() })
+            }
         }
     }
 

@@ -14,7 +14,7 @@ impl Losses {
         self.0.load(Ordering::SeqCst)
     }
 
-    fn one_more(&self) {
+    pub(crate) fn one_more(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
