@@ -8,7 +8,6 @@ use assemble_types::{Arch, Blob, Event, counted};
 use crate::choose::Wanted;
 use crate::error::{OwnError, Result};
 use crate::lock;
-use crate::packages::Steps;
 use crate::sources::{Sources, check_arch};
 
 /// How many fronts of packages are asked for at once: each is a round trip and next to no bytes.
@@ -37,12 +36,7 @@ impl Sources<'_> {
             counted(wanted.len(), "package", "packages"),
             arch.oci_with_variant()
         )));
-        let steps = Steps {
-            fetch: &|wanted| self.front(wanted, arch),
-            at_once: FRONTS_AT_ONCE,
-            open: &|_, front| Ok(front),
-        };
-        self.each(wanted, arch, &steps)
+        self.each(wanted, arch, FRONTS_AT_ONCE, &|wanted| self.front(wanted, arch))
     }
 
     fn front(&self, wanted: &Wanted, arch: Arch) -> Result<OpenedFront> {

@@ -1,12 +1,11 @@
-//! Packages: fetched by many threads, which wait, and opened by few, which work.
+//! Packages, fetched and opened several at once.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 
 use assemble_apk::Package;
 use assemble_spec::lock::LockedHashes;
-use assemble_types::{Arch, Blob, Event, Explain as _, Kind, Spool, counted};
+use assemble_types::{Arch, Event, Explain as _, Kind, Spool, counted};
 
 use crate::choose::Wanted;
 use crate::error::{OwnError, Result};
@@ -14,26 +13,12 @@ use crate::lock::{self, LockError};
 use crate::misfits;
 use crate::sources::{Sources, check_arch};
 
-/// How many packages are fetched at once. Most of that is waiting for a server; more would not be kind to it.
-const FETCHES_AT_ONCE: usize = 8;
+/// Fewest packages that are fetched at once, however few cores there are: fetching is mostly waiting. With more, memory is
+/// what they cost.
+const FETCHES_AT_ONCE: usize = 6;
 
 /// A checked package, and what a lock says of it.
 pub(crate) type Opened = (Package, LockedHashes);
-
-/// What is done for each package, in two steps.
-pub(crate) struct Steps<'s, P, T> {
-    /// Waits for a server, on one of so many threads.
-    pub(crate) fetch: &'s (dyn Fn(&Wanted) -> Result<P> + Sync),
-    pub(crate) at_once: usize,
-    /// Works, on as many threads as the build has.
-    pub(crate) open: &'s (dyn Fn(&Wanted, P) -> Result<T> + Sync),
-}
-
-impl<P, T> Steps<'_, P, T> {
-    fn all(&self, wanted: &Wanted) -> Result<T> {
-        (self.open)(wanted, (self.fetch)(wanted)?)
-    }
-}
 
 impl Sources<'_> {
     /// Fetches, checks and opens packages, in the order given.
@@ -47,20 +32,17 @@ impl Sources<'_> {
             arch.oci_with_variant()
         )));
         let spool = self.fetcher.spool();
-        let steps = Steps {
-            fetch: &|wanted| self.packed(wanted),
-            at_once: FETCHES_AT_ONCE,
-            open: &|wanted, packed| self.opened(wanted, &packed, arch, spool.as_ref()),
-        };
-        self.each(wanted, arch, &steps)
+        let at_once = self.threads.get().max(FETCHES_AT_ONCE);
+        self.each(wanted, arch, at_once, &|wanted| self.opened(wanted, arch, spool.as_ref()))
     }
 
-    /// Takes these steps for each, several at once, and asks the repository itself once more for what turned out damaged.
-    pub(crate) fn each<P: Send, T: Send>(
+    /// Does this for each, several at once, and asks the repository itself once more for what turned out damaged.
+    pub(crate) fn each<T: Send>(
         &self,
         wanted: &[Wanted],
         arch: Arch,
-        steps: &Steps<'_, P, T>,
+        at_once: usize,
+        open: &(dyn Fn(&Wanted) -> Result<T> + Sync),
     ) -> Result<Vec<T>> {
         let total = wanted.len();
         // The largest first, so that no thread is left with a large one when the others are done.
@@ -69,25 +51,11 @@ impl Sources<'_> {
         let next = AtomicUsize::new(0);
         let failed = AtomicBool::new(false);
         let slots: Vec<Mutex<Option<Result<T>>>> = (0..total).map(|_| Mutex::new(None)).collect();
-        let (sender, receiver) = channel();
-        let receiver: Mutex<Receiver<(usize, Result<P>)>> = Mutex::new(receiver);
-        let fetch = |sender: Sender<(usize, Result<P>)>| {
-            while !failed.load(Ordering::Relaxed) {
-                let Some(&number) = order.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-                if sender.send((number, (steps.fetch)(&wanted[number]))).is_err() {
-                    return;
-                }
-            }
-        };
-        let open = || {
-            let fetched = || receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            while let Ok((number, fetched)) = fetched() {
-                if failed.load(Ordering::Relaxed) {
-                    continue;
-                }
-                let one = &wanted[number];
-                let first = fetched.and_then(|fetched| (steps.open)(one, fetched));
-                let result = self.again_if_damaged(one, first, &|| steps.all(one)).map_err(|e| {
+        let work = || {
+            while !failed.load(Ordering::Relaxed)
+                && let Some(&number) = order.get(next.fetch_add(1, Ordering::Relaxed))
+            {
+                let result = self.twice(&wanted[number], open).map_err(|e| {
                     e.doing(format!("reading package {} of {total} for {}", number + 1, arch.apk()))
                 });
                 if result.is_err() {
@@ -97,49 +65,35 @@ impl Sources<'_> {
             }
         };
         std::thread::scope(|scope| {
-            for _ in 0..steps.at_once.min(total) {
-                let sender = sender.clone();
-                scope.spawn(|| fetch(sender));
+            for _ in 0..at_once.min(total) {
+                scope.spawn(work);
             }
-            drop(sender);
-            for _ in 1..self.threads.get().min(total) {
-                scope.spawn(open);
-            }
-            open();
         });
         in_order(slots)
     }
 
     /// Does this, and if what came is damaged, once more with what the repository itself has.
     pub(crate) fn twice<T>(&self, wanted: &Wanted, open: &dyn Fn(&Wanted) -> Result<T>) -> Result<T> {
-        self.again_if_damaged(wanted, open(wanted), &|| open(wanted))
-    }
-
-    fn again_if_damaged<T>(
-        &self,
-        wanted: &Wanted,
-        first: Result<T>,
-        again: &dyn Fn() -> Result<T>,
-    ) -> Result<T> {
-        let result = match first {
+        let result = match open(wanted) {
             // What the cache, or one on the way, has may be damaged or old: the repository itself is asked once. What it
             // gives is final. Answers that may be others the next time were asked for again already.
             Err(error) if wanted.location.url().is_some() && error.kind() == Kind::Integrity => {
                 self.fetcher.forget(&wanted.key());
-                again()
+                open(wanted)
             }
             result => result,
         };
         result.map_err(|e| misfits::of_package(e, wanted).at(&wanted.span))
     }
 
-    fn opened(&self, wanted: &Wanted, packed: &Blob, arch: Arch, spool: &dyn Spool) -> Result<Opened> {
+    fn opened(&self, wanted: &Wanted, arch: Arch, spool: &dyn Spool) -> Result<Opened> {
+        let packed = self.packed(wanted)?;
         if let Some(pinned) = &wanted.pinned {
-            lock::check_start(packed, &wanted.id, pinned)?;
+            lock::check_start(&packed, &wanted.id, pinned)?;
         }
-        let package = self.read(packed, &wanted.expected(), &self.section_limits(), spool)?;
+        let package = self.read(&packed, &wanted.expected(), &self.section_limits(), spool)?;
         check_arch(&package.info.arch, wanted, arch)?;
-        let hashes = lock::hashes_of(packed, package.format.sections().as_ref(), wanted)?;
+        let hashes = lock::hashes_of(&packed, package.format.sections().as_ref(), wanted)?;
         if let Some(pinned) = wanted.pinned.as_ref().filter(|pinned| pinned.hashes != hashes) {
             let lock = pinned.lock.clone();
             return Err(LockError::Contradiction { package: wanted.id.to_string(), lock }.into());
