@@ -114,7 +114,9 @@ pub enum FetchError {
         location: Location,
     },
     /// What the server called unchanged cannot be used from the cache, and is another one by now.
-    #[error("{location}: the copy in the cache was damaged, and the server has another one by now")]
+    #[error(
+        "{location}: the server has another one by now, and the copy in the cache cannot be used any more"
+    )]
     Replaced {
         /// The place.
         location: Location,

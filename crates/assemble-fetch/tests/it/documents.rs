@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use assemble_fetch::{Counters, FetchError};
+use assemble_fetch::{Counters, DocumentState, FetchError};
 use assemble_testkit::{Action, Fault, HttpServer, Request, Response};
 use assemble_types::{Explain as _, Kind};
 
@@ -172,6 +172,39 @@ fn a_damaged_cache_entry_is_fetched_again() {
     assert_eq!(setup.document(&url).unwrap(), b"one");
     assert_eq!(setup.fetcher.counters().misses, 1);
     assert!(server.log()[1].header("if-none-match").is_none());
+}
+
+#[test]
+fn a_document_that_is_kept_need_not_be_read() {
+    let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("index");
+    std::fs::write(&file, "one").unwrap();
+    let server = HttpServer::folder(folder.path());
+    let place = location(&format!("{}/index", server.url()));
+    let digest = match setup(cache.path()).fetcher.state_of(&place, 100).unwrap() {
+        DocumentState::Fetched(fetched) => fetched.digest,
+        kept @ DocumentState::Kept { .. } => panic!("{kept:?}"),
+    };
+    let run = setup(cache.path());
+    assert_eq!(run.fetcher.state_of(&place, 100).unwrap(), DocumentState::Kept { digest, size: 3 });
+    assert_eq!(run.fetcher.kept_document(&place, 100, &digest).unwrap().bytes, b"one");
+    assert_eq!(run.fetcher.counters(), Counters { hits: 1, misses: 0, bytes_fetched: 0, requests: 1 });
+    // A damaged one is fetched again, whole, and has to be the same.
+    let damage = || {
+        let documents = cache.path().join("v1/documents");
+        let below = std::fs::read_dir(&documents).unwrap().next().unwrap().unwrap().path();
+        let entry = std::fs::read_dir(below).unwrap().next().unwrap().unwrap().path();
+        let mut content = std::fs::read(&entry).unwrap();
+        *content.last_mut().unwrap() ^= 1;
+        std::fs::write(&entry, content).unwrap();
+    };
+    damage();
+    assert_eq!(run.fetcher.kept_document(&place, 100, &digest).unwrap().bytes, b"one");
+    assert!(server.log().last().unwrap().header("if-none-match").is_none());
+    damage();
+    std::fs::write(&file, "two").unwrap();
+    let error = run.fetcher.kept_document(&place, 100, &digest).unwrap_err();
+    assert!(matches!(error, FetchError::Replaced { .. }), "{error}");
 }
 
 #[test]

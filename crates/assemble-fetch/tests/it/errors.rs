@@ -96,7 +96,7 @@ fn messages() {
           = run once without --offline
         fetch/offline unavailable https://me:xxxxx@h.example/it's?token=xxxxx: the copy in the cache was damaged, and this run is offline
           = run once without --offline
-        fetch/changed unavailable https://me:xxxxx@h.example/it's?token=xxxxx: the copy in the cache was damaged, and the server has another one by now
+        fetch/changed unavailable https://me:xxxxx@h.example/it's?token=xxxxx: the server has another one by now, and the copy in the cache cannot be used any more
           = run again: the new one is in the cache
         fetch/too-large integrity https://me:xxxxx@h.example/it's?token=xxxxx: larger than the limit of 10 bytes
         fetch/size integrity https://me:xxxxx@h.example/it's?token=xxxxx: expected 1 bytes, found at least 2
