@@ -27,7 +27,7 @@ use crate::make::{Maker, Progress};
 const AHEAD: usize = 128;
 
 /// Bytes of memory that pieces may take up, for each thread, unless one piece has more.
-const HELD: usize = 5 << 19;
+const HELD: usize = 3 << 19;
 
 /// Pieces that are kept to be filled again.
 const SPARE: usize = 4;

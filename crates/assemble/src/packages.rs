@@ -15,7 +15,7 @@ use crate::sources::{Sources, check_arch};
 
 /// Fewest packages that are fetched at once, however few cores there are: fetching is mostly waiting. With more, memory is
 /// what they cost.
-const FETCHES_AT_ONCE: usize = 6;
+const FETCHES_AT_ONCE: usize = 4;
 
 /// A checked package, and what a lock says of it.
 pub(crate) type Opened = (Package, LockedHashes);
