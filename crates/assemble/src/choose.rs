@@ -97,7 +97,8 @@ pub(crate) struct Chosen {
 /// indexes.
 pub(crate) fn packages(plan: &Plan<'_>, sources: &Sources<'_>, watch: &mut Stopwatch) -> Result<Chosen> {
     let apkos = plan.file.lock_path().with_extension("lock.json");
-    if plan.mode == Mode::Assemble && apkos.is_file() {
+    let named = matches!(plan.basis, Basis::ApkoLock(_));
+    if plan.mode == Mode::Assemble && !named && apkos.is_file() {
         let apkos = apkos.display();
         sources.observer.event(Event::Note(format!(
             "{apkos} is a lock of apko; it is not looked at unless it is named: --lockfile {apkos}"

@@ -46,7 +46,7 @@ pub(crate) fn open(
     };
     let Some(image) = found else {
         let known = images.iter().flat_map(tags).collect();
-        let name = name.unwrap_or("(none was named)").to_owned();
+        let name = name.map(str::to_owned);
         return Err(OwnError::NoSuchImage { place: place.to_owned(), name, known }.into());
     };
     let member = |value: &Value| {

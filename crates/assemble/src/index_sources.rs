@@ -118,6 +118,9 @@ impl Sources<'_> {
         let (file, fetched) = found.map_err(|error| {
             let unavailable = error.kind() == Kind::Unavailable;
             let error = match error {
+                FetchError::NotFound { .. } if is_missing_folder(repository) => {
+                    OwnError::NoFolder(repository.text.clone()).into()
+                }
                 source @ FetchError::NotFound { .. } => Error::from(OwnError::NoIndex {
                     repository: repository.text.clone(),
                     arch: arch.apk(),
@@ -197,4 +200,9 @@ impl Sources<'_> {
         }
         Err(missing.unwrap_or_else(|| FetchError::NotFound { location: base.clone() }))
     }
+}
+
+/// Whether a repository is a folder of this host, and is not there.
+fn is_missing_folder(repository: &RepositoryInput) -> bool {
+    repository.location.local_path().is_some_and(|path| !path.exists())
 }

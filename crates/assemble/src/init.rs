@@ -8,6 +8,9 @@ use crate::spec_file::looks_like_a_program;
 
 /// Writes a commented spec for `binary` to `target`, which must not exist yet.
 pub fn init(binary: &Path, target: &Path) -> Result<()> {
+    if binary.is_dir() {
+        return Err(OwnError::NotAProgram(binary.display().to_string()).into());
+    }
     if !binary.is_file() {
         return Err(OwnError::NoSpec(binary.display().to_string()).into());
     }

@@ -119,7 +119,10 @@ fn altered_package(wanted: &Wanted) -> Vec<String> {
             );
             let then = match pinned.vendored {
                 Some(_) => copy_again(pinned),
-                None => format!("copy it there again; or {}", take_newer(wanted, pinned)),
+                None => format!(
+                    "copy it there again; if the index has another by now, {}",
+                    take_newer(wanted, pinned)
+                ),
             };
             vec![what, then]
         }

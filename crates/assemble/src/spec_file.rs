@@ -14,8 +14,6 @@ const MAX_SPEC: u64 = 4 * 1024 * 1024;
 
 /// Most names of a folder that are looked at for specs.
 const MAX_NAMES: usize = 1000;
-/// Most specs of a folder that are proposed.
-const MAX_PROPOSED: usize = 3;
 
 /// The file that is taken when none is named.
 pub const DEFAULT_SPEC: &str = "assemble.yaml";
@@ -161,7 +159,6 @@ fn specs_in(folder: &Path) -> Vec<String> {
     if names.iter().any(|name| name == DEFAULT_SPEC) {
         return vec![DEFAULT_SPEC.to_owned()];
     }
-    names.truncate(MAX_PROPOSED);
     names
 }
 

@@ -196,12 +196,7 @@ fn pick(index: &[u8], name: Option<&str>, place: &str) -> Result<Descriptor> {
             .iter()
             .map(|e| names(e).into_iter().next().unwrap_or_else(|| e.digest.to_string()))
             .collect();
-        OwnError::NoSuchImage {
-            place: place.to_owned(),
-            name: name.unwrap_or("(none was named)").to_owned(),
-            known,
-        }
-        .into()
+        OwnError::NoSuchImage { place: place.to_owned(), name: name.map(str::to_owned), known }.into()
     })
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn run(args: &VerifyArgs) -> ExitCode {
         Err(error) => return session.fail(&error, None),
     };
     let document = json::verify(&report);
-    let mut text = String::from("signatures were not checked, only contents\n");
+    let mut text = String::from("signatures of the image were not looked for, only its contents\n");
     let _ = writeln!(text, "{}: {}", printable_line(&report.target), report.outcome.name());
     for difference in &report.differences {
         let _ = writeln!(text, "  {}", printable_line(difference));

@@ -78,17 +78,15 @@ fn a_repository_that_is_not_there() {
     check(
         "contents:\n  repositories: [./packages]\n  packages: [musl]\n",
         expect![[r#"
-            exit: 6
-            error[repository/no-index]: ./packages has no index for x86_64
+            exit: 3
+            error[repository/no-folder]: the repository ./packages is a folder that does not exist
              --> spec.yaml:2:18
               |
             2 |   repositories: [./packages]
               |                  ^^^^^^^^^^
               |
               = note: while reading the index for x86_64
-              = note: because ./packages/x86_64/APKINDEX.tar.gz: not found
-              = help: if it has no packages for x86_64, build for those that it has: `archs` in the spec, or --platform
-              = help: otherwise check its address: the index lies in a folder with the architecture's name
+              = help: check the path; the address of a repository of another host begins with https://
         "#]],
     );
 }

@@ -367,6 +367,10 @@ fn keys_that_anybody_could_have_put_there_are_not_taken() {
 fn a_local_repository_needs_an_index() {
     let s = sandbox("packages", TEST_KEY_NAME);
     let ran = build(&s, &[]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("the repository packages is a folder that does not exist"), "{}", ran.stderr);
+    std::fs::create_dir(s.path("packages")).unwrap();
+    let ran = build(&s, &[]);
     assert_eq!(ran.code, 6, "{}", ran.stderr);
     assert!(ran.stderr.contains("packages/x86_64/APKINDEX.tar.gz: not found"), "{}", ran.stderr);
     let package =

@@ -7,8 +7,8 @@ use assemble_types::{Arch, Digest};
 
 use super::{Chain, id_of};
 use crate::build::PackageSummary;
-use crate::error::{Error, OwnError, Result};
-use crate::lock;
+use crate::error::Result;
+use crate::lock::{self, LockError};
 
 /// The links as a lock has them. Of these only the data section can be held against an image; what signed the index, what
 /// the index lists, and what the control section names was looked at when the lock was made.
@@ -55,9 +55,7 @@ pub(super) struct Word {
 
 impl Word {
     pub(super) fn read(path: &Path, arch: Arch) -> Result<Self> {
-        let missing = || -> Error {
-            OwnError::io(path, "cannot be read")(std::io::Error::from(std::io::ErrorKind::NotFound))
-        };
+        let missing = || LockError::NoLock(path.display().to_string());
         let lock = lock::load(path)?.ok_or_else(missing)?;
         Ok(Self { lock, shown: path.display().to_string(), arch })
     }

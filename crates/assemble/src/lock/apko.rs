@@ -8,6 +8,7 @@ use assemble_spec::lock::apko::{ApkoLockPackage, ReadApkoLock, parse};
 use assemble_types::{Arch, Digest, Event, Platform, SourceSpan};
 
 use super::basis::read_limited;
+use super::error::LockError;
 use crate::choose::{Selection, Wanted};
 use crate::error::{Error, OwnError, Result};
 use crate::keys::{ImageKey, merge};
@@ -23,8 +24,7 @@ pub(crate) fn apko_lock_digest(path: &Path) -> Option<Digest> {
 pub(crate) fn from_apko(plan: &Plan<'_>, path: &Path, sources: &Sources<'_>) -> Result<Vec<Selection>> {
     let shown = path.display().to_string();
     let Some(bytes) = read_limited(path)? else {
-        let source = std::io::Error::from(std::io::ErrorKind::NotFound);
-        return Err(OwnError::io(path, "cannot be read")(source));
+        return Err(LockError::NoLock(shown).into());
     };
     let read = parse(&shown, &bytes)?;
     match &read.lock.config {

@@ -14,6 +14,9 @@ pub enum LockError {
         /// The spec.
         spec: String,
     },
+    /// A lock that was named is not there.
+    #[error("{0} does not exist")]
+    NoLock(String),
     /// `--locked`, and the lock is not the spec's any more.
     #[error("{path} does not fit: {}", differences.join("; "))]
     Drift {
@@ -93,7 +96,7 @@ pub enum LockError {
 impl Explain for LockError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Missing { .. } => "lock/missing-file",
+            Self::Missing { .. } | Self::NoLock(_) => "lock/missing-file",
             Self::Drift { .. } => "lock/drift",
             Self::OtherLayers { .. } => "lock/layers",
             Self::Untrusted { .. } => "lock/untrusted",
@@ -120,6 +123,7 @@ impl Explain for LockError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Missing { spec, .. } => vec![format!("make it: assemble lock {spec}")],
+            Self::NoLock(_) => vec!["check the spelling of the path".into()],
             Self::Drift { path, asked, .. } => {
                 let fit =
                     format!("make it fit, keeping what still does: assemble lock {}", spec_beside(path));

@@ -7,6 +7,9 @@ use crate::io_hints::io_hint;
 use crate::lock::spec_beside;
 use crate::spec_file::DEFAULT_SPEC;
 
+/// So many files are named; the others are counted.
+const MOST_NAMED: usize = 3;
+
 impl OwnError {
     /// What to do; here about outputs and the host.
     pub(super) fn hints_of_outputs(&self) -> Vec<String> {
@@ -66,6 +69,11 @@ impl OwnError {
                 "write one: assemble init ./my-binary".into(),
                 "or name another spec, or a static binary, which needs none".into(),
             ],
+            Self::NoFolder(_) => {
+                vec![
+                    "check the path; the address of a repository of another host begins with https://".into(),
+                ]
+            }
             Self::NoIndex { repository, .. } if without_arch(repository).is_some() => vec![format!(
                 "the folder of the architecture is added by assemble: write `{}`",
                 without_arch(repository).unwrap_or_default()
@@ -93,7 +101,15 @@ impl OwnError {
                 "or name a spec or a static binary".into(),
             ],
             Self::SpecIsFolder { path, specs } => {
-                specs.iter().map(|name| format!("name the file: {path}/{name}")).collect()
+                let mut hints: Vec<String> = specs
+                    .iter()
+                    .take(MOST_NAMED)
+                    .map(|name| format!("name the file: {path}/{name}"))
+                    .collect();
+                if let Some(more @ 1..) = specs.len().checked_sub(MOST_NAMED) {
+                    hints.push(format!("and {more} more are there"));
+                }
+                hints
             }
             Self::SpecIsStdin => vec![
                 "write it to a file and name that: its paths start from there, and its lock lies beside it"
@@ -172,6 +188,7 @@ impl OwnError {
             }
             Self::CacheDamaged(_) => vec![
                 "what is gone is got or made again when it is needed".into(),
+                "layouts that were built may have been links to it: build them again".into(),
                 "if more is damaged the next time, look after the disk".into(),
             ],
             Self::OtherArch { .. } => vec!["the repository is put together wrongly; ask who runs it".into()],

@@ -78,6 +78,9 @@ pub enum OwnError {
         /// The reason.
         why: &'static str,
     },
+    /// A repository is a folder of this host that does not exist.
+    #[error("the repository {0} is a folder that does not exist")]
+    NoFolder(String),
     /// A repository has nothing for an architecture, or is none.
     #[error("{repository} has no index for {arch}")]
     NoIndex {
@@ -262,12 +265,12 @@ pub enum OwnError {
     #[error("--push needs a name with a registry")]
     NothingToPush,
     /// An image was named that is not in the layout.
-    #[error("{place} holds no image named `{name}`")]
+    #[error("{}", no_such_image(place, name.as_deref(), known))]
     NoSuchImage {
         /// Layout or archive.
         place: String,
-        /// What was asked for.
-        name: String,
+        /// What was asked for, if anything was.
+        name: Option<String>,
         /// What is there.
         known: Vec<String>,
     },
@@ -334,6 +337,14 @@ pub enum OwnError {
     Bug(String),
 }
 
+fn no_such_image(place: &str, name: Option<&str>, known: &[String]) -> String {
+    match (name, known) {
+        (Some(name), _) => format!("{place} holds no image named `{name}`"),
+        (None, []) => format!("{place} holds no image"),
+        (None, known) => format!("{place} holds {} images, and none of them was named", known.len()),
+    }
+}
+
 impl OwnError {
     pub(crate) fn io(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(io::Error) -> Error {
         let path = path.into().display().to_string();
@@ -360,6 +371,7 @@ impl Explain for OwnError {
             Self::NoSpec(_) => "spec/missing",
             Self::NotSupported { .. } => "usage/not-supported",
             Self::NoIndex { .. } => "repository/no-index",
+            Self::NoFolder(_) => "repository/no-folder",
             Self::PackageTooLarge { .. } => "fetch/package-too-large",
             Self::LayersWithoutStrategy => "spec/layering",
             Self::OtherConfig { .. } => "lock/other-config",
@@ -431,6 +443,7 @@ impl Explain for OwnError {
             | Self::NotAProgram(_)
             | Self::NoImageHere(_)
             | Self::SpecIsFolder { .. }
+            | Self::NoFolder(_)
             | Self::SpecTooLarge { .. }
             | Self::UnknownUser { .. }
             | Self::NoBinaryFor { .. }
