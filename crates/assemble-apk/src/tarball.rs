@@ -369,6 +369,12 @@ impl<R: BufRead> Walker<R> {
         extensions: Extensions,
     ) -> Result<Item, ArchiveError> {
         let attributes = extensions.pax.unwrap_or_default();
+        if (attributes.path.is_some() && extensions.name.is_some())
+            || (attributes.link_path.is_some() && extensions.link.is_some())
+        {
+            // Readers do not agree which of the two counts.
+            return Err(ArchiveError::Header { at, problem: "two extended headers name one entry" });
+        }
         let name =
             attributes.path.clone().or(extensions.name).unwrap_or_else(|| header.path_bytes().into_owned());
         let link = attributes

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Seek as _, Write as _};
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -12,7 +12,7 @@ use assemble_types::{Blob, Digest, Event, Observer};
 use tempfile::NamedTempFile;
 
 use crate::escape::shown_path;
-use crate::local::{Keeper, Losses, Watch, kept, open_front, open_kept, open_limited};
+use crate::local::{Keeper, Losses, Watch, kept, open_front, open_kept, open_limited, open_regular};
 use crate::parts::{Divided, join, mark, read_mark};
 use crate::store::{blob_path, name_of};
 use crate::{ContentKey, FetchError};
@@ -183,9 +183,9 @@ impl Cache {
     pub(crate) fn keep_content(&self, part: NamedTempFile, key: &ContentKey) -> Result<Blob, FetchError> {
         let root = self.root()?;
         let path = content_path(&root.path, key);
-        let file = name_once(part, &path)?;
+        let (file, seen) = name_once(part, &path)?;
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
-        kept(&path, file, Some(root.keep), None)
+        Ok(kept(&path, file, &seen, Some(root.keep), None))
     }
 
     /// Gives a finished body its names.
@@ -375,8 +375,8 @@ pub(crate) fn keep_blob(root: &Root, part: NamedTempFile, digest: &Digest) -> Re
     let path = blob_path(&root.path, digest);
     let read_only = std::fs::Permissions::from_mode(0o444);
     part.as_file().set_permissions(read_only).map_err(|e| FetchError::io(part.path(), "write", e))?;
-    let file = name_once(part, &path)?;
-    kept(&path, file, Some(Arc::clone(&root.keep)), Some(*digest))
+    let (file, seen) = name_once(part, &path)?;
+    Ok(kept(&path, file, &seen, Some(Arc::clone(&root.keep)), Some(*digest)))
 }
 
 /// The content in a file, with its second part if that is kept elsewhere. Nothing if that is not there.
@@ -395,26 +395,40 @@ pub(crate) fn open_content(root: &Root, path: &Path) -> Result<Option<Blob>, Fet
 }
 
 /// As [`give_name`], unless a file with these very bytes has the name: then that is the one. Another process may be reading it,
-/// and finds it by its name.
-fn name_once(mut part: NamedTempFile, path: &Path) -> Result<File, FetchError> {
-    loop {
-        match File::open(path) {
-            Ok(file) if has_same_bytes(part.as_file(), &file) => return Ok(file),
-            Err(e) if e.kind() == ErrorKind::NotFound => {}
-            // Damaged, or no file at all.
-            _ => return give_name(part, path),
+/// and finds it by its name. Also says what the file looked like before anybody could write to it by that name, or before
+/// it was compared: what it becomes later is noticed by that.
+fn name_once(mut part: NamedTempFile, path: &Path) -> Result<(File, Metadata), FetchError> {
+    let look = |file: &File| file.metadata().map_err(|e| FetchError::io(path, "read", e));
+    let ours = look(part.as_file())?;
+    for _ in 0..FEW_TRIES {
+        match open_regular(path, Watch::NotFollowed) {
+            Ok(file) => {
+                let seen = look(&file)?;
+                if !has_same_bytes(part.as_file(), &file) {
+                    break;
+                }
+                return Ok((file, seen));
+            }
+            Err(FetchError::Missing { .. }) => {}
+            // No file at all.
+            Err(_) => break,
         }
-        if let Some(folder) = path.parent()
-            && make_folder(folder).is_err()
-        {
-            return give_name(part, path);
+        if path.parent().is_some_and(|folder| make_folder(folder).is_err()) {
+            break;
         }
         match part.persist_noclobber(path) {
-            Ok(file) => return Ok(file),
+            Ok(file) => return Ok((file, ours)),
             Err(e) if e.error.kind() == ErrorKind::AlreadyExists => part = e.file,
-            Err(e) => return give_name(e.file, path),
+            Err(e) => {
+                part = e.file;
+                break;
+            }
         }
     }
+    let file = give_name(part, path)?;
+    let now = look(&file)?;
+    // It may have been written once more, to a file of its own.
+    Ok((file, if now.ino() == ours.ino() { ours } else { now }))
 }
 
 /// Whether two files hold the same; not if one of them cannot be read.

@@ -277,6 +277,16 @@ impl Fetcher {
         }
     }
 
+    /// Takes a document out of the cache that turned out to be of no use: asked by what it was called, a server would say
+    /// that it is unchanged. Without network it stays.
+    pub fn forget_document(&self, location: &Location) {
+        if let Some(url) = location.url().filter(|_| !self.offline) {
+            let cache_key = cache_key(url);
+            locked(&self.said).remove(&cache_key);
+            self.cache.drop_document(&cache_key);
+        }
+    }
+
     /// What the server says now, or has said, about a document that is `known`.
     fn state(
         &self,

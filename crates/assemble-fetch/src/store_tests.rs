@@ -1,4 +1,5 @@
 use super::*;
+use crate::local::file_look;
 use assemble_types::Silent;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -195,15 +196,36 @@ fn a_blob_outlives_its_name_and_notices_when_it_is_cut() {
         assert_eq!(blob.read_to_vec(99).unwrap(), format!("layer {n}").into_bytes());
         blob.check().unwrap();
         let named = fs::metadata(blob.whole_file().unwrap());
-        assert!(!named.is_ok_and(|named| blob.is_file(&named)));
+        assert!(!named.is_ok_and(|named| blob.is_file(&file_look(&named))));
     }
     assert_eq!(cache.losses(), 0);
     let (again, path) = layer(&store, b"the layer");
     let blob = store.blob(&again).unwrap().0;
-    assert!(blob.is_file(&fs::metadata(&path).unwrap()));
+    assert!(blob.is_file(&file_look(&fs::metadata(&path).unwrap())));
     writable(&path);
     fs::File::options().write(true).open(&path).unwrap().set_len(3).unwrap();
-    assert!(!blob.is_file(&fs::metadata(&path).unwrap()));
+    assert!(!blob.is_file(&file_look(&fs::metadata(&path).unwrap())));
     assert!(blob.read_to_vec(99).unwrap_err().to_string().contains("changed while it was read"));
     assert!(cache.losses() > 0);
+}
+
+#[test]
+fn what_is_no_file_in_the_place_of_a_blob_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let (_, path) = layer(&store, b"the layer");
+    let fifo =
+        |path: &Path| rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o644.into(), 0);
+    for in_its_place in ["link", "fifo", "folder"] {
+        fs::remove_file(&path).unwrap();
+        match in_its_place {
+            "link" => std::os::unix::fs::symlink("/nonexistent/x", &path).unwrap(),
+            "fifo" => fifo(&path).unwrap(),
+            _ => fs::create_dir(&path).unwrap(),
+        }
+        let (kept, again) = layer(&store, b"the layer");
+        assert_eq!(again, path, "{in_its_place}");
+        assert_eq!(store.blob(&kept).unwrap().0.read_to_vec(99).unwrap(), b"the layer", "{in_its_place}");
+        assert!(fs::symlink_metadata(&path).unwrap().is_file(), "{in_its_place}");
+    }
 }

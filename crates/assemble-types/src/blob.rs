@@ -1,7 +1,6 @@
 //! Byte ranges that can be read any number of times.
 
 use std::fmt;
-use std::fs::Metadata;
 use std::io::{self, BufReader, Read};
 use std::ops::Range;
 use std::path::Path;
@@ -36,7 +35,7 @@ pub trait ReadAt: Send + Sync + fmt::Debug {
     }
 
     /// Whether this is said of the very file that these bytes are, which has not changed since they were opened.
-    fn is_file(&self, _found: &Metadata) -> bool {
+    fn is_file(&self, _found: &FileLook) -> bool {
         false
     }
 
@@ -77,6 +76,19 @@ pub trait ReadAt: Send + Sync + fmt::Debug {
     fn unpacked(&self) -> Option<&Blob> {
         None
     }
+}
+
+/// What a file system says of a file, as far as that tells whether it is another one, or has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileLook {
+    /// The file system.
+    pub device: u64,
+    /// The file's number there.
+    pub inode: u64,
+    /// Bytes.
+    pub size: u64,
+    /// When it was last written to: seconds since 1970, and nanoseconds.
+    pub modified: (i64, i64),
 }
 
 impl ReadAt for Vec<u8> {
@@ -150,7 +162,7 @@ impl Blob {
     }
 
     /// Whether a file that was found is the very one that this blob is as a whole.
-    pub fn is_file(&self, found: &Metadata) -> bool {
+    pub fn is_file(&self, found: &FileLook) -> bool {
         self.whole_file().is_some() && self.source.is_file(found)
     }
 

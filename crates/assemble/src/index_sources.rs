@@ -141,6 +141,7 @@ impl Sources<'_> {
         }
         let remote = repository.location.url().is_some();
         let index = self.parsed(&fetched, keys, remote).map_err(|error| {
+            self.fetcher.forget_document(&repository.base().join(&file));
             Error::from(error)
                 .doing(format!("checking the index of {} for {}", repository.text, arch.apk()))
                 .at(&repository.span)

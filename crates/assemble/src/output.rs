@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use assemble_fetch::file_look;
 use assemble_image::{
     APKO_OCI_LAYOUT, ArchiveFormat, Built as Archived, Descriptor, LayerDescriptor, Member, OCI_LAYOUT,
     RefName, Reference, apko_archive_members, archive_members, layout_index, write_archive,
@@ -247,7 +248,7 @@ fn store(folder: &Path, digest: &Digest, size: u64, blob: &dyn Fn() -> Result<Bl
     let blob = match &there {
         Some(there) => {
             let blob = blob()?;
-            if blob.is_file(there) {
+            if blob.is_file(&file_look(there)) {
                 return Ok(());
             }
             if let Ok(found) = assemble_fetch::open_file(&target)
@@ -276,7 +277,7 @@ fn link(blob: &Blob, target: &Path) -> bool {
     if linked.is_err() {
         return false;
     }
-    let is_ours = fs::symlink_metadata(target).is_ok_and(|found| blob.is_file(&found));
+    let is_ours = fs::symlink_metadata(target).is_ok_and(|found| blob.is_file(&file_look(&found)));
     if !is_ours {
         let _ = fs::remove_file(target);
     }
@@ -306,7 +307,7 @@ fn copy(blob: &Blob, target: &Path) -> io::Result<()> {
 /// The file that a blob is, opened anew, if it still has its name.
 fn still_named(blob: &Blob) -> Option<fs::File> {
     let file = fs::File::open(blob.whole_file()?).ok()?;
-    let is_ours = file.metadata().is_ok_and(|found| blob.is_file(&found));
+    let is_ours = file.metadata().is_ok_and(|found| blob.is_file(&file_look(&found)));
     is_ours.then_some(file)
 }
 
@@ -377,8 +378,8 @@ mod tests {
             Some((&self.0, self.2.len()))
         }
 
-        fn is_file(&self, found: &fs::Metadata) -> bool {
-            (self.2.dev(), self.2.ino(), self.2.len()) == (found.dev(), found.ino(), found.len())
+        fn is_file(&self, found: &assemble_types::FileLook) -> bool {
+            *found == file_look(&self.2)
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use assemble_types::{Blob, Digest, ReadAt};
+use assemble_types::{Blob, Digest, FileLook, ReadAt};
 use rustix::fs::OFlags;
 
 use super::keeper::Keeper;
@@ -148,8 +148,9 @@ impl ReadAt for LocalFile {
         (self.watch == Watch::Cache).then_some((&*self.path, self.stamp.size))
     }
 
-    fn is_file(&self, found: &Metadata) -> bool {
-        self.stamp.difference(&Stamp::of(found), self.watch).is_none()
+    fn is_file(&self, found: &FileLook) -> bool {
+        let Stamp { device, inode, size, modified, changed: _ } = self.stamp;
+        self.watch == Watch::Cache && *found == FileLook { device, inode, size, modified }
     }
 
     fn identity(&self) -> Option<(String, bool)> {
@@ -221,6 +222,12 @@ pub fn open_file(path: &Path) -> Result<Blob, FetchError> {
     open_kept(path, Watch::Followed, None)
 }
 
+/// How a file looks.
+pub fn file_look(meta: &Metadata) -> FileLook {
+    let Stamp { device, inode, size, modified, changed: _ } = Stamp::of(meta);
+    FileLook { device, inode, size, modified }
+}
+
 /// [`open_file`] with a choice of what to watch, and something to keep alive.
 pub(crate) fn open_kept(path: &Path, watch: Watch, keep: Option<Arc<Keeper>>) -> Result<Blob, FetchError> {
     let file = open_regular(path, watch)?;
@@ -228,15 +235,15 @@ pub(crate) fn open_kept(path: &Path, watch: Watch, keep: Option<Arc<Keeper>>) ->
     Ok(blob_of(path, Stamp::of(&meta), watch, keep, (Some(file), None)))
 }
 
-/// The blob of a cache file that is open already.
+/// The blob of a cache file that is open already, and looked as `seen` when its bytes were known.
 pub(crate) fn kept(
     path: &Path,
     file: File,
+    seen: &Metadata,
     keep: Option<Arc<Keeper>>,
     digest: Option<Digest>,
-) -> Result<Blob, FetchError> {
-    let meta = file.metadata().map_err(|e| FetchError::io(path, "read", e))?;
-    Ok(blob_of(path, Stamp::of(&meta), Watch::Cache, keep, (Some(file), digest)))
+) -> Blob {
+    blob_of(path, Stamp::of(seen), Watch::Cache, keep, (Some(file), digest))
 }
 
 /// Differs from boot to boot of the machine; empty where that cannot be told.
@@ -305,7 +312,7 @@ pub(crate) fn open_front(path: &Path, most: u64) -> Result<(Vec<u8>, u64), Fetch
 
 /// Opens a regular file, and nothing else. Asks before opening, since opening alone can do things to a device; and
 /// opens without blocking, since a pipe may have taken the file's place in between.
-fn open_regular(path: &Path, watch: Watch) -> Result<File, FetchError> {
+pub(crate) fn open_regular(path: &Path, watch: Watch) -> Result<File, FetchError> {
     let expected = "a file";
     let wrong = |kind| FetchError::WrongType { path: path.to_owned(), expected, found: type_name(kind) };
     let failed = |e: io::Error| match e.kind() {

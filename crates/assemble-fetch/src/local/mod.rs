@@ -6,7 +6,7 @@ mod keeper;
 mod pool;
 mod tree;
 
-pub use file::open_file;
-pub(crate) use file::{Watch, kept, open_front, open_kept, open_limited, type_name};
+pub(crate) use file::{Watch, kept, open_front, open_kept, open_limited, open_regular, type_name};
+pub use file::{file_look, open_file};
 pub(crate) use keeper::{Keeper, Losses};
 pub use tree::{LocalEntry, LocalKind, is_excluded, read_tree};

@@ -51,6 +51,20 @@ fn what_another_run_puts_into_the_cache_does_not_change_this_one() {
 }
 
 #[test]
+fn what_turned_out_to_be_of_no_use_is_not_asked_for_by_what_it_was_called() {
+    let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(folder.path().join("index"), "one").unwrap();
+    let server = HttpServer::folder(folder.path());
+    let place = location(&format!("{}/index", server.url()));
+    let run = setup(cache.path());
+    run.fetcher.document(&place, 100).unwrap();
+    run.fetcher.forget_document(&place);
+    assert!(!setup(cache.path()).fetcher.document(&place, 100).unwrap().from_cache);
+    let log = server.log();
+    assert!(log.iter().all(|l| l.status == 200 && l.header("if-none-match").is_none()));
+}
+
+#[test]
 fn what_is_not_there_is_asked_for_once() {
     let folder = tempfile::tempdir().unwrap();
     let server = HttpServer::folder(folder.path());

@@ -1,6 +1,6 @@
 //! Decides of each package whether its data section may be a layer.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ops::Range;
 
 use assemble_apk::{Entry, EntryKind, Format, Package};
@@ -61,8 +61,8 @@ struct Judge<'v, 't, 'p> {
     view: &'v View<'v, 't>,
     /// What was decided of the packages before this one.
     before: &'v [Verdict],
-    /// Files of the package, and hard links to them, so far; not kept for a package without hard links.
-    earlier: Option<HashSet<&'p [u8]>>,
+    /// Files of the package by their names and those of hard links to them, so far; not kept for a package without hard links.
+    earlier: Option<HashMap<&'p [u8], &'p Entry>>,
     /// Bytes that the top layer will have anew.
     edited: u64,
     /// Bytes of all files.
@@ -82,7 +82,7 @@ impl<'v, 't, 'p> Judge<'v, 't, 'p> {
             return Err(Reason::Form(*oddity));
         }
         let is_link = |entry: &Entry| matches!(entry.kind, EntryKind::HardLink { .. });
-        self.earlier = package.entries.iter().any(is_link).then(HashSet::new);
+        self.earlier = package.entries.iter().any(is_link).then(HashMap::new);
         for entry in &package.entries {
             self.entry(entry)?;
         }
@@ -111,12 +111,15 @@ impl<'v, 't, 'p> Judge<'v, 't, 'p> {
             EntryKind::Directory => folder(entry, found),
             EntryKind::HardLink { target, text } => {
                 // Whatever comes above it, the layer has to be unpacked first.
-                if !self.earlier.as_ref().is_some_and(|all| all.contains(target.as_bytes())) {
+                let file = self.earlier.as_ref().and_then(|all| all.get(target.as_bytes()).copied());
+                // Some runtimes give the file what the link's header says.
+                let Some(file) = file.filter(|file| (file.mode, file.mtime) == (entry.mode, entry.mtime))
+                else {
                     return Err(Reason::HardLink { path: path() });
-                }
+                };
                 let same = self.view.get(target.as_bytes()).is_some_and(|target| target.id == found.id)
                     && link_of(found) == Some(text.as_slice());
-                self.has(entry);
+                self.has(entry, file);
                 // If another package's stands there, nobody sees the link.
                 if same || self.over(found) == Over::Layer {
                     Ok(())
@@ -125,7 +128,7 @@ impl<'v, 't, 'p> Judge<'v, 't, 'p> {
                 }
             }
             EntryKind::File(blob) => {
-                self.has(entry);
+                self.has(entry, entry);
                 self.content += blob.len();
                 self.leaf(entry, found);
                 Ok(())
@@ -138,9 +141,9 @@ impl<'v, 't, 'p> Judge<'v, 't, 'p> {
     }
 
     /// Notes a file, or one more name of it.
-    fn has(&mut self, entry: &'p Entry) {
+    fn has(&mut self, entry: &'p Entry, file: &'p Entry) {
         if let Some(earlier) = &mut self.earlier {
-            earlier.insert(entry.path.as_bytes());
+            earlier.insert(entry.path.as_bytes(), file);
         }
     }
 

@@ -64,9 +64,10 @@ pub enum Reason {
         /// Where.
         path: ImagePath,
     },
-    /// A hard link to what is not in front of it in the package, or is another file in the image.
+    /// A hard link to what is not in front of it in the package, or is another file in the image; or one whose header does
+    /// not say of the file what the file's own says.
     #[error(
-        "the hard link {path} leads to another file in the image, or not to an earlier one of the package"
+        "the hard link {path} leads to another file in the image, or not to an earlier one of the package with its mode and time"
     )]
     HardLink {
         /// Where.

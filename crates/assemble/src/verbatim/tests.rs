@@ -144,16 +144,18 @@ fn apk(number: usize, made: &Made) -> ApkBuilder {
             Item::File { path, name, content, time, owner, xattr } => {
                 let at = format!("{}/f{name}", FOLDERS[path]);
                 let apk = apk.file(&at, vec![b'x'; size(content)]).mtime(time).owner(owner, owner);
-                last = Some(at);
+                last = Some((at, time));
                 if xattr { apk.xattr("user.x", b"1") } else { apk }
             }
             Item::Link { path, name, to, time } => {
                 apk.symlink(&format!("{}/f{name}", FOLDERS[path]), &format!("/{}", FOLDERS[to])).mtime(time)
             }
             Item::Hard { name } => match &last {
-                Some(at) => {
+                Some((at, time)) => {
                     let folder = at.rsplit_once('/').unwrap().0;
-                    apk.hardlink(&format!("{folder}/f{name}"), at)
+                    // Of more than five names, the others do not look like the file.
+                    let time = if name < 5 { *time } else { time + 1 };
+                    apk.hardlink(&format!("{folder}/f{name}"), at).mode(0o644).mtime(time)
                 }
                 None => apk,
             },
@@ -322,6 +324,7 @@ fn every_reason_is_found() {
             plain(vec![owned]),
             plain(vec![file(1, 0, 1), file(1, 0, 0)]),
             Made { link: true, ..plain(vec![]) },
+            plain(vec![file(5, 0, 2), Item::Hard { name: 5 }]),
         ],
         "",
     );
@@ -334,6 +337,7 @@ fn every_reason_is_found() {
             "/usr/a/f1 belongs to 5:5 in it, and to root in the image",
             "it lists a path twice",
             "",
+            "the hard link /usr/linked/d/f5 leads to another file in the image, or not to an earlier one of the package with its mode and time",
         ]
     );
     let linked =
