@@ -118,8 +118,8 @@ impl Sources<'_> {
         let (file, fetched) = found.map_err(|error| {
             let unavailable = error.kind() == Kind::Unavailable;
             let error = match error {
-                FetchError::NotFound { .. } if is_missing_folder(repository) => {
-                    OwnError::NoFolder(repository.text.clone()).into()
+                FetchError::NotFound { .. } if is_missing(repository) => {
+                    OwnError::NothingHere(repository.text.clone()).into()
                 }
                 source @ FetchError::NotFound { .. } => Error::from(OwnError::NoIndex {
                     repository: repository.text.clone(),
@@ -203,7 +203,7 @@ impl Sources<'_> {
     }
 }
 
-/// Whether a repository is a folder of this host, and is not there.
-fn is_missing_folder(repository: &RepositoryInput) -> bool {
+/// Whether a repository is a place on this host where nothing is.
+fn is_missing(repository: &RepositoryInput) -> bool {
     repository.location.local_path().is_some_and(|path| !path.exists())
 }

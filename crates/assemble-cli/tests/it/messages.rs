@@ -79,7 +79,7 @@ fn a_repository_that_is_not_there() {
         "contents:\n  repositories: [./packages]\n  packages: [musl]\n",
         expect![[r#"
             exit: 3
-            error[repository/no-folder]: the repository ./packages is a folder that does not exist
+            error[repository/missing]: the repository ./packages does not exist
              --> spec.yaml:2:18
               |
             2 |   repositories: [./packages]

@@ -368,7 +368,7 @@ fn a_local_repository_needs_an_index() {
     let s = sandbox("packages", TEST_KEY_NAME);
     let ran = build(&s, &[]);
     assert_eq!(ran.code, 3, "{}", ran.stderr);
-    assert!(ran.stderr.contains("the repository packages is a folder that does not exist"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the repository packages does not exist"), "{}", ran.stderr);
     std::fs::create_dir(s.path("packages")).unwrap();
     let ran = build(&s, &[]);
     assert_eq!(ran.code, 6, "{}", ran.stderr);

@@ -69,7 +69,7 @@ impl OwnError {
                 "write one: assemble init ./my-binary".into(),
                 "or name another spec, or a static binary, which needs none".into(),
             ],
-            Self::NoFolder(_) => {
+            Self::NothingHere(_) => {
                 vec![
                     "check the path; the address of a repository of another host begins with https://".into(),
                 ]

@@ -78,9 +78,9 @@ pub enum OwnError {
         /// The reason.
         why: &'static str,
     },
-    /// A repository is a folder of this host that does not exist.
-    #[error("the repository {0} is a folder that does not exist")]
-    NoFolder(String),
+    /// A repository is a place on this host, and nothing is there.
+    #[error("the repository {0} does not exist")]
+    NothingHere(String),
     /// A repository has nothing for an architecture, or is none.
     #[error("{repository} has no index for {arch}")]
     NoIndex {
@@ -371,7 +371,7 @@ impl Explain for OwnError {
             Self::NoSpec(_) => "spec/missing",
             Self::NotSupported { .. } => "usage/not-supported",
             Self::NoIndex { .. } => "repository/no-index",
-            Self::NoFolder(_) => "repository/no-folder",
+            Self::NothingHere(_) => "repository/missing",
             Self::PackageTooLarge { .. } => "fetch/package-too-large",
             Self::LayersWithoutStrategy => "spec/layering",
             Self::OtherConfig { .. } => "lock/other-config",
@@ -443,7 +443,7 @@ impl Explain for OwnError {
             | Self::NotAProgram(_)
             | Self::NoImageHere(_)
             | Self::SpecIsFolder { .. }
-            | Self::NoFolder(_)
+            | Self::NothingHere(_)
             | Self::SpecTooLarge { .. }
             | Self::UnknownUser { .. }
             | Self::NoBinaryFor { .. }
