@@ -2,7 +2,7 @@
 
 use std::io::{self, Read as _};
 
-use assemble_types::{Explain, Kind};
+use assemble_types::{Explain, Kind, MemorySpool, Spool};
 use flate2::bufread::GzDecoder;
 
 use crate::adb::{self, AdbError, SignatureError};
@@ -84,7 +84,7 @@ impl Index {
     /// # Errors
     /// A line that cannot be read.
     pub fn of_installed(text: &[u8]) -> Result<Self, IndexError> {
-        let mut reader = RecordReader::new(Room::beside(text.len()));
+        let mut reader = RecordReader::new(Room::beside(text.len()), &MemorySpool);
         reader.feed(text);
         Ok(Self { records: reader.finish()?, ..Self::empty() })
     }
@@ -220,6 +220,9 @@ pub enum IndexError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// The host does not take the records' lines, or does not give them back.
+    #[error("the records of the index cannot be kept on this host until they are needed")]
+    Keep(#[source] io::Error),
 }
 
 fn list(names: &[String]) -> String {
@@ -249,11 +252,12 @@ impl Explain for IndexError {
             Self::BadSignature { .. } => "apk/index-signature",
             Self::Algorithm { .. } | Self::SignatureName { .. } => "apk/index-signature-form",
             Self::Line { .. } => "apk/index-line",
+            Self::Keep(_) => "apk/spool",
         }
     }
 
     fn kind(&self) -> Kind {
-        Kind::Integrity
+        if matches!(self, Self::Keep(_)) { Kind::Host } else { Kind::Integrity }
     }
 
     fn hints(&self) -> Vec<String> {
@@ -288,6 +292,7 @@ impl Explain for IndexError {
                         .into(),
                 ]
             }
+            Self::Keep(_) => vec!["look at free space and permissions of the cache".into()],
             _ => vec!["build again; if it happens again, tell the repository's owner".into()],
         }
     }
@@ -341,18 +346,23 @@ struct Signature<'a> {
 /// One signature by a key of the keyring is enough: RSA over SHA-1 or SHA-256, in format version 3 RSA or ECDSA (P-256)
 /// over SHA-512. The text is read as leniently as apko
 /// does: unknown letters are passed over, records without a name or version left out.
+///
+/// The records' lines stay in memory, as do all of format version 3; see [`read_index_into`].
 pub fn read_index(packed: &[u8], keyring: &Keyring, trust: Trust) -> Result<Index, IndexError> {
-    read_index_within(packed, keyring, trust, MAX_INDEX)
+    read_index_into(packed, keyring, trust, None, &MemorySpool)
 }
 
-/// [`read_index`] of an index that unpacks to at most `limit` bytes in place of the usual 300 MiB; of format version 3, to
-/// no more than that has itself. The text is read as it is unpacked, and only what it lists is kept.
-pub fn read_index_within(
+/// [`read_index`] of an index whose records' lines are kept in a spool, to be read when somebody asks for a record. It
+/// unpacks to at most `limit` bytes in place of the usual 300 MiB; of format version 3, to no more than that has itself.
+/// The text is read as it is unpacked, and only what it lists is kept.
+pub fn read_index_into(
     packed: &[u8],
     keyring: &Keyring,
     trust: Trust,
-    limit: u64,
+    limit: Option<u64>,
+    spool: &dyn Spool,
 ) -> Result<Index, IndexError> {
+    let limit = limit.unwrap_or(MAX_INDEX);
     if packed.starts_with(&adb::MAGIC) {
         return adb::read(packed, keyring, trust, limit);
     }
@@ -365,7 +375,7 @@ pub fn read_index_within(
         Trust::Required => Some(checked?),
         Trust::AllowUntrusted => checked.ok(),
     };
-    let (records, description) = read_archive(body, limit, Room::beside(packed.len()))?;
+    let (records, description) = read_archive(body, limit, Room::beside(packed.len()), spool)?;
     Ok(Index { records, description, signed_by, files: PackageSpec::version_2() })
 }
 
@@ -463,9 +473,14 @@ fn verify(signatures: &[Signature<'_>], body: &[u8], keyring: &Keyring) -> Resul
 }
 
 /// Reads `APKINDEX` and `DESCRIPTION` of the archive.
-fn read_archive(body: &[u8], limit: u64, room: Room) -> Result<(Records, String), IndexError> {
+fn read_archive(
+    body: &[u8],
+    limit: u64,
+    room: Room,
+    spool: &dyn Spool,
+) -> Result<(Records, String), IndexError> {
     let usual = body.len().saturating_mul(USUAL_RATIO).min(USUAL_LIST);
-    let (read, flaw) = unpacked(body, limit, |archive| walk(archive, room, usual));
+    let (read, flaw) = unpacked(body, limit, |archive| walk(archive, room, usual, spool));
     if let Some(flaw) = flaw {
         return Err(flaw);
     }
@@ -479,6 +494,7 @@ fn walk(
     archive: &mut dyn io::BufRead,
     room: Room,
     usual: usize,
+    spool: &dyn Spool,
 ) -> Result<(Option<RecordReader>, Option<String>), IndexError> {
     let (mut list, mut description) = (None, None);
     let mut walker = Walker::new(archive, WALK);
@@ -487,7 +503,7 @@ fn walk(
         let repeated = match item.name.as_slice() {
             b"APKINDEX" => {
                 let claimed = usize::try_from(item.content.end - item.content.start).unwrap_or(usize::MAX);
-                let mut reader = RecordReader::new(room).expecting(claimed.min(usual));
+                let mut reader = RecordReader::new(room, spool).expecting(claimed.min(usual));
                 walker.content(&mut |bytes| reader.feed(bytes)).map_err(IndexError::Archive)?;
                 list.replace(reader).is_some()
             }

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::ops::Range;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use crate::apk_order::is_valid_for_apk;
-use crate::constraint::plain_version;
+use assemble_types::Spool;
+
 use crate::index::{IndexError, Record};
+use crate::lines::{LineWriter, Lines};
 use crate::names::NamesBuilder;
 use crate::plain_record::PlainRecord;
 use crate::record_names::name_all;
@@ -16,11 +18,15 @@ use crate::{Checksum, Constraint, PackageName, Provide, Version};
 /// Longest line, as in apko. Dependencies of real packages have a few kilobytes.
 pub(crate) const MAX_LINE: usize = 1 << 20;
 
+/// Most bytes of one record, a value that a later line replaces included. More than one line of every letter.
+const MAX_DRAFT: usize = 18 << 20;
+
 /// The letters that are kept. Lines that are not kept as they stand are kept in this order.
 pub(crate) const LETTERS: [u8; 17] = *b"PVACSIkotDpiLTmUc";
 /// Places of letters in it.
 pub(crate) const NAME: usize = 0;
 pub(crate) const VERSION: usize = 1;
+pub(crate) const ARCH: usize = 2;
 pub(crate) const SUM: usize = 3;
 pub(crate) const DEPENDS: usize = 9;
 pub(crate) const PROVIDES: usize = 10;
@@ -110,6 +116,9 @@ impl Draft {
         match slot(letter) {
             Some(slot) => {
                 check(letter, value)?;
+                if self.text.len() > MAX_DRAFT {
+                    return Err("the record is too long");
+                }
                 let start = self.text.len();
                 self.text.push_str(value);
                 self.values[slot] = start..self.text.len();
@@ -136,15 +145,16 @@ impl Draft {
     }
 
     /// Adds the record to those that are kept.
-    fn keep(&self, out: &mut NamesBuilder) {
-        out.begin();
+    fn keep(&self, out: &mut NamesBuilder, lines: &mut LineWriter) {
+        out.begin(lines.len(), self.value(ARCH));
         for (value, letter) in self.values.iter().zip(LETTERS).filter(|(value, _)| !value.is_empty()) {
-            out.text.extend_from_slice(&[letter, b':']);
-            out.text.extend_from_slice(&self.text.as_bytes()[value.clone()]);
-            out.text.push(b'\n');
+            lines.add(&[letter, b':']);
+            lines.add(&self.text.as_bytes()[value.clone()]);
+            lines.add(b"\n");
         }
         if let Some(letter) = self.unknown {
-            out.text.extend_from_slice(&[letter, b':', b'\n']);
+            lines.add(&[letter, b':', b'\n']);
+            out.is_unfit();
         }
         name_all(out, |slot| self.value(slot));
     }
@@ -160,46 +170,6 @@ fn weight_of<'t>(value: impl Fn(usize) -> &'t str) -> u64 {
 
 pub(crate) fn checksum(value: &str) -> Option<Checksum> {
     Checksum::parse(value).ok().filter(Checksum::is_short)
-}
-
-/// The value of a letter in a record's lines; empty if it is not there.
-pub(crate) fn value(lines: &[u8], letter: u8) -> &str {
-    let mut rest = lines;
-    while let Some(end) = memchr::memchr(b'\n', rest) {
-        if rest.first() == Some(&letter) {
-            return str::from_utf8(rest.get(2..end).unwrap_or_default()).unwrap_or_default();
-        }
-        rest = &rest[end + 1..];
-    }
-    ""
-}
-
-/// As [`value`], of a letter that stands near the end in most indexes.
-pub(crate) fn value_near_end(lines: &[u8], letter: u8) -> &str {
-    let mut rest = lines;
-    while let Some(without_end) = rest.strip_suffix(b"\n") {
-        let start = memchr::memrchr(b'\n', without_end).map_or(0, |end| end + 1);
-        if without_end.get(start) == Some(&letter) {
-            return str::from_utf8(without_end.get(start + 2..).unwrap_or_default()).unwrap_or_default();
-        }
-        rest = &rest[..start];
-    }
-    ""
-}
-
-/// Whether a record's lines have a field that has to be known and is not: it stands last.
-pub(crate) fn has_unknown_field(lines: &[u8]) -> bool {
-    let last = lines.strip_suffix(b"\n").unwrap_or(lines);
-    let start = memchr::memrchr(b'\n', last).map_or(0, |end| end + 1);
-    last.get(start).is_some_and(|letter| slot(*letter).is_none())
-}
-
-/// Whether every bound in a list of needs or conditions is a version to apk.
-pub(crate) fn texts_are_readable(list: &str) -> bool {
-    list.split_ascii_whitespace().all(|token| match plain_version(token) {
-        Some(version) => version.is_empty() || is_valid_for_apk(version),
-        None => constraint(token).version.is_none_or(|version| version.is_valid_for_apk()),
-    })
 }
 
 /// A record of its lines, as they are kept: nothing in them is wrong.
@@ -268,6 +238,7 @@ fn field(record: &mut Record, letter: &str, value: &str) {
 /// more than there is room for.
 pub(crate) struct RecordReader {
     records: NamesBuilder,
+    lines: LineWriter,
     draft: Draft,
     /// The beginning of a line whose end has not come.
     begun: Vec<u8>,
@@ -278,12 +249,13 @@ pub(crate) struct RecordReader {
 }
 
 impl RecordReader {
-    pub(crate) fn new(room: Room) -> Self {
-        let (records, draft, begun) = (NamesBuilder::default(), Draft::default(), Vec::new());
-        Self { records, draft, begun, number: 1, room, failed: None }
+    /// Keeps the records' lines in the spool.
+    pub(crate) fn new(room: Room, spool: &dyn Spool) -> Self {
+        let (records, lines) = (NamesBuilder::default(), LineWriter::new(spool));
+        Self { records, lines, draft: Draft::default(), begun: Vec::new(), number: 1, room, failed: None }
     }
 
-    /// The same, with room for so many bytes at once, which are not touched before they come.
+    /// The same, with room for the names in so many bytes at once.
     pub(crate) fn expecting(mut self, bytes: usize) -> Self {
         self.records.expect(bytes);
         self
@@ -334,10 +306,13 @@ impl RecordReader {
         if self.failed.is_none() {
             self.failed = self.end().err();
         }
-        match self.failed {
-            Some(error) => Err(error),
-            None => Ok(Records::of_text(self.records.finish())),
+        if let Some(error) = self.failed {
+            return Err(error);
         }
+        let names = self.records.finish(self.lines.len());
+        let text = self.lines.finish().map_err(IndexError::Keep)?;
+        let lines = Lines::new(text, names.lists.own.len());
+        Ok(Records::of_lines(Arc::new(names), lines))
     }
 
     fn line(&mut self, line: &[u8]) -> Result<(), IndexError> {
@@ -362,8 +337,8 @@ impl RecordReader {
     fn plain(&mut self, record: &PlainRecord<'_>) -> Result<(), IndexError> {
         self.number += record.lines + 1;
         self.room.take_bytes(weight_of(|slot| record.value(slot)))?;
-        self.records.begin();
-        self.records.text.extend_from_slice(record.text.as_bytes());
+        self.records.begin(self.lines.len(), record.value(ARCH));
+        self.lines.add(record.text.as_bytes());
         name_all(&mut self.records, |slot| record.value(slot));
         Ok(())
     }
@@ -372,7 +347,7 @@ impl RecordReader {
     fn end(&mut self) -> Result<(), IndexError> {
         if !self.draft.values[NAME].is_empty() && !self.draft.values[VERSION].is_empty() {
             self.room.take_bytes(weight_of(|slot| self.draft.value(slot)))?;
-            self.draft.keep(&mut self.records);
+            self.draft.keep(&mut self.records, &mut self.lines);
         }
         self.draft.clear();
         Ok(())
@@ -437,10 +412,11 @@ fn weight(record: &Record) -> u64 {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use assemble_types::MemorySpool;
     use proptest::prelude::*;
 
     pub(crate) fn parse_records(bytes: &[u8]) -> Result<Records, IndexError> {
-        let mut reader = RecordReader::new(Room::beside(0));
+        let mut reader = RecordReader::new(Room::beside(0), &MemorySpool);
         reader.feed(bytes);
         reader.finish()
     }
@@ -450,13 +426,13 @@ pub(crate) mod tests {
         let text = "P:a\nV:1\nT:\u{e9}\n\n\nP:b\nV:2\nD:x y\n\nP:c\nV:3";
         let whole = format!("{:?}", parse_records(text.as_bytes()).unwrap());
         for size in 1..text.len() {
-            let mut reader = RecordReader::new(Room::beside(0));
+            let mut reader = RecordReader::new(Room::beside(0), &MemorySpool);
             text.as_bytes().chunks(size).for_each(|piece| reader.feed(piece));
             assert_eq!(format!("{:?}", reader.finish().unwrap()), whole, "{size}");
         }
         for (bad, line) in [("P:a\nx\nP:b\n", 2), ("P:a\nV:1\n\nS:x\n", 4)] {
             for size in 1..bad.len() {
-                let mut reader = RecordReader::new(Room::beside(0));
+                let mut reader = RecordReader::new(Room::beside(0), &MemorySpool);
                 bad.as_bytes().chunks(size).for_each(|piece| reader.feed(piece));
                 let error = reader.finish().unwrap_err().to_string();
                 assert!(error.starts_with(&format!("line {line} of the index")), "{size}: {error}");
@@ -465,18 +441,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_value_is_found_from_both_ends() {
-        let lines = b"P:a\nV:1\nT:\nD:b c\n";
-        for (letter, found) in [(b'P', "a"), (b'V', "1"), (b'T', ""), (b'D', "b c"), (b'x', "")] {
-            assert_eq!((value(lines, letter), value_near_end(lines, letter)), (found, found));
-        }
-        assert_eq!((value_near_end(b"", b'P'), value_near_end(b"\n", b'P')), ("", ""));
-    }
-
-    #[test]
     fn what_is_kept_has_a_bound() {
         let record = format!("P:a\nV:1\nT:{}\n\n", "x".repeat(1000));
-        let mut reader = RecordReader::new(Room::beside(usize::try_from(Room::ALL).unwrap() - 100_000));
+        let mut reader =
+            RecordReader::new(Room::beside(usize::try_from(Room::ALL).unwrap() - 100_000), &MemorySpool);
         for _ in 0..50 {
             reader.feed(record.as_bytes());
         }
@@ -487,7 +455,8 @@ pub(crate) mod tests {
         let error = reader.finish().unwrap_err();
         assert!(matches!(error, IndexError::TooMuch { limit: 100_000 }), "{error}");
         // A text that leaves nothing may be as long as it likes.
-        let mut reader = RecordReader::new(Room::beside(usize::try_from(Room::ALL).unwrap() - 1000));
+        let mut reader =
+            RecordReader::new(Room::beside(usize::try_from(Room::ALL).unwrap() - 1000), &MemorySpool);
         for _ in 0..1000 {
             reader.feed(format!("T:{}\nx:{}\n", "y".repeat(500), "z".repeat(500)).as_bytes());
         }

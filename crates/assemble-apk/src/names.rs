@@ -1,11 +1,14 @@
-//! Who has, provides and waits for which name, as tables of numbers beside the text of an index.
+//! Who has, provides and waits for which name, as tables of numbers beside the lines of an index.
 //!
 //! # Why it is the way it is
-//! A choice looks at a few hundred of an index's records, and would otherwise pay for all of them. Texts are therefore
-//! ranges of one buffer, lists are rows of one list, and the whole is what lies in the cache: see [`crate::index_form`].
+//! A choice looks at a few hundred of an index's records, and would otherwise pay for all of them. The records' lines are
+//! therefore not in memory at all, names are ranges of one buffer, lists are rows of one list, and these are what lies in the
+//! cache: see [`crate::index_form`].
 //! What takes time is waiting for memory, so names stand side by side, numbered as they come: those of one record have
 //! numbers and texts that are close. Names are found by a hash that says where they may stand; there they stand in byte
 //! order, so that nobody can make finding them slow by choosing names of one hash.
+
+use std::ops::Range;
 
 use crate::Checksum;
 use crate::seen::Seen;
@@ -24,14 +27,14 @@ const FEW: usize = 16;
 /// The tables of one index.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
-    /// The records' lines.
-    pub(crate) text: Vec<u8>,
     /// All names.
     pub(crate) name_text: Vec<u8>,
     pub(crate) lists: Lists,
+    /// The first record of each row of records of one architecture, and that; the index of a repository has one.
+    pub(crate) archs: Vec<(u32, String)>,
 }
 
-/// What stands beside the text. The order is that of the form in the cache.
+/// What stands beside the texts. The order is that of the form in the cache.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lists {
     /// Where the lines of each record begin, and where the last one's end.
@@ -60,14 +63,20 @@ pub(crate) struct Lists {
     pub(crate) waiting: Vec<u32>,
     /// The first four bytes of a checksum, and its record; ascending.
     pub(crate) sums: Vec<u32>,
+    /// Records with a field that has to be known and is not, or a bound among their needs that is no version to apk;
+    /// ascending.
+    pub(crate) unfit: Vec<u32>,
+    /// Records with a bound among their conditions that is no version to apk; ascending.
+    pub(crate) unreadable: Vec<u32>,
 }
 
 impl Lists {
-    pub(crate) const COUNT: usize = 13;
+    pub(crate) const COUNT: usize = 15;
 
     pub(crate) fn all(&self) -> [&Vec<u32>; Self::COUNT] {
         let Self { starts, buckets, sorted, name_starts, own, provided_starts, provided, .. } = self;
-        let Self { needed_starts, needed, holder_starts, holders, waiting, sums, .. } = self;
+        let Self { needed_starts, needed, holder_starts, holders, waiting, sums, unfit, unreadable, .. } =
+            self;
         [
             starts,
             buckets,
@@ -82,12 +91,15 @@ impl Lists {
             holders,
             waiting,
             sums,
+            unfit,
+            unreadable,
         ]
     }
 
     pub(crate) fn all_mut(&mut self) -> [&mut Vec<u32>; Self::COUNT] {
         let Self { starts, buckets, sorted, name_starts, own, provided_starts, provided, .. } = self;
-        let Self { needed_starts, needed, holder_starts, holders, waiting, sums, .. } = self;
+        let Self { needed_starts, needed, holder_starts, holders, waiting, sums, unfit, unreadable, .. } =
+            self;
         [
             starts,
             buckets,
@@ -102,6 +114,8 @@ impl Lists {
             holders,
             waiting,
             sums,
+            unfit,
+            unreadable,
         ]
     }
 }
@@ -225,15 +239,23 @@ impl Names {
         self.lists.sums.as_chunks::<2>().0.iter().map(|[head, record]| (*head, *record))
     }
 
-    /// The lines of a record.
-    pub(crate) fn lines(&self, record: usize) -> &str {
-        str::from_utf8(self.line_bytes(record)).unwrap_or_default()
+    /// Where a record's lines stand in the text of all.
+    pub(crate) fn line_range(&self, record: usize) -> Range<u64> {
+        let range = self.lists.starts.get(record).zip(self.lists.starts.get(record + 1));
+        range.map(|(&from, &to)| u64::from(from)..u64::from(to)).unwrap_or_default()
     }
 
-    /// As [`Names::lines`], unchecked.
-    pub(crate) fn line_bytes(&self, record: usize) -> &[u8] {
-        let range = self.lists.starts.get(record).zip(self.lists.starts.get(record + 1));
-        range.and_then(|(&from, &to)| self.text.get(from as usize..to as usize)).unwrap_or_default()
+    /// The architecture of a record.
+    pub(crate) fn arch(&self, record: usize) -> &str {
+        let after = self.archs.partition_point(|(first, _)| *first as usize <= record);
+        after.checked_sub(1).map_or("", |row| &self.archs[row].1)
+    }
+
+    /// Bytes of memory that all of this takes.
+    pub(crate) fn weight(&self) -> usize {
+        let numbers: usize = self.lists.all().iter().map(|list| list.capacity()).sum();
+        let archs: usize = self.archs.iter().map(|one| size_of_val(one) + one.1.len()).sum();
+        self.name_text.capacity() + numbers * size_of::<u32>() + archs
     }
 }
 
@@ -263,29 +285,37 @@ pub(crate) const AT_ONCE: usize = 24;
 /// [`crate::index_text::Room`].
 #[derive(Debug, Default)]
 pub(crate) struct NamesBuilder {
-    /// The records' lines.
-    pub(crate) text: Vec<u8>,
     seen: Seen,
     lists: Lists,
+    archs: Vec<(u32, String)>,
     conditions: Vec<[u32; 3]>,
     sums: Vec<(u32, u32)>,
 }
 
+/// Adds a record to a list that may have it as its last.
+fn note(list: &mut Vec<u32>, record: u32) {
+    if list.last() != Some(&record) {
+        list.push(record);
+    }
+}
+
 /// Never more than offsets: see [`NamesBuilder`].
-fn short(length: usize) -> u32 {
+pub(crate) fn short(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 impl NamesBuilder {
-    /// Makes room for so many bytes of lines, and what names there usually are in them.
+    /// Makes room for the names that there usually are in so many bytes of lines.
     pub(crate) fn expect(&mut self, bytes: usize) {
-        self.text.reserve_exact(bytes);
         self.seen.expect(bytes / BYTES_A_NAME);
     }
 
-    /// A new record, whose lines come next.
-    pub(crate) fn begin(&mut self) {
-        self.lists.starts.push(short(self.text.len()));
+    /// A new record, whose lines stand behind so many bytes of others, and its architecture.
+    pub(crate) fn begin(&mut self, at: u32, arch: &str) {
+        self.lists.starts.push(at);
+        if self.archs.last().is_none_or(|(_, last)| last != arch) {
+            self.archs.push((self.record_number(), arch.to_owned()));
+        }
         self.lists.provided_starts.push(short(self.lists.provided.len()));
         self.lists.needed_starts.push(short(self.lists.needed.len()));
     }
@@ -319,9 +349,21 @@ impl NamesBuilder {
         self.sums.push((head(sum), self.record_number()));
     }
 
+    /// Apk cannot install the record, whoever asks for it.
+    pub(crate) fn is_unfit(&mut self) {
+        let record = self.record_number();
+        note(&mut self.lists.unfit, record);
+    }
+
+    /// Apk cannot tell whether the record's conditions are met.
+    pub(crate) fn is_unreadable(&mut self) {
+        let record = self.record_number();
+        note(&mut self.lists.unreadable, record);
+    }
+
     /// A record that has no lines.
     pub(crate) fn record(&mut self, record: &crate::Record) {
-        self.begin();
+        self.begin(0, &record.arch);
         self.enter(&[(Use::Own, record.name.as_str())]);
         for provide in &record.provides {
             self.enter(&[(Use::Provide, provide.name.as_str())]);
@@ -337,8 +379,9 @@ impl NamesBuilder {
         }
     }
 
-    pub(crate) fn finish(mut self) -> Names {
-        self.lists.starts.push(short(self.text.len()));
+    /// The tables of all records, which have so many bytes of lines.
+    pub(crate) fn finish(mut self, bytes: u32) -> Names {
+        self.lists.starts.push(bytes);
         self.lists.provided_starts.push(short(self.lists.provided.len()));
         self.lists.needed_starts.push(short(self.lists.needed.len()));
         self.sums.sort_unstable();
@@ -347,10 +390,9 @@ impl NamesBuilder {
         self.lists.waiting = self.conditions.into_flattened();
         let Seen { text: name_text, starts, .. } = self.seen;
         self.lists.name_starts = starts;
-        let mut all = Names { text: self.text, name_text, lists: self.lists };
+        let mut all = Names { name_text, lists: self.lists, archs: self.archs };
         all.sort_names();
         all.lists.hold();
-        all.text.shrink_to_fit();
         all.name_text.shrink_to_fit();
         for list in all.lists.all_mut() {
             list.shrink_to_fit();
@@ -363,7 +405,7 @@ impl Names {
     /// Puts all names in buckets, there in byte order.
     fn sort_names(&mut self) {
         let count = self.count();
-        let bits = count.next_power_of_two().ilog2().clamp(1, MOST_BITS);
+        let bits = (count.next_power_of_two().ilog2().saturating_sub(1)).clamp(1, MOST_BITS);
         let buckets: Vec<u32> =
             (0..short(count)).map(|name| short(bucket(hash(self.bytes(name)), bits))).collect();
         let mut starts = vec![0_u32; (1 << bits) + 1];
@@ -389,7 +431,7 @@ impl Names {
 
 impl Lists {
     /// Fills in who holds which name.
-    fn hold(&mut self) {
+    pub(crate) fn hold(&mut self) {
         let names = self.name_starts.len().saturating_sub(1);
         let mut ends = vec![0_u32; names + 1];
         for name in &self.own {

@@ -1,10 +1,11 @@
 //! The names in a record's lists, on their way to the tables.
 
-use crate::constraint::{condition_name, plain_length, provided_name};
+use crate::apk_order::is_valid_for_apk;
+use crate::constraint::{condition_name, plain_length, plain_version, provided_name};
 use crate::index_text::{DEPENDS, INSTALL_IF, NAME, PROVIDES, SUM, checksum, constraint};
 use crate::names::{AT_ONCE, NamesBuilder, Use};
 
-/// Enters the names in a record's values, and its checksum.
+/// Enters the names in a record's values, its checksum, and whether there are bounds that apk cannot read.
 pub(crate) fn name_all<'t>(out: &mut NamesBuilder, value: impl Fn(usize) -> &'t str) {
     let mut batch = Batch { names: [(Use::Own, value(NAME)); AT_ONCE], count: 1 };
     for token in Tokens(value(PROVIDES)) {
@@ -14,9 +15,15 @@ pub(crate) fn name_all<'t>(out: &mut NamesBuilder, value: impl Fn(usize) -> &'t 
     }
     for token in Tokens(value(DEPENDS)) {
         batch.add_condition(out, Use::Need, token);
+        if !token.is_readable() {
+            out.is_unfit();
+        }
     }
     for (place, token) in (0..).zip(Tokens(value(INSTALL_IF))) {
         batch.add_condition(out, Use::Condition(place), token);
+        if !token.is_readable() {
+            out.is_unreadable();
+        }
     }
     batch.enter(out);
     if let Some(sum) = checksum(value(SUM)) {
@@ -63,6 +70,17 @@ struct Token<'t> {
     text: &'t str,
     /// Its length, if it is only a name.
     name: Option<usize>,
+}
+
+impl Token<'_> {
+    /// Whether its bound, if it has one, is a version to apk.
+    fn is_readable(self) -> bool {
+        self.name.is_some()
+            || match plain_version(self.text) {
+                Some(version) => version.is_empty() || is_valid_for_apk(version),
+                None => constraint(self.text).version.is_none_or(|version| version.is_valid_for_apk()),
+            }
+    }
 }
 
 impl<'t> Iterator for Tokens<'t> {

@@ -1,44 +1,59 @@
 //! The records of an index, each read when it is first asked for.
 
 use std::fmt;
+use std::io;
 use std::sync::{Arc, OnceLock};
 
-use crate::index_text::{checksum, has_unknown_field, read_lines, texts_are_readable, value, value_near_end};
+use crate::lines::Lines;
 use crate::names::{Names, NamesBuilder};
-use crate::{Checksum, Constraint, Record, Version};
+use crate::{Constraint, Record, Version};
 
 /// The records of an index, in its order.
 ///
-/// What was read from a repository is kept as text beside [tables](Names), and a record becomes one when somebody asks for
-/// it: most are never asked for. What is made of records holds them as they are. Both are the same to whoever asks.
+/// What was read from a repository is [tables](Names) in memory, and lines that are not: a record is read from these when
+/// somebody asks for it, and most are never asked for. What is made of records holds them as they are. Both are the same
+/// to whoever asks.
 #[derive(Clone)]
 pub struct Records(List);
 
 #[derive(Clone)]
 enum List {
     Made { records: Vec<Record>, names: OnceLock<Arc<Names>> },
-    Text { names: Arc<Names>, read: Arc<[OnceLock<Box<Record>>]> },
+    Text { names: Arc<Names>, lines: Arc<Lines> },
 }
 
 impl Records {
-    pub(crate) fn of_text(names: Names) -> Self {
-        let count = names.lists.own.len();
-        Self(List::Text { names: Arc::new(names), read: (0..count).map(|_| OnceLock::new()).collect() })
+    pub(crate) fn of_lines(names: Arc<Names>, lines: Arc<Lines>) -> Self {
+        Self(List::Text { names, lines })
     }
 
-    /// The text and its tables, if it is kept so.
-    pub(crate) fn as_text(&self) -> Option<&Names> {
+    /// The tables and the lines, if it is kept so.
+    pub(crate) fn as_text(&self) -> Option<(&Arc<Names>, &Lines)> {
         match &self.0 {
-            List::Text { names, .. } => Some(names),
+            List::Text { names, lines } => Some((names, lines)),
             List::Made { .. } => None,
         }
+    }
+
+    /// Fails if a record could not be read that somebody asked for. Whoever uses what records say asks this before it
+    /// counts.
+    ///
+    /// # Errors
+    /// Whatever reading reported.
+    pub fn check(&self) -> io::Result<()> {
+        self.as_text().map_or(Ok(()), |(_, lines)| lines.check())
+    }
+
+    /// Bytes of memory that all of them take, but for what is in those that were read. Nothing where all are in memory.
+    pub fn weight(&self) -> Option<usize> {
+        self.as_text().map(|(names, lines)| names.weight() + lines.weight())
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
         match &self.0 {
             List::Made { records, .. } => records.len(),
-            List::Text { read, .. } => read.len(),
+            List::Text { lines, .. } => lines.count(),
         }
     }
 
@@ -51,34 +66,14 @@ impl Records {
     pub fn get(&self, number: usize) -> Option<&Record> {
         match &self.0 {
             List::Made { records, .. } => records.get(number),
-            List::Text { names, read } => {
-                let cell = read.get(number)?;
-                Some(cell.get_or_init(|| Box::new(read_lines(names.lines(number)))))
-            }
-        }
-    }
-
-    /// Name and version of a record. Quicker than to ask for it, if it need not be read otherwise.
-    pub fn identity(&self, number: usize) -> (&str, &str) {
-        if let List::Text { names, .. } = &self.0 {
-            let lines = names.line_bytes(number);
-            return (value(lines, b'P'), value(lines, b'V'));
-        }
-        self.get(number).map_or(("", ""), |record| (record.name.as_str(), record.version.as_str()))
-    }
-
-    /// The checksum of a record, which need not be read for it.
-    pub fn checksum(&self, number: usize) -> Option<Checksum> {
-        match &self.0 {
-            List::Text { names, .. } => checksum(value(names.line_bytes(number), b'C')),
-            List::Made { records, .. } => records.get(number)?.checksum,
+            List::Text { names, lines } => lines.get(names, number),
         }
     }
 
     /// The architecture of a record, which need not be read for it.
     pub fn arch(&self, number: usize) -> &str {
         match &self.0 {
-            List::Text { names, .. } => value(names.line_bytes(number), b'A'),
+            List::Text { names, .. } => names.arch(number),
             List::Made { records, .. } => records.get(number).map_or("", |record| &record.arch),
         }
     }
@@ -86,7 +81,7 @@ impl Records {
     /// Whether every bound among a record's conditions is a version to apk. The record need not be read for it.
     pub fn conditions_are_readable(&self, number: usize) -> bool {
         match &self.0 {
-            List::Text { names, .. } => texts_are_readable(value_near_end(names.line_bytes(number), b'i')),
+            List::Text { names, .. } => !has(&names.lists.unreadable, number),
             List::Made { records, .. } => records.get(number).is_none_or(|one| are_readable(&one.install_if)),
         }
     }
@@ -95,14 +90,19 @@ impl Records {
     /// The record need not be read for it.
     pub fn is_understood(&self, number: usize) -> bool {
         match &self.0 {
-            List::Text { names, .. } => {
-                let lines = names.line_bytes(number);
-                !has_unknown_field(lines) && texts_are_readable(value_near_end(lines, b'D'))
-            }
+            List::Text { names, .. } => !has(&names.lists.unfit, number),
             List::Made { records, .. } => {
                 let understood = |one: &Record| one.unknown_field.is_none() && are_readable(&one.depends);
                 records.get(number).is_none_or(understood)
             }
+        }
+    }
+
+    /// Tells the version of every record, in order, and keeps none that was read for it.
+    pub fn versions(&self, mut tell: impl FnMut(&str)) {
+        match &self.0 {
+            List::Text { names, lines } => lines.versions(names, tell),
+            List::Made { records, .. } => records.iter().for_each(|record| tell(record.version.as_str())),
         }
     }
 
@@ -113,11 +113,16 @@ impl Records {
 
     /// The records of this name.
     pub fn named(&self, name: &str) -> impl Iterator<Item = &Record> {
+        self.numbers_of(name).map(|number| &self[number])
+    }
+
+    /// The numbers of the records of this name.
+    pub fn numbers_of(&self, name: &str) -> impl Iterator<Item = usize> {
         let names = self.names();
         let name = names.find(name);
         let holders = name.map(|name| names.holders(name)).unwrap_or_default();
         let named = holders.iter().take_while(move |record| Some(names.own(**record)) == name);
-        named.map(|record| &self[*record as usize])
+        named.map(|record| *record as usize)
     }
 
     /// Who has, provides and waits for which name.
@@ -129,7 +134,7 @@ impl Records {
                 for record in records {
                     builder.record(record);
                 }
-                Arc::new(builder.finish())
+                Arc::new(builder.finish(0))
             }),
         }
     }
@@ -141,11 +146,11 @@ impl Records {
             text @ List::Text { .. } => Self(text).iter().cloned().collect(),
         }
     }
+}
 
-    /// Keeps those for which this is true. Each is read.
-    pub fn retain(&mut self, mut keep: impl FnMut(&Record) -> bool) {
-        *self = self.iter().filter(|record| keep(record)).cloned().collect();
-    }
+/// Whether an ascending list has this number.
+fn has(list: &[u32], number: usize) -> bool {
+    list.binary_search_by(|one| (*one as usize).cmp(&number)).is_ok()
 }
 
 fn are_readable(list: &[Constraint]) -> bool {

@@ -96,6 +96,11 @@ fn fastest<T>(mut work: impl FnMut() -> T) -> (T, Duration) {
     best.expect("it ran")
 }
 
+/// Bytes of memory that the records take, but for their lines, which a build keeps in a file.
+fn weight(repositories: &[Repository]) -> usize {
+    repositories.iter().filter_map(|repository| repository.index.records.weight()).sum()
+}
+
 fn main() {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/testkit");
     let kit = PathBuf::from(std::env::var_os("ASSEMBLE_TESTKIT").unwrap_or_else(|| default.into()));
@@ -121,6 +126,7 @@ fn main() {
     let (repositories, took) = fastest(read);
     let count: usize = repositories.iter().map(|r| r.index.records.len()).sum();
     println!("read {count} records   {took:?}, memory {}", memory("VmRSS"));
+    println!("tables before choosing, {} bytes a record", weight(&repositories) / count);
     let world: Vec<Constraint> = WORLD.iter().map(|name| Constraint::parse(name).expect("a name")).collect();
     let target = Target { arch: Arch::X86_64, repositories: &repositories };
     for policy in [Policy::Apk, Policy::Apko] {
@@ -138,5 +144,6 @@ fn main() {
     println!("read and chosen     {took:?}");
     let (_, took) = fastest(|| resolve_once(&world, &[target]));
     println!("apko's first pass   {took:?}");
+    println!("tables afterwards, {} bytes a record", weight(&repositories) / count);
     println!("memory, at most     {}", memory("VmHWM"));
 }

@@ -1,6 +1,6 @@
 //! Several architectures: what one has and another lacks, and whether they chose the same versions.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use assemble_apk::Constraint;
 use assemble_types::Arch;
@@ -14,20 +14,43 @@ pub(crate) fn missing_elsewhere(universes: &[Universe<'_>]) -> Vec<Vec<Id>> {
     if universes.len() < 2 {
         return vec![Vec::new(); universes.len()];
     }
-    let have: Vec<HashSet<(&str, &str)>> =
-        universes.iter().map(|universe| universe.ids().map(|id| key(universe, id)).collect()).collect();
-    let missing = |(place, universe): (usize, &Universe<'_>)| {
-        let everywhere = |id: Id| {
-            let key = key(universe, id);
-            have.iter().enumerate().all(|(other, have)| other == place || have.contains(&key))
-        };
-        universe.ids().filter(|id| !everywhere(*id)).collect()
+    let mut versions = Versions::default();
+    let keys: Vec<Vec<(&str, u32)>> = universes
+        .iter()
+        .map(|universe| {
+            let mut keys = Vec::with_capacity(universe.len());
+            universe.identities(|name, version| keys.push((name, versions.number(version))));
+            keys
+        })
+        .collect();
+    let have: Vec<HashSet<(&str, u32)>> = keys.iter().map(|keys| keys.iter().copied().collect()).collect();
+    let missing = |(place, keys): (usize, &Vec<(&str, u32)>)| {
+        let everywhere =
+            |key| have.iter().enumerate().all(|(other, have)| other == place || have.contains(key));
+        (0..).zip(keys).filter(|(_, key)| !everywhere(*key)).map(|(id, _)| id).collect()
     };
-    universes.iter().enumerate().map(missing).collect()
+    keys.iter().enumerate().map(missing).collect()
 }
 
+/// Versions as they occur, each with a number: many records have the same one, and most are not in memory otherwise.
+#[derive(Default)]
+struct Versions(HashMap<Box<str>, u32>);
+
+impl Versions {
+    fn number(&mut self, version: &str) -> u32 {
+        if let Some(number) = self.0.get(version) {
+            return *number;
+        }
+        let number = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        self.0.insert(version.into(), number);
+        number
+    }
+}
+
+/// Name and version of a record.
 fn key<'a>(universe: &Universe<'a>, id: Id) -> (&'a str, &'a str) {
-    universe.identity(id)
+    let record = universe.record(id);
+    (record.name.as_str(), record.version.as_str())
 }
 
 /// Names the architecture if there are several.

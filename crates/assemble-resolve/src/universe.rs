@@ -210,11 +210,6 @@ impl<'a> Universe<'a> {
         self.records as usize
     }
 
-    /// All records.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = Id> + use<> {
-        0..self.records
-    }
-
     pub(crate) fn entry(&self, id: Id) -> Entry<'a> {
         let (place, record) = self.shelf(id);
         let Shelf { repository, pin, .. } = self.shelves[place];
@@ -226,10 +221,12 @@ impl<'a> Universe<'a> {
         &self.shelves[place].records[record as usize]
     }
 
-    /// Name and version of a record.
-    pub(crate) fn identity(&self, id: Id) -> (&'a str, &'a str) {
-        let (place, record) = self.shelf(id);
-        self.shelves[place].records.identity(record as usize)
+    /// Tells name and version of every record, in order, and keeps none that was read for it.
+    pub(crate) fn identities(&self, mut tell: impl FnMut(&'a str, &str)) {
+        for shelf in &self.shelves {
+            let mut own = (0..).map(|record| shelf.names.text(shelf.names.own(record)));
+            shelf.records.versions(|version| tell(own.next().unwrap_or_default(), version));
+        }
     }
 
     pub(crate) fn package(&self, id: Id) -> PackageId {
@@ -253,7 +250,7 @@ impl<'a> Universe<'a> {
             let mut sums: Vec<(Checksum, Id)> = Vec::new();
             for (_, id) in same_head {
                 let (place, record) = self.shelf(*id);
-                let sum = self.shelves[place].records.checksum(record as usize);
+                let sum = self.shelves[place].records.get(record as usize).and_then(|record| record.checksum);
                 sums.extend(sum.map(|sum| (sum, *id)));
             }
             sums.sort_unstable_by(|a, b| (a.0.as_bytes(), a.1).cmp(&(b.0.as_bytes(), b.1)));

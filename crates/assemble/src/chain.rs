@@ -15,7 +15,7 @@ use assemble_apk::{Checksum, Format, Index, PackageId, Record};
 use assemble_types::{Arch, Digest, Platform};
 
 use crate::build::{Env, PackageSummary};
-use crate::choose::Wanted;
+use crate::choose::{Wanted, all_read};
 use crate::error::{Doing, Error, OwnError, Result};
 use crate::inspect::OpenedImage;
 use crate::layers::AS_PACKED;
@@ -212,6 +212,7 @@ impl Proofs {
                 }
             }
         }
+        all_read(&indexes.repositories)?;
         // None at all would still be announced.
         let opened = if wanted.is_empty() { Vec::new() } else { sources.packages(&wanted, arch)? };
         for ((id, number), (package, _)) in listed.into_iter().zip(opened) {

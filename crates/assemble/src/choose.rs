@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use assemble_apk::{Checksum, Constraint, Index, PackageId, PackageName};
+use assemble_apk::{Checksum, Constraint, Index, IndexError, PackageId, PackageName};
 use assemble_fetch::Location;
 use assemble_resolve::{Policy, Repository, Solution, Target, Unsolvable, check};
 use assemble_spec::lock::{LockedHashes, LockedRepository};
@@ -213,7 +213,9 @@ pub(crate) fn first_pass(
     platforms: &[Platform],
     indexes: &[Indexes],
 ) -> Result<Vec<Solution>> {
-    let packages = assemble_resolve::resolve_once(&plan.world, &targets(platforms, indexes))
+    let packages = assemble_resolve::resolve_once(&plan.world, &targets(platforms, indexes));
+    let packages = all_read(indexes.iter().flat_map(|indexes| &indexes.repositories))
+        .and(Ok(packages))?
         .map_err(|error| blaming(plan, error))
         .doing(|| choosing_for(platforms))?;
     Ok(packages.into_iter().map(|packages| Solution { locked: Vec::new(), packages }).collect())
@@ -276,13 +278,27 @@ fn policy(mode: Mode) -> Policy {
     }
 }
 
+/// Fails if one of these repositories' records could not be read when it was asked for: then nothing counts that was made
+/// of it.
+pub(crate) fn all_read<'a>(repositories: impl IntoIterator<Item = &'a Repository>) -> Result<()> {
+    for repository in repositories {
+        repository
+            .index
+            .records
+            .check()
+            .map_err(IndexError::Keep)
+            .doing(|| format!("reading the index of {}", repository.name))?;
+    }
+    Ok(())
+}
+
 /// One resolution over all platforms.
 fn solved(plan: &Plan<'_>, platforms: &[Platform], indexes: &[Indexes], keep: &Keep) -> Result<Kept> {
     let repositories: Vec<Vec<Repository>> =
         indexes.iter().map(|indexes| indexes.repositories.clone()).collect();
-    solve_keeping(&plan.world, policy(plan.mode), platforms, &repositories, keep)
-        .map_err(|error| blaming(plan, error))
-        .doing(|| choosing_for(platforms))
+    let kept = solve_keeping(&plan.world, policy(plan.mode), platforms, &repositories, keep);
+    all_read(repositories.iter().flatten())?;
+    kept.map_err(|error| blaming(plan, error)).doing(|| choosing_for(platforms))
 }
 
 /// One resolution over all platforms, in which as much as possible of `keep` stays as it is.
@@ -361,6 +377,7 @@ pub(crate) fn selection(
             span: input.span.clone(),
         });
     }
+    all_read(repositories)?;
     let locked = solution.locked.iter().filter(|constraint| !is_there(&constraint.name));
     let mut locked: Vec<String> = locked.map(ToString::to_string).collect();
     locked.extend(plan.asked_for_again());

@@ -120,9 +120,11 @@ pub fn chosen(file: &SpecFile, options: &BuildOptions, env: &Env) -> Result<Vec<
             tag: repository.pin.as_deref().map(str::to_owned),
             provides: record.provides.iter().map(|provide| provide.name.to_string()).collect(),
         });
+        let packages = packages.collect();
+        choose::all_read(&repositories)?;
         out.push(ChosenPackages {
             platform,
-            packages: packages.collect(),
+            packages,
             graph: graph(&world(&plan, platform)?, &solution, &repositories, policy),
         });
     }

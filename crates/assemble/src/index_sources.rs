@@ -1,8 +1,10 @@
 //! Indexes as they come in: asked for at once, found as they were read before, or read.
 
-use assemble_apk::{Index, IndexError, Keyring, Trust, read_index, read_index_within};
-use assemble_fetch::{DocumentState, FetchError, Fetched, Location, RecordKind};
-use assemble_types::{Arch, Digest, Event, Explain, Kind};
+use std::io;
+
+use assemble_apk::{Index, IndexError, Keyring, Trust, read_index_into};
+use assemble_fetch::{DocumentState, FetchError, Fetched, KeptBlob, Location, RecordKind, Store};
+use assemble_types::{Arch, Digest, Event, Explain, HashingWriter, Kind};
 
 use crate::error::{Error, OwnError, Result};
 use crate::keys::Keys;
@@ -141,7 +143,9 @@ impl Sources<'_> {
         }
         let remote = repository.location.url().is_some();
         let index = self.parsed(&fetched, keys, remote).map_err(|error| {
-            self.fetcher.forget_document(&repository.base().join(&file));
+            if error.kind() == Kind::Integrity {
+                self.fetcher.forget_document(&repository.base().join(&file));
+            }
             Error::from(error)
                 .doing(format!("checking the index of {} for {}", repository.text, arch.apk()))
                 .at(&repository.span)
@@ -164,19 +168,15 @@ impl Sources<'_> {
             Digest::of(Index::form_key(&digest, keys, self.trust, self.limits.index).as_bytes())
         });
         let store = self.fetcher.store();
-        let found = key.and_then(|key| store.record(RecordKind::Index, &key)).and_then(Index::from_form);
+        let found = key.and_then(|key| kept_index(&store, &key));
         if let Some(found) = found.filter(|found| self.is_vouched_for(found, keys)) {
             return Ok(found);
         }
-        let index = match self.limits.index {
-            Some(limit) => read_index_within(&fetched.bytes, keys, self.trust, limit),
-            None => read_index(&fetched.bytes, keys, self.trust),
-        }?;
-        if let Some(key) = key.filter(|_| fetched.from_cache)
-            && let Some(form) = index.to_form()
-        {
+        let spool = self.fetcher.spool();
+        let index = read_index_into(&fetched.bytes, keys, self.trust, self.limits.index, &*spool)?;
+        if let Some(key) = key.filter(|_| fetched.from_cache) {
             // It saves reading it the next time, and nothing else.
-            let _ = store.keep_record(RecordKind::Index, &key, &form);
+            let _ = keep_index(&store, &key, &index);
         }
         Ok(index)
     }
@@ -201,6 +201,46 @@ impl Sources<'_> {
         }
         Err(missing.unwrap_or_else(|| FetchError::NotFound { location: base.clone() }))
     }
+}
+
+/// What stands behind the lengths of a form that lies in the cache: digest, size and stamp of the records' lines, each
+/// a line, and how many bytes these three are.
+fn lines_of(record: &[u8]) -> Option<(&[u8], KeptBlob)> {
+    let (rest, length) = record.split_last_chunk::<4>()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let (form, about) = rest.split_at_checked(rest.len().checked_sub(length)?)?;
+    let mut about = str::from_utf8(about).ok()?.splitn(3, '\n');
+    let digest = Digest::parse_hex(about.next()?).ok()?;
+    let size = about.next()?.parse().ok()?;
+    Some((form, KeptBlob { digest, size, stamp: about.next()?.to_owned() }))
+}
+
+/// An index as it was read before.
+fn kept_index(store: &Store, key: &Digest) -> Option<Index> {
+    let record = store.record(RecordKind::Index, key)?;
+    let (form, lines) = lines_of(&record)?;
+    let (lines, renewed) = store.blob(&lines)?;
+    let index = Index::from_form(form, lines);
+    if let Some(now) = renewed {
+        let _ = keep_form(store, key, form, &now);
+    }
+    index
+}
+
+/// Keeps how an index was read; nothing if that cannot be kept.
+fn keep_index(store: &Store, key: &Digest, index: &Index) -> Option<()> {
+    let (form, lines) = index.to_form()?;
+    let mut out = HashingWriter::new(store.layers().create().ok()?);
+    io::copy(&mut lines.reader(), &mut out).ok()?;
+    let (out, digest, _) = out.finish();
+    let lines = out.finish_as(&digest).ok()?;
+    keep_form(store, key, &form, &Store::kept(&digest, &lines)?)
+}
+
+fn keep_form(store: &Store, key: &Digest, form: &[u8], lines: &KeptBlob) -> Option<()> {
+    let about = format!("{}\n{}\n{}", lines.digest.hex(), lines.size, lines.stamp);
+    let length = u32::try_from(about.len()).ok()?.to_le_bytes();
+    store.keep_record(RecordKind::Index, key, &[form, about.as_bytes(), &length].concat()).ok()
 }
 
 /// Whether a repository is a place on this host where nothing is.

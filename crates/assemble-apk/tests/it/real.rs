@@ -146,3 +146,20 @@ fn a_package_beside_an_index_of_other_packages() {
     assert_eq!(error.code(), "apk/checksum");
     assert_eq!(error.kind().exit_code(), 5);
 }
+
+#[test]
+fn a_record_takes_no_more_memory_than_it_may() {
+    let Some(real) = kit("real") else { return };
+    let keys = keyring(&real.join("keys/alpine"));
+    for folder in ["alpine-3.19/main/x86_64", "alpine-3.19/community/x86_64"] {
+        let index = index(&real.join(folder), &keys);
+        let (bytes, count) = (index.records.weight().unwrap(), index.records.len());
+        assert!(bytes <= 150 * count, "{} bytes for each of {count} records", bytes / count);
+        // Those that are read are in memory as they are; what is needed to find them is not much.
+        for number in (0..count).step_by(10) {
+            assert!(index.records.get(number).is_some());
+        }
+        assert!(index.records.weight().unwrap() <= bytes + 16 * count);
+        index.records.check().unwrap();
+    }
+}

@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use assemble_apk::{IndexError, Keyring, PublicKey, Trust, read_index, read_index_within};
+use assemble_apk::{IndexError, Keyring, PublicKey, Trust, read_index, read_index_into};
 use assemble_testkit::{
     ApkBuilder, OTHER_KEY, OTHER_KEY_NAME, RepositoryBuilder, SigningKey, TEST_KEY, TEST_KEY_NAME, TarEntry,
     gzip_member, tar_bytes,
 };
-use assemble_types::{Explain, Kind};
+use assemble_types::{Explain, Kind, MemorySpool};
 use expect_test::expect;
 
 use crate::kit::{chain, keyring, kit, member_ends, test_keyring};
@@ -174,7 +174,8 @@ fn untrusted_indexes_are_read_if_that_is_asked_for() {
 #[test]
 fn an_index_cannot_fill_the_memory() {
     let bomb = member(&[TarEntry::file("APKINDEX", vec![b'\n'; 2 << 20])]);
-    let error = read_index_within(&bomb, &Keyring::new(), Trust::AllowUntrusted, 1 << 20).unwrap_err();
+    let error = read_index_into(&bomb, &Keyring::new(), Trust::AllowUntrusted, Some(1 << 20), &MemorySpool)
+        .unwrap_err();
     assert!(matches!(error, IndexError::TooLarge { limit: 1_048_576 }), "{error}");
     let zeros = gzip_member(&vec![0; (300 << 20) + 1]);
     let error = read_index(&zeros, &Keyring::new(), Trust::AllowUntrusted).unwrap_err();
@@ -269,7 +270,8 @@ fn a_long_index_is_read_piece_by_piece() {
     let body = packer.finish().unwrap();
     let index = read_index(&body, &Keyring::new(), Trust::AllowUntrusted).unwrap();
     assert_eq!(index.records.len(), 1);
-    let within = |limit| read_index_within(&body, &Keyring::new(), Trust::AllowUntrusted, limit);
+    let within =
+        |limit| read_index_into(&body, &Keyring::new(), Trust::AllowUntrusted, Some(limit), &MemorySpool);
     assert_eq!(within(200 << 20).unwrap().records.len(), 1);
     let error = within(100 << 20).unwrap_err();
     assert_eq!(error.to_string(), "the index unpacks to more than 104857600 bytes");

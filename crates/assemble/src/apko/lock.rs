@@ -14,7 +14,7 @@ use data_encoding::BASE64;
 
 use super::request::ApkoRequest;
 use crate::build::{Env, Stopwatch};
-use crate::choose::{self, Wanted};
+use crate::choose::{self, Wanted, all_read};
 use crate::error::{Doing, OwnError, Result};
 use crate::fronts::OpenedFront;
 use crate::plan::{BuildOptions, Plan, repository_input};
@@ -105,12 +105,13 @@ fn urls(
     let present = plan.present(platform.arch)?;
     let records = solution.records(&indexes.repositories);
     let new = records.filter(|(_, record)| present.is_none_or(|present| !present.has(&record.name)));
-    Ok(new
-        .map(|(repository, record)| {
-            let (arch, id) = (platform.arch.apk(), format!("{}-{}", record.name, record.version));
-            (format!("{}/{arch}/{id}.apk", repository.name), record.arch.clone())
-        })
-        .collect())
+    let urls = new.map(|(repository, record)| {
+        let (arch, id) = (platform.arch.apk(), format!("{}-{}", record.name, record.version));
+        (format!("{}/{arch}/{id}.apk", repository.name), record.arch.clone())
+    });
+    let urls = urls.collect();
+    all_read(&indexes.repositories)?;
+    Ok(urls)
 }
 
 fn locked(

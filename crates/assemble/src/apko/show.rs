@@ -101,6 +101,7 @@ pub(super) fn packages(request: &ApkoRequest, format: &PackageFormat, env: &Env)
             out.push_str(&format.line(&package));
             out.push('\n');
         }
+        choose::all_read(&indexes.repositories)?;
     }
     Ok(out)
 }
@@ -128,6 +129,9 @@ pub(super) fn graph(request: &ApkoRequest, spanning_tree: bool, env: &Env) -> Re
     };
     let config = request.config.display().to_string();
     let drawing = Drawing { config: &config, wanted, chosen: &chosen, error, spanning_tree };
+    if let Ok((indexes, _)) = &resolved {
+        choose::all_read(&indexes.repositories)?;
+    }
     Ok(drawing.text())
 }
 

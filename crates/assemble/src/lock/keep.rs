@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc as Shared;
 
-use assemble_apk::{Checksum, Constraint, PackageName, Version};
+use assemble_apk::{Checksum, Constraint, Index, PackageName, Version};
 use assemble_resolve::{Policy, Repository, Solution, Target, Unsolvable, solve};
 use assemble_spec::lock::Lock;
 use assemble_types::{Arch, Platform};
@@ -164,8 +164,11 @@ fn filter(
         if repository.installed {
             return repository.clone();
         }
-        let mut index = (*repository.index).clone();
-        index.records.retain(|record| !listed.contains(&record.name) || is_kept(record));
+        let records = &repository.index.records;
+        let named = listed.iter().flat_map(|name| records.numbers_of(name.as_str()));
+        let gone =
+            named.filter(|number| records.get(*number).is_none_or(|record| !is_kept(record))).collect();
+        let index = Index { records: records.without(&gone), ..(*repository.index).clone() };
         Repository { index: Shared::new(index), ..repository.clone() }
     };
     repositories.iter().map(without).collect()
