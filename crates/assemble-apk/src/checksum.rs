@@ -22,6 +22,66 @@ enum Bytes {
     Long([u8; 32]),
 }
 
+/// The SHA-1 of a file's content or of a link's text, which an image knows files by. Every entry has one, so it is no
+/// larger than it has to be.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContentSum([u8; 20]);
+
+impl ContentSum {
+    /// Parses what the PAX record `APK-TOOLS.checksum.SHA1` of a file holds: 40 hexadecimal digits, or the form of
+    /// [`Checksum::parse`] for a SHA-1, which some tools write.
+    pub fn parse_pax(text: &str) -> Result<Self, ChecksumError> {
+        if let Some(bytes) = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok().and_then(|b| b.try_into().ok())
+        {
+            return Ok(Self(bytes));
+        }
+        match Checksum::parse(text) {
+            Ok(Checksum(Bytes::Short(bytes))) => Ok(Self(bytes)),
+            _ => Err(ChecksumError { text: text.to_owned() }),
+        }
+    }
+
+    /// A SHA-1 computed elsewhere.
+    pub fn from_bytes(bytes: [u8; 20]) -> Self {
+        Self(bytes)
+    }
+
+    /// The SHA-1 of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha1::digest(bytes).into())
+    }
+
+    /// The 20 bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// As it is shown, `Q1` and base64: databases of installed packages have tens of thousands of them.
+    pub(crate) fn text(&self) -> [u8; 30] {
+        let mut text = *b"Q1............................";
+        BASE64.encode_mut(&self.0, &mut text[2..]);
+        text
+    }
+}
+
+impl From<ContentSum> for Checksum {
+    fn from(sum: ContentSum) -> Self {
+        Self::from_bytes(sum.0)
+    }
+}
+
+impl fmt::Display for ContentSum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Checksum::from(*self), f)
+    }
+}
+
+impl fmt::Debug for ContentSum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// Text that is no checksum.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is no checksum: expected `Q1` and 28 characters of base64, or `Q2` and 44", shown(text))]
@@ -40,16 +100,6 @@ impl Checksum {
             _ => None,
         };
         parsed.map(Self).ok_or_else(|| ChecksumError { text: text.to_owned() })
-    }
-
-    /// Parses what the PAX record `APK-TOOLS.checksum.SHA1` of a file holds: 40 hexadecimal digits, or the form of
-    /// [`Checksum::parse`] for a SHA-1, which some tools write.
-    pub fn parse_pax(text: &str) -> Result<Self, ChecksumError> {
-        if let Some(bytes) = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok().and_then(|b| b.try_into().ok())
-        {
-            return Ok(Self::from_bytes(bytes));
-        }
-        Self::parse(text).ok().filter(Self::is_short).ok_or_else(|| ChecksumError { text: text.to_owned() })
     }
 
     /// A SHA-1 computed elsewhere.
@@ -121,9 +171,10 @@ mod tests {
         let text = "Q1kqFQHSGzXGq3k7gQTqb+GxbmnOw=";
         let sum = Checksum::parse(text).unwrap();
         assert_eq!(sum.to_string(), text);
-        assert_eq!(Checksum::parse_pax(&sum.hex()).unwrap(), sum);
-        assert_eq!(Checksum::parse_pax(&sum.hex().to_uppercase()).unwrap(), sum);
-        assert_eq!(Checksum::parse_pax(text).unwrap(), sum);
+        assert_eq!(Checksum::from(ContentSum::parse_pax(&sum.hex()).unwrap()), sum);
+        assert_eq!(Checksum::from(ContentSum::parse_pax(&sum.hex().to_uppercase()).unwrap()), sum);
+        let content = ContentSum::parse_pax(text).unwrap();
+        assert_eq!((Checksum::from(content), content.text().as_slice()), (sum, sum.to_string().as_bytes()));
         assert_eq!(Checksum::of(b"").hex(), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
         let short_q2 = format!("Q2{}", BASE64.encode(&[0; 20]));
         let long_q1 = format!("Q1{}", BASE64.encode(&[0; 32]));
@@ -150,6 +201,6 @@ mod tests {
         assert_eq!(Checksum::parse(&text).unwrap(), sum);
         assert_eq!(sum.short(), Checksum::from_bytes([7; 20]));
         assert_eq!((sum.short().short(), sum.is_short()), (sum.short(), false));
-        assert!(Checksum::parse_pax(&text).is_err() && Checksum::parse_pax(&sum.hex()).is_err());
+        assert!(ContentSum::parse_pax(&text).is_err() && ContentSum::parse_pax(&sum.hex()).is_err());
     }
 }

@@ -10,7 +10,7 @@ use crate::error::{PathProblem, Section};
 use crate::oddity::Oddity;
 use crate::open::walk_limits;
 use crate::tarball::{ArchiveError, Item, ItemKind, Walker};
-use crate::{Checksum, Entry, EntryKind, Limits, PackageProblem};
+use crate::{ContentSum, Entry, EntryKind, Limits, PackageProblem};
 
 /// The longest name that Linux file systems take.
 const MAX_PART: usize = 255;
@@ -145,7 +145,7 @@ fn entry<R: BufRead>(
 ) -> Result<Entry, PackageProblem> {
     let checksum = match &item.attributes.checksum {
         Some(text) => Some(
-            Checksum::parse_pax(&String::from_utf8_lossy(text))
+            ContentSum::parse_pax(&String::from_utf8_lossy(text))
                 .map_err(|source| PackageProblem::ChecksumText { path: path.clone(), source })?,
         ),
         None => None,
@@ -162,7 +162,7 @@ fn entry<R: BufRead>(
             if item.link.is_empty() || item.link.len() as u64 > limits.path || item.link.contains(&0) {
                 return Err(PackageProblem::LinkText { path });
             }
-            EntryKind::Symlink(item.link)
+            EntryKind::Symlink(item.link.into())
         }
         ItemKind::HardLink => {
             let target = entry_path(&item.link, limits)
@@ -172,7 +172,7 @@ fn entry<R: BufRead>(
                     target: item.link.clone(),
                     problem,
                 })?;
-            EntryKind::HardLink { target, text: item.link }
+            EntryKind::HardLink { target, text: item.link.into() }
         }
         ItemKind::Device => return Err(PackageProblem::Kind { path, kind: "a device".into() }),
         ItemKind::Fifo => return Err(PackageProblem::Kind { path, kind: "a named pipe".into() }),
@@ -188,7 +188,7 @@ fn entry<R: BufRead>(
         owner: Owner { uid: item.uid, gid: item.gid },
         mtime: item.mtime,
         checksum,
-        xattrs: item.attributes.xattrs,
+        xattrs: Some(item.attributes.xattrs).filter(|xattrs| !xattrs.is_empty()).map(Box::new),
     })
 }
 
@@ -198,7 +198,7 @@ fn file<R: BufRead>(
     contents: &Blob,
     item: &Item,
     path: &ImagePath,
-    checksum: Option<Checksum>,
+    checksum: Option<ContentSum>,
 ) -> Result<Blob, PackageProblem> {
     let mut hasher = Sha1::new();
     // Reading to the end also proves that the content is there.
@@ -210,8 +210,9 @@ fn file<R: BufRead>(
         })
         .map_err(archive)?;
     if let Some(expected) = checksum {
-        let found = Checksum::from_bytes(hasher.finalize().into());
+        let found = ContentSum::from_bytes(hasher.finalize().into());
         if found != expected {
+            let (expected, found) = (expected.into(), found.into());
             return Err(PackageProblem::FileChecksum { path: path.clone(), expected, found });
         }
     }

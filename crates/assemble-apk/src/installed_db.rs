@@ -1,10 +1,10 @@
 //! The database of installed packages, `usr/lib/apk/db/installed`, as apko writes it and `apk` and scanners read it.
 
-use std::collections::HashSet;
 use std::io::Write as _;
 use std::str::FromStr;
 
 use assemble_types::{Explain, Kind, Mode, Owner};
+use foldhash::HashSet;
 
 use crate::text::shown;
 use crate::{Checksum, Entry, EntryKind, Package, PackageId, PackageName, Version};
@@ -219,8 +219,10 @@ pub fn write_files(out: &mut Vec<u8>, entries: &[&Entry]) {
         if (*mode, *owner) != (Mode::FILE, Owner::ROOT) {
             let _ = writeln!(out, "a:{owner}:{mode}");
         }
-        if let Some(checksum) = entry.checksum {
-            let _ = writeln!(out, "Z:{checksum}");
+        if let Some(checksum) = &entry.checksum {
+            out.extend_from_slice(b"Z:");
+            out.extend_from_slice(&checksum.text());
+            out.push(b'\n');
         }
     }
 }

@@ -80,7 +80,7 @@ mod version;
 
 pub use adb::{AdbError, SignatureError, SignedPackage, open_signed_package};
 pub use apk_order::compare_provided_as_apk;
-pub use checksum::{Checksum, ChecksumError};
+pub use checksum::{Checksum, ChecksumError, ContentSum};
 pub use constraint::{Constraint, ConstraintError, Operator, Provide};
 pub use data::Extras;
 pub use discovery::{AlpineKey, AlpineReleases, DiscoveryError, alpine_branch, jwks_keys, jwks_uri};
@@ -97,7 +97,7 @@ pub use names::{NameNumber, Names, RecordNumber};
 pub use oddity::Oddity;
 pub use open::{PackageFront, is_version_3, open_front, open_package, open_package_with, own_checksum};
 pub use package::{
-    ControlEntry, Entry, EntryKind, Expected, Format, Limits, Package, PackageId, SectionRanges,
+    ControlEntry, Entry, EntryKind, Expected, Format, Limits, Package, PackageId, SectionRanges, Xattrs,
 };
 pub use package_info::{PackageInfo, PackageInfoError};
 pub use package_spec::PackageSpec;

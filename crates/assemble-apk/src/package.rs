@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use assemble_types::{Blob, Digest, ImagePath, Mode, Owner};
 
-use crate::{Checksum, Oddity, PackageInfo, PackageName, Version};
+use crate::{Checksum, ContentSum, Oddity, PackageInfo, PackageName, Version};
 
 /// Which package, for messages: shown as `name-version`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -180,10 +180,13 @@ pub struct Entry {
     pub mtime: i64,
     /// SHA-1 of a file's content or a link's text. Version 2: `APK-TOOLS.checksum.SHA1`, checked against the content
     /// for regular files, and nothing where the package gives none. Version 3: computed from the checked content.
-    pub checksum: Option<Checksum>,
-    /// Extended attributes by their full names.
-    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub checksum: Option<ContentSum>,
+    /// Extended attributes; nothing if there are none, as of nearly all.
+    pub xattrs: Option<Box<Xattrs>>,
 }
+
+/// Extended attributes by full name, such as `security.capability`.
+pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// What an entry is.
 #[derive(Debug, Clone)]
@@ -193,12 +196,12 @@ pub enum EntryKind {
     /// A regular file with its content.
     File(Blob),
     /// The link's text.
-    Symlink(Vec<u8>),
+    Symlink(Box<[u8]>),
     /// One more name of a file.
     HardLink {
         /// The linked path.
         target: ImagePath,
         /// The archive's own text for it.
-        text: Vec<u8>,
+        text: Box<[u8]>,
     },
 }

@@ -3,7 +3,6 @@
 //! A table is kept by whoever checked the package, and holds good for the very bytes that were checked. The control
 //! section is not in it: that is small, and is checked against the index each time.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,7 +10,9 @@ use assemble_types::{Blob, Digest, ImagePath, Mode, Owner, ReadAt};
 
 use crate::data::Unpacked;
 use crate::open::read_start;
-use crate::{Checksum, Entry, EntryKind, Expected, Format, Limits, Oddity, Package, PackageProblem};
+use crate::{
+    ContentSum, Entry, EntryKind, Expected, Format, Limits, Oddity, Package, PackageProblem, Xattrs,
+};
 
 /// Counts up with each change of the form.
 const FORM: &[u8] = b"package table 1\n";
@@ -139,9 +140,9 @@ impl Writer {
         self.number(owner.uid.into());
         self.number(owner.gid.into());
         self.0.extend_from_slice(&mtime.to_le_bytes());
-        self.bytes(checksum.as_ref().map_or(&[], Checksum::as_bytes));
-        self.number(xattrs.len() as u64);
-        for (name, value) in xattrs {
+        self.bytes(checksum.as_ref().map_or(&[], ContentSum::as_bytes));
+        self.number(xattrs.as_ref().map_or(0, |xattrs| xattrs.len()) as u64);
+        for (name, value) in xattrs.iter().flat_map(|xattrs| xattrs.iter()) {
             self.bytes(name);
             self.bytes(value);
         }
@@ -195,17 +196,6 @@ impl<'a> Reader<'a> {
         (start <= end).then_some(start..end)
     }
 
-    /// Reads a checksum into its place, which stays empty where the table has none. Nothing if it is neither.
-    fn checksum(&mut self, place: &mut Option<Checksum>) -> Option<()> {
-        let bytes = self.bytes()?;
-        *place = match bytes.len() {
-            0 => None,
-            20 => Some(Checksum::from_bytes(bytes.try_into().ok()?)),
-            _ => Some(Checksum::from_sha256(bytes.try_into().ok()?)),
-        };
-        Some(())
-    }
-
     fn path(&mut self) -> Option<ImagePath> {
         ImagePath::parse(self.bytes()?).ok()
     }
@@ -238,20 +228,23 @@ impl<'a> Reader<'a> {
                 let range = self.range().filter(|range| range.end <= plain_size)?;
                 EntryKind::File(contents.slice(range)?)
             }
-            b'l' => EntryKind::Symlink(self.bytes()?.to_vec()),
-            b'h' => EntryKind::HardLink { target: self.path()?, text: self.bytes()?.to_vec() },
+            b'l' => EntryKind::Symlink(self.bytes()?.into()),
+            b'h' => EntryKind::HardLink { target: self.path()?, text: self.bytes()?.into() },
             _ => return None,
         };
         let mode = Mode::from_bits(self.small()?);
         let owner = Owner { uid: self.small()?, gid: self.small()? };
         let mtime = i64::from_le_bytes(self.take(8)?.try_into().ok()?);
-        let mut checksum = None;
-        self.checksum(&mut checksum)?;
-        Some(Entry { path, kind, mode, owner, mtime, checksum, xattrs: self.xattrs()? })
+        let checksum = match self.bytes()? {
+            [] => None,
+            bytes => Some(ContentSum::from_bytes(bytes.try_into().ok()?)),
+        };
+        let xattrs = Some(self.xattrs()?).filter(|xattrs| !xattrs.is_empty()).map(Box::new);
+        Some(Entry { path, kind, mode, owner, mtime, checksum, xattrs })
     }
 
-    fn xattrs(&mut self) -> Option<BTreeMap<Vec<u8>, Vec<u8>>> {
-        let mut out = BTreeMap::new();
+    fn xattrs(&mut self) -> Option<Xattrs> {
+        let mut out = Xattrs::new();
         for _ in 0..self.number()? {
             let (name, value) = (self.bytes()?.to_vec(), self.bytes()?.to_vec());
             out.insert(name, value);

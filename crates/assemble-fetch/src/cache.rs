@@ -121,6 +121,11 @@ impl Cache {
         self.readable().into_iter().find_map(|root| self.content_in(&root, key))
     }
 
+    /// Whether a content is there, as far as a look at its name tells.
+    pub(crate) fn has_content(&self, key: &ContentKey) -> bool {
+        self.readable().iter().any(|root| content_path(&root.path, key).exists())
+    }
+
     fn content_in(&self, root: &Root, key: &ContentKey) -> Option<Blob> {
         let path = content_path(&root.path, key);
         match open_content(root, &path) {

@@ -411,6 +411,11 @@ impl Fetcher {
         }
     }
 
+    /// Whether a content need not be fetched, as far as a look at its name tells: enough to know where to begin.
+    pub fn is_at_hand(&self, location: &Location, key: &ContentKey) -> bool {
+        location.local_path().is_some() || self.cache.has_content(key)
+    }
+
     /// The first `len` bytes of a content, or all of it: where that is at hand, where it is hardly longer, and where the
     /// server sends it anyway. A part is not kept.
     ///

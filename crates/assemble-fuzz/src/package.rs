@@ -3,7 +3,7 @@
 use std::io::Read as _;
 
 use assemble_apk::{
-    Checksum, EntryKind, Expected, Format, Limits, Package, PackageError, PackageId, PackageInfo,
+    Checksum, ContentSum, EntryKind, Expected, Format, Limits, Package, PackageError, PackageId, PackageInfo,
     open_package,
 };
 use assemble_types::{Blob, MemorySpool};
@@ -115,7 +115,7 @@ pub(crate) fn sound(opened: Result<Package, PackageError>) -> Option<Package> {
             let content = blob.read_to_vec(LIMITS.data).expect("the content is there");
             total += content.len() as u64;
             if let Some(checksum) = entry.checksum {
-                assert_eq!(Checksum::of(&content), checksum, "{}", entry.path);
+                assert_eq!(ContentSum::of(&content), checksum, "{}", entry.path);
             }
         }
     }

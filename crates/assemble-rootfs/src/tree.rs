@@ -8,11 +8,9 @@
 
 use std::collections::BTreeMap;
 
-use assemble_apk::Checksum;
 use assemble_types::{Blob, ImagePath, Mode, Owner};
 
-/// Extended attributes by full name, such as `security.capability`.
-pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
+pub use assemble_apk::Xattrs;
 
 /// Which stage of the build brought something. Each becomes one layer, in this order, if it is not empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +33,13 @@ impl Part {
 /// A node's place in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(u32);
+
+impl NodeId {
+    /// As a place in a list with one item for each node.
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// Position of a package in the order of installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,14 +112,12 @@ pub struct Node {
     pub xattrs: Option<Box<Xattrs>>,
     /// The package this came from.
     pub package: Option<PackageIndex>,
-    /// APK's checksum of the content or link text, where the package gave one.
-    pub checksum: Option<Checksum>,
 }
 
 impl Node {
     /// A node with no package behind it.
     pub fn new(meta: Meta, body: Body) -> Self {
-        Self { meta, body, xattrs: None, package: None, checksum: None }
+        Self { meta, body, xattrs: None, package: None }
     }
 
     /// An empty folder.

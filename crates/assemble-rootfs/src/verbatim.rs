@@ -10,13 +10,14 @@
 //! What is rewritten has the tree's own entries, so it may stand above all packages that are not: one layer, below the
 //! top one. There it is above what is installed later, too, and hides what these have of its files, as the tree does.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use assemble_apk::{Entry, EntryKind, Package};
 use assemble_types::ImagePath;
+use foldhash::{HashMap, HashMapExt as _, HashSet};
 
 use crate::layering::Sets;
-use crate::tree::{Body, Node, PackageIndex, Part, Tree, TreeEntry};
+use crate::tree::{Body, Node, PackageIndex, Part, Tree, TreeEntry, Xattrs};
 
 mod judge;
 mod reason;
@@ -230,7 +231,7 @@ impl<'p> Stack<'p> {
             (EntryKind::HardLink { target, text }, Some(wanted_text)) => {
                 let Some((of, file)) = self.at(target.as_bytes()) else { return false };
                 let linked = view.get(target.as_bytes()).is_some_and(|target| target.id == wanted.id);
-                text == wanted_text && of == index && linked && is_same(file, wanted.node)
+                **text == *wanted_text && of == index && linked && is_same(file, wanted.node)
             }
             (EntryKind::HardLink { .. }, None) | (_, Some(_)) => false,
             (_, None) => is_same(entry, wanted.node),
@@ -247,7 +248,7 @@ fn folder_of(path: &[u8]) -> &[u8] {
 fn is_same(entry: &Entry, node: &Node) -> bool {
     let bodies = match (&entry.kind, &node.body) {
         (EntryKind::Directory, Body::Directory(_)) => true,
-        (EntryKind::Symlink(text), Body::Symlink(wanted)) => text.as_slice() == &**wanted,
+        (EntryKind::Symlink(text), Body::Symlink(wanted)) => text == wanted,
         (EntryKind::File(blob), Body::File(wanted)) => {
             let small = blob.len() == wanted.len() && blob.len() <= COMPARED;
             let equal = || match (blob.read_to_vec(COMPARED), wanted.read_to_vec(COMPARED)) {
@@ -260,11 +261,15 @@ fn is_same(entry: &Entry, node: &Node) -> bool {
         _ => false,
     };
     let is_link = matches!(node.body, Body::Symlink(_));
-    let no_xattrs = BTreeMap::new();
     bodies
         && entry.owner == node.meta.owner
         && entry.mtime == node.meta.mtime
         && (is_link
             || (entry.mode == node.meta.mode
-                && entry.xattrs == *node.xattrs.as_deref().unwrap_or(&no_xattrs)))
+                && listed(entry.xattrs.as_deref()) == listed(node.xattrs.as_deref())))
+}
+
+/// Attributes, of which none at all are as good as an empty list.
+fn listed(xattrs: Option<&Xattrs>) -> Option<&Xattrs> {
+    xattrs.filter(|xattrs| !xattrs.is_empty())
 }

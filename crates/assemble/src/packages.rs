@@ -45,9 +45,13 @@ impl Sources<'_> {
         open: &(dyn Fn(&Wanted) -> Result<T> + Sync),
     ) -> Result<Vec<T>> {
         let total = wanted.len();
-        // The largest first, so that no thread is left with a large one when the others are done.
+        // What takes longest first, so that no thread is left with it when the others are done: what has to be fetched,
+        // then what is large.
         let mut order: Vec<usize> = (0..total).collect();
-        order.sort_by_key(|number| std::cmp::Reverse(wanted[*number].size));
+        order.sort_by_cached_key(|number| {
+            let wanted = &wanted[*number];
+            (self.fetcher.is_at_hand(&wanted.location, &wanted.key()), std::cmp::Reverse(wanted.size))
+        });
         let next = AtomicUsize::new(0);
         let failed = AtomicBool::new(false);
         let slots: Vec<Mutex<Option<Result<T>>>> = (0..total).map(|_| Mutex::new(None)).collect();

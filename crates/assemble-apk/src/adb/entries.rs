@@ -18,7 +18,7 @@ use super::package::Wanted;
 use super::value::Slots;
 use crate::entries::entry_path;
 use crate::error::PathProblem;
-use crate::{Checksum, Entry, EntryKind, Limits, PackageProblem};
+use crate::{ContentSum, Entry, EntryKind, Limits, PackageProblem};
 
 const FOLDER_NAME: usize = 1;
 const FOLDER_ACCESS: usize = 2;
@@ -217,7 +217,7 @@ impl Reader<'_> {
         if let Some(target) = file.blob(FILE_TARGET, "target").map_err(adb)? {
             let (kind, content) = self.target(&path, target, size, hash)?;
             let checksum = match &kind {
-                EntryKind::Symlink(text) => Some(Checksum::of(text)),
+                EntryKind::Symlink(text) => Some(ContentSum::of(text)),
                 _ => None,
             };
             let entry = Entry { checksum, ..access.entry(path, kind, time) };
@@ -256,7 +256,7 @@ impl Reader<'_> {
                 if text.is_empty() || text.len() as u64 > self.limits.path || text.contains(&0) {
                     return Err(PackageProblem::LinkText { path: path.clone() });
                 }
-                Ok((EntryKind::Symlink(text.to_vec()), None))
+                Ok((EntryKind::Symlink(text.into()), None))
             }
             0o100_000 => {
                 let target = entry_path(text, self.limits).map_err(|problem| {
@@ -269,7 +269,7 @@ impl Reader<'_> {
                 if size != linked.wanted.size || hash.is_some_and(|hash| hash != linked.hash.bytes()) {
                     return Err(PackageProblem::LinkContent { path: path.clone(), target });
                 }
-                Ok((EntryKind::HardLink { target, text: text.to_vec() }, Some(content)))
+                Ok((EntryKind::HardLink { target, text: text.into() }, Some(content)))
             }
             0o060_000 | 0o020_000 => Err(odd("a device")),
             0o010_000 => Err(odd("a named pipe")),
@@ -311,7 +311,8 @@ impl Access {
 
     fn entry(self, path: ImagePath, kind: EntryKind, mtime: i64) -> Entry {
         let Self { mode, owner, attributes } = self;
-        Entry { path, kind, mode, owner, mtime, checksum: None, xattrs: attributes }
+        let xattrs = Some(attributes).filter(|attributes| !attributes.is_empty()).map(Box::new);
+        Entry { path, kind, mode, owner, mtime, checksum: None, xattrs }
     }
 }
 
@@ -359,7 +360,7 @@ fn keep(
     path: &ImagePath,
     data: &mut impl FnMut(Wanted, &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), PackageProblem>,
     writer: &mut dyn SpoolWriter,
-) -> Result<Checksum, PackageProblem> {
+) -> Result<ContentSum, PackageProblem> {
     let mut hasher = Hasher::new(&content.hash);
     let mut sum = Sha1::new();
     // What is empty has no block.
@@ -375,7 +376,7 @@ fn keep(
         let (expected, found) = (HEXLOWER.encode(content.hash.bytes()), HEXLOWER.encode(&found));
         return Err(PackageProblem::FileHash { path: path.clone(), expected, found });
     }
-    Ok(Checksum::from_bytes(sum.finalize().into()))
+    Ok(ContentSum::from_bytes(sum.finalize().into()))
 }
 
 enum Hasher {

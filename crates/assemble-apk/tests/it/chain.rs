@@ -40,8 +40,15 @@ fn a_sound_package_opens() {
             EntryKind::HardLink { target, text } => format!("= {target} {}", String::from_utf8_lossy(text)),
         };
         let sum = entry.checksum.map_or_else(|| "-".to_owned(), |sum| sum.to_string());
-        writeln!(text, "{} {} {} {kind} {sum} {}", entry.path, entry.mode, entry.owner, entry.xattrs.len())
-            .unwrap();
+        writeln!(
+            text,
+            "{} {} {} {kind} {sum} {}",
+            entry.path,
+            entry.mode,
+            entry.owner,
+            entry.xattrs.iter().flat_map(|all| all.iter()).count()
+        )
+        .unwrap();
     }
     expect![[r##"
         /usr 0755 0:0 folder - 0
@@ -52,7 +59,7 @@ fn a_sound_package_opens() {
         /usr/empty 0644 0:0 "" Q12jmj7l5rSw0yVb/vlWAYkK/YBwk= 1
     "##]]
     .assert_eq(&text);
-    assert_eq!(package.entries[5].xattrs[&b"security.capability"[..]], b"\x01\0\n=\n");
+    assert_eq!(package.entries[5].xattrs.as_ref().unwrap()[&b"security.capability"[..]], b"\x01\0\n=\n");
     let [script] = package.control_entries.as_slice() else { panic!("one script") };
     assert_eq!(
         (script.name.as_str(), script.mode.bits(), script.user.as_slice()),

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use assemble_apk::{
-    Checksum, Entry, EntryKind, Format, Keyring, Limits, Package, PublicKey, SignedPackage, Trust,
-    open_signed_package, read_index,
+    Checksum, ContentSum, Entry, EntryKind, Format, Keyring, Limits, Package, PublicKey, SignedPackage,
+    Trust, open_signed_package, read_index,
 };
 use assemble_types::{Blob, Explain as _, MemorySpool};
 use data_encoding::HEXLOWER;
@@ -171,6 +171,7 @@ fn dump_entry(entry: &Entry) -> String {
     let attributes: Vec<String> = entry
         .xattrs
         .iter()
+        .flat_map(|all| all.iter())
         .map(|(name, value)| format!(" {}={}", String::from_utf8_lossy(name), HEXLOWER.encode(value)))
         .collect();
     let rest = attributes.concat();
@@ -178,18 +179,18 @@ fn dump_entry(entry: &Entry) -> String {
         EntryKind::Directory => format!("{path} {mode} {}{rest} folder", entry.owner),
         EntryKind::File(blob) => {
             let bytes = blob.read_to_vec(MAX).unwrap();
-            assert_eq!(entry.checksum, Some(Checksum::of(&bytes)));
+            assert_eq!(entry.checksum, Some(ContentSum::of(&bytes)));
             let hash = HEXLOWER.encode(&Sha256::digest(&bytes));
             format!("{path} {mode} {}{rest} {} {} {hash}", entry.owner, bytes.len(), entry.mtime)
         }
         EntryKind::Symlink(text) => {
-            assert_eq!(entry.checksum, Some(Checksum::of(text)));
-            let target = HEXLOWER.encode(&[b"\x00\xa0", text.as_slice()].concat());
+            assert_eq!(entry.checksum, Some(ContentSum::of(text)));
+            let target = HEXLOWER.encode(&[b"\x00\xa0", &**text].concat());
             format!("{path} {mode} {}{rest} {} {target}", entry.owner, entry.mtime)
         }
         EntryKind::HardLink { text, .. } => {
             assert!(entry.checksum.is_some());
-            let target = HEXLOWER.encode(&[b"\x00\x80", text.as_slice()].concat());
+            let target = HEXLOWER.encode(&[b"\x00\x80", &**text].concat());
             format!("{path} {mode} {}{rest} {} {target}", entry.owner, entry.mtime)
         }
     }

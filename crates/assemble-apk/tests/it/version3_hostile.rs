@@ -1,5 +1,7 @@
 //! Packages and indexes of format version 3 made for the purpose: sound ones, altered ones, and such as no tool makes.
 
+use std::collections::BTreeMap;
+
 use assemble_apk::{
     Checksum, EntryKind, Expected, IndexError, Limits, Package, PackageError, Trust, open_package,
     open_signed_package, read_index,
@@ -66,7 +68,11 @@ fn shown(package: &Package) -> String {
         let sum = entry.checksum.map_or_else(|| "-".to_owned(), |sum| sum.to_string());
         text.push_str(&format!(
             "{} {} {} {} {sum} {:?} {what:?}\n",
-            entry.path, entry.mode, entry.owner, entry.mtime, entry.xattrs
+            entry.path,
+            entry.mode,
+            entry.owner,
+            entry.mtime,
+            entry.xattrs.as_deref().unwrap_or(&BTreeMap::new())
         ));
     }
     for script in &package.control_entries {

@@ -209,7 +209,7 @@ impl Draft {
                 owner: Owner::ROOT,
                 mtime: 0,
                 checksum: None,
-                xattrs: std::collections::BTreeMap::new(),
+                xattrs: None,
             });
         }
     }

@@ -1,9 +1,8 @@
 //! Lays the packages' entries into the tree, in the order of installation.
 
-use std::collections::HashMap;
-
-use assemble_apk::{Checksum, Entry, EntryKind, Package};
+use assemble_apk::{ContentSum, Entry, EntryKind, Package};
 use assemble_types::{ImagePath, Owner};
+use foldhash::{HashMap, HashMapExt as _};
 use sha1::{Digest as _, Sha1};
 
 use super::error::InstallError;
@@ -41,9 +40,10 @@ impl<'a> Placed<'a> {
 pub(super) fn packages<'a>(root: &mut Root, packages: &'a [Package]) -> Result<Placed<'a>, InstallError> {
     let owners = HashMap::with_capacity(packages.iter().map(|package| package.entries.len()).sum());
     let mut placed = Placed { entries: Vec::with_capacity(packages.len()), owners };
+    let mut sums = Vec::new();
     for index in 0..packages.len() {
         let name = packages[index].id().to_string();
-        let mut unpacker = Unpacker { root, packages, index, name, last: None };
+        let mut unpacker = Unpacker { root, packages, index, name, sums: &mut sums, last: None };
         let mut entries = Vec::with_capacity(packages[index].entries.len());
         for entry in &packages[index].entries {
             if unpacker.place(entry)? && matches!(entry.kind, EntryKind::File(_)) {
@@ -62,6 +62,8 @@ struct Unpacker<'r, 'a> {
     index: usize,
     /// `name-version`, for messages.
     name: String,
+    /// By the number of its node, what a package's file or link is known by.
+    sums: &'r mut Vec<Option<&'a ContentSum>>,
     /// The folder that something lay in last, and its path. No link leads to it, so it stays there: folders are not
     /// replaced.
     last: Option<(&'a [u8], NodeId)>,
@@ -82,10 +84,10 @@ impl<'a> Unpacker<'_, 'a> {
             EntryKind::Directory => self.folder(entry).map(|()| true),
             EntryKind::File(blob) => self.leaf(entry, Body::File(blob.clone())),
             EntryKind::Symlink(text) => {
-                if self.root.read_link(entry.path.as_bytes())? == Some(text.as_slice()) {
+                if self.root.read_link(entry.path.as_bytes())? == Some(&**text) {
                     return Ok(false);
                 }
-                self.leaf(entry, Body::Symlink(text.as_slice().into()))
+                self.leaf(entry, Body::Symlink(text.clone()))
             }
             EntryKind::HardLink { target, text } => self.hard_link(entry, target, text).map(|()| true),
         }
@@ -123,7 +125,7 @@ impl<'a> Unpacker<'_, 'a> {
     }
 
     fn leaf(&mut self, entry: &'a Entry, body: Body) -> Result<bool, InstallError> {
-        let Some(checksum) = entry.checksum else {
+        let Some(checksum) = &entry.checksum else {
             return Err(InstallError::NoChecksum { path: entry.path.clone(), package: self.package().id() });
         };
         let path = entry.path.as_bytes();
@@ -137,8 +139,9 @@ impl<'a> Unpacker<'_, 'a> {
             let meta = Meta { mode: entry.mode, owner: Owner::ROOT, mtime: entry.mtime };
             let mut node = Node::new(meta, body);
             node.package = Some(index_of(self.index));
-            node.checksum = Some(checksum);
             let id = self.root.tree.add(node);
+            self.sums.resize(id.index() + 1, None);
+            self.sums[id.index()] = Some(checksum);
             self.root.name(folder, path, id, None, &self.name)?;
         }
         self.attributes(entry)?;
@@ -146,7 +149,12 @@ impl<'a> Unpacker<'_, 'a> {
     }
 
     /// Whether the entry takes the place of what is there; an error if neither may have it.
-    fn wins_over(&self, entry: &Entry, checksum: Checksum, existing: NodeId) -> Result<bool, InstallError> {
+    fn wins_over(
+        &self,
+        entry: &Entry,
+        checksum: &ContentSum,
+        existing: NodeId,
+    ) -> Result<bool, InstallError> {
         let node = self.root.tree.node(existing);
         if node.is_directory() {
             return Err(InstallError::IsAFolder { path: entry.path.clone(), needed_by: self.name.clone() });
@@ -154,7 +162,7 @@ impl<'a> Unpacker<'_, 'a> {
         let Some(owner) = node.package else {
             return self.same_as_ours(entry, checksum, node).map(|()| false);
         };
-        if node.checksum == Some(checksum) {
+        if self.sums.get(existing.index()).copied().flatten() == Some(checksum) {
             return Ok(false);
         }
         let (first, second) = (&self.packages[owner.0 as usize], self.package());
@@ -170,7 +178,7 @@ impl<'a> Unpacker<'_, 'a> {
     }
 
     /// A package may bring a file that we made, if it is not empty and has the very same bytes.
-    fn same_as_ours(&self, entry: &Entry, checksum: Checksum, node: &Node) -> Result<(), InstallError> {
+    fn same_as_ours(&self, entry: &Entry, checksum: &ContentSum, node: &Node) -> Result<(), InstallError> {
         if let Body::File(blob) = &node.body
             && !blob.is_empty()
         {
@@ -207,9 +215,7 @@ impl<'a> Unpacker<'_, 'a> {
 
     /// Extended attributes go to whatever the path leads to now, even if this package's file lost.
     fn attributes(&mut self, entry: &Entry) -> Result<(), InstallError> {
-        if entry.xattrs.is_empty() {
-            return Ok(());
-        }
+        let Some(xattrs) = &entry.xattrs else { return Ok(()) };
         let Some(id) = self.root.look_up(entry.path.as_bytes())? else {
             return Err(InstallError::DanglingAttributes {
                 path: entry.path.clone(),
@@ -217,7 +223,7 @@ impl<'a> Unpacker<'_, 'a> {
             });
         };
         let all = self.root.tree.node_mut(id).xattrs.get_or_insert_default();
-        for (name, value) in &entry.xattrs {
+        for (name, value) in &**xattrs {
             all.insert(name.clone(), value.clone());
         }
         Ok(())

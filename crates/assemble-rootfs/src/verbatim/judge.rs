@@ -1,10 +1,10 @@
 //! Decides of each package whether its data section may be a layer.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use assemble_apk::{Entry, EntryKind, Format, Package};
 use assemble_types::Owner;
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::{Reason, Verdict, View, index_of, is_same, link_of};
 use crate::tree::{Body, TreeEntry};
@@ -118,7 +118,7 @@ impl<'v, 't, 'p> Judge<'v, 't, 'p> {
                     return Err(Reason::HardLink { path: path() });
                 };
                 let same = self.view.get(target.as_bytes()).is_some_and(|target| target.id == found.id)
-                    && link_of(found) == Some(text.as_slice());
+                    && link_of(found) == Some(&**text);
                 self.has(entry, file);
                 // If another package's stands there, nobody sees the link.
                 if same || self.over(found) == Over::Layer {
@@ -199,7 +199,7 @@ fn folder(entry: &Entry, found: &TreeEntry<'_>) -> Result<(), Reason> {
     }
     let wanted = found.node.xattrs.as_deref();
     let there = |(name, value)| wanted.and_then(|all| all.get(name)) == Some(value);
-    if entry.xattrs.iter().all(there) {
+    if entry.xattrs.iter().flat_map(|xattrs| xattrs.iter()).all(there) {
         Ok(())
     } else {
         Err(Reason::FolderXattrs { path: entry.path.clone() })

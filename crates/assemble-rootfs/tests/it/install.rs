@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use assemble_apk::{
-    Checksum, ControlEntry, Entry, EntryKind, Format, Package, PackageInfo, PackageName, Version,
+    Checksum, ContentSum, ControlEntry, Entry, EntryKind, Format, Package, PackageInfo, PackageName, Version,
 };
 use assemble_rootfs::{
     ApkoAccounts, ApkoConfig, InstallError, InstallInput, Installed, Mutations, Part, TreeEntry, install,
@@ -55,7 +55,7 @@ pub(crate) fn package(name: &str, version: &str, entries: Vec<Entry>) -> Package
     }
 }
 
-fn entry(path: &str, kind: EntryKind, mode: u32, checksum: Option<Checksum>) -> Entry {
+fn entry(path: &str, kind: EntryKind, mode: u32, checksum: Option<ContentSum>) -> Entry {
     Entry {
         path: ImagePath::parse(path).unwrap(),
         kind,
@@ -63,7 +63,7 @@ fn entry(path: &str, kind: EntryKind, mode: u32, checksum: Option<Checksum>) -> 
         owner: Owner { uid: 1000, gid: 1000 },
         mtime: 7,
         checksum,
-        xattrs: BTreeMap::new(),
+        xattrs: None,
     }
 }
 
@@ -72,16 +72,16 @@ fn folder(path: &str, mode: u32) -> Entry {
 }
 
 fn file(path: &str, text: &str) -> Entry {
-    entry(path, EntryKind::File(Blob::from_bytes(text)), 0o4755, Some(Checksum::of(text.as_bytes())))
+    entry(path, EntryKind::File(Blob::from_bytes(text)), 0o4755, Some(ContentSum::of(text.as_bytes())))
 }
 
 fn link(path: &str, text: &str) -> Entry {
-    entry(path, EntryKind::Symlink(text.into()), 0o777, Some(Checksum::of(text.as_bytes())))
+    entry(path, EntryKind::Symlink(text.as_bytes().into()), 0o777, Some(ContentSum::of(text.as_bytes())))
 }
 
 fn hard(path: &str, target: &str) -> Entry {
     let target_path = ImagePath::parse(target).unwrap();
-    entry(path, EntryKind::HardLink { target: target_path, text: target.into() }, 0o644, None)
+    entry(path, EntryKind::HardLink { target: target_path, text: target.as_bytes().into() }, 0o644, None)
 }
 
 pub(crate) fn input(packages: &[Package]) -> InstallInput<'_> {
@@ -282,7 +282,7 @@ fn hard_links_and_links_to_folders() {
 #[test]
 fn attributes_follow_links() {
     let mut entries = vec![folder("etc", 0o755), file("etc/x", "x"), link("etc/l", "x")];
-    entries[2].xattrs = BTreeMap::from([(b"user.a".to_vec(), b"1;2".to_vec())]);
+    entries[2].xattrs = Some(BTreeMap::from([(b"user.a".to_vec(), b"1;2".to_vec())]).into());
     let installed = run(&[package("a", "1-r0", entries.clone())]).unwrap();
     assert_eq!(
         lines(&installed, &["etc/x", "etc/l"]),
@@ -447,7 +447,7 @@ fn libraries_for_other_processors_are_refused_where_a_cache_is_asked_for() {
         let mut raw = vec![0u8; 64];
         raw[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
         (raw[16], raw[18], raw[20]) = (3, machine, 1);
-        let checksum = Some(Checksum::of(&raw));
+        let checksum = Some(ContentSum::of(&raw));
         entry("usr/lib/libx.so", EntryKind::File(Blob::from_bytes(raw)), 0o755, checksum)
     };
     let with =

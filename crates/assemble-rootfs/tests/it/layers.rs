@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use assemble_apk::{Checksum, Entry, EntryKind, Package};
+use assemble_apk::{ContentSum, Entry, EntryKind, Package};
 use assemble_rootfs::layering::{Split, group};
 use assemble_rootfs::{InstallInput, Installed, TreeEntry, install};
 use assemble_types::{Blob, ImagePath, Mode, Owner};
@@ -39,7 +39,7 @@ fn made() -> impl Strategy<Value = Made> {
         })
 }
 
-fn entry(path: &str, kind: EntryKind, mtime: i64, checksum: Option<Checksum>) -> Entry {
+fn entry(path: &str, kind: EntryKind, mtime: i64, checksum: Option<ContentSum>) -> Entry {
     let mode = if matches!(kind, EntryKind::Directory) { Mode::DIRECTORY } else { Mode::FILE };
     Entry {
         path: ImagePath::parse(path).unwrap(),
@@ -48,7 +48,7 @@ fn entry(path: &str, kind: EntryKind, mtime: i64, checksum: Option<Checksum>) ->
         owner: Owner::ROOT,
         mtime,
         checksum,
-        xattrs: BTreeMap::new(),
+        xattrs: None,
     }
 }
 
@@ -69,11 +69,16 @@ fn packages(made: &[Made]) -> Vec<Package> {
             }
             let path = format!("{folder}/{name}");
             let content = Blob::from_bytes(path.as_bytes());
-            entries.push(entry(&path, EntryKind::File(content), mtime, Some(Checksum::of(path.as_bytes()))));
+            entries.push(entry(
+                &path,
+                EntryKind::File(content),
+                mtime,
+                Some(ContentSum::of(path.as_bytes())),
+            ));
             if made.hard_link {
                 let kind = EntryKind::HardLink {
                     target: ImagePath::parse(&path).unwrap(),
-                    text: path.clone().into(),
+                    text: path.as_bytes().into(),
                 };
                 entries.push(entry(&format!("{path}-link"), kind, mtime, None));
             }
