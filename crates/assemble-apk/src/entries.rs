@@ -1,9 +1,12 @@
 //! The entries of a data section.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
+use std::hash::BuildHasher as _;
 use std::io::BufRead;
 
 use assemble_types::{Blob, ImagePath, Mode, Owner};
+use foldhash::fast::RandomState;
+use hashbrown::{HashTable, hash_table};
 use sha1::{Digest as _, Sha1};
 
 use crate::error::{PathProblem, Section};
@@ -18,9 +21,12 @@ const MAX_PART: usize = 255;
 /// Collects entries; a later one of the same path takes the place of an earlier one.
 #[derive(Default)]
 struct Entries {
-    list: Vec<Option<Entry>>,
-    /// Looked up only, never walked.
-    places: HashMap<ImagePath, usize>,
+    list: Vec<Entry>,
+    /// Places in the list whose path is another entry's by now.
+    gone: BTreeSet<usize>,
+    /// The place of each path in the list. Looked up only, never walked; paths are not kept twice.
+    places: HashTable<u32>,
+    hasher: RandomState,
     count: u64,
     metadata: u64,
     oddity: Option<Oddity>,
@@ -29,24 +35,41 @@ struct Entries {
 impl Entries {
     fn add(&mut self, entry: Entry) -> Result<(), PackageProblem> {
         let is_directory = matches!(entry.kind, EntryKind::Directory);
-        if let Some(&place) = self.places.get(&entry.path) {
-            let earlier = &mut self.list[place];
-            let was_directory = earlier.as_ref().is_some_and(|e| matches!(e.kind, EntryKind::Directory));
-            if is_directory != was_directory {
-                return Err(PackageProblem::Clash { path: entry.path });
+        let Self { list, places, hasher, gone, .. } = self;
+        // There are never so many: see `Limits::entries`.
+        let next = u32::try_from(list.len()).unwrap_or(u32::MAX);
+        let hash = |path: &ImagePath| hasher.hash_one(path);
+        let is_same = |place: &u32| list[*place as usize].path == entry.path;
+        match places.entry(hash(&entry.path), is_same, |place| hash(&list[*place as usize].path)) {
+            hash_table::Entry::Vacant(free) => drop(free.insert(next)),
+            hash_table::Entry::Occupied(mut taken) => {
+                let place = std::mem::replace(taken.get_mut(), next) as usize;
+                if is_directory != matches!(list[place].kind, EntryKind::Directory) {
+                    return Err(PackageProblem::Clash { path: entry.path });
+                }
+                self.oddity.get_or_insert(Oddity::Twice);
+                if is_directory {
+                    // In its old place, as what lies in it may stand between.
+                    *taken.get_mut() = u32::try_from(place).unwrap_or(u32::MAX);
+                    list[place] = entry;
+                    return Ok(());
+                }
+                gone.insert(place);
             }
-            if is_directory {
-                // In its old place, as what lies in it may stand between.
-                *earlier = Some(entry);
-                self.odd(Oddity::Twice);
-                return Ok(());
-            }
-            *earlier = None;
-            self.odd(Oddity::Twice);
         }
-        self.places.insert(entry.path.clone(), self.list.len());
-        self.list.push(Some(entry));
+        self.list.push(entry);
         Ok(())
+    }
+
+    /// Those that count, in order, and why they are not a layer as they are.
+    fn finish(self) -> (Vec<Entry>, Option<Oddity>) {
+        let Self { mut list, gone, oddity, .. } = self;
+        if !gone.is_empty() {
+            let mut place = 0..;
+            list.retain(|_| place.next().is_none_or(|place| !gone.contains(&place)));
+        }
+        list.shrink_to_fit();
+        (list, oddity)
     }
 
     /// The first one found is the one that is told.
@@ -128,8 +151,8 @@ pub(crate) fn read_entries(
         }
         entries.add(entry(&mut walker, contents, item, path, limits)?)?;
     }
-    let oddity = walker.oddity().or(entries.oddity);
-    Ok((entries.list.into_iter().flatten().collect(), oddity))
+    let (list, oddity) = entries.finish();
+    Ok((list, walker.oddity().or(oddity)))
 }
 
 fn archive(source: ArchiveError) -> PackageProblem {

@@ -239,6 +239,7 @@ mod tests {
             assert_eq!(alike.len(), usize::from(record.checksum.is_some()));
             let of = number as usize;
             assert_eq!(index.records.arch(of), record.arch);
+            assert_eq!(index.records.checksum(of), record.checksum);
             let readable = |list: &[crate::Constraint]| {
                 list.iter().filter_map(|one| one.version.as_ref()).all(crate::Version::is_valid_for_apk)
             };

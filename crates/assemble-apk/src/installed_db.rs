@@ -140,13 +140,16 @@ fn listed<'a>(entries: &[&'a Entry]) -> Vec<&'a Entry> {
 pub fn write(packages: &[InstalledPackage<'_>]) -> Result<Vec<u8>, InstalledDbError> {
     let mut out = Vec::new();
     for package in packages {
-        out.extend(record(package)?);
+        record(&mut out, package)?;
     }
     Ok(out)
 }
 
-/// Writes the record of one package, with the empty line that ends it.
-pub fn record(package: &InstalledPackage<'_>) -> Result<Vec<u8>, InstalledDbError> {
+/// Writes the record of one package, with the empty line that ends it, behind what is there.
+///
+/// # Errors
+/// The package has what a database cannot hold; then nothing was written.
+pub fn record(out: &mut Vec<u8>, package: &InstalledPackage<'_>) -> Result<(), InstalledDbError> {
     let unusual = |e: &&&Entry| {
         e.path.is_root() && is_directory(e) && (e.mode, e.owner) != (Mode::DIRECTORY, Owner::ROOT)
     };
@@ -154,11 +157,10 @@ pub fn record(package: &InstalledPackage<'_>) -> Result<Vec<u8>, InstalledDbErro
         let (mode, owner) = (root.mode, root.owner);
         return Err(InstalledDbError::RootMode { package: package.package.id(), mode, owner });
     }
-    let mut out = Vec::new();
-    write_header(&mut out, package.package);
-    write_files(&mut out, &package.entries);
+    write_header(out, package.package);
+    write_files(out, &package.entries);
     out.push(b'\n');
-    Ok(out)
+    Ok(())
 }
 
 fn write_header(out: &mut Vec<u8>, package: &Package) {

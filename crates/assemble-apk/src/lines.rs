@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use assemble_types::{Blob, Spool, SpoolWriter};
 
-use crate::Record;
-use crate::index_text::read_lines;
+use crate::index_text::{checksum, read_lines};
 use crate::names::Names;
+use crate::{Checksum, Record};
 
 /// Takes lines, one record's behind the other.
 pub(crate) struct LineWriter {
@@ -86,21 +86,37 @@ impl Lines {
             return None;
         }
         let page = self.read.get(number / PAGE)?.get_or_init(Page::default);
-        let record = || {
-            let lines = self.read(names, number).unwrap_or_else(|error| {
-                self.failed.get_or_init(|| error);
-                String::new()
-            });
-            Box::new(read_lines(&lines))
-        };
+        let record = || Box::new(read_lines(&self.read_or_note(names, number)));
         Some(page[number % PAGE].get_or_init(record))
+    }
+
+    /// The checksum of a record, which is not kept for it.
+    pub(crate) fn checksum(&self, names: &Names, number: usize) -> Option<Checksum> {
+        let lines = self.read_or_note(names, number);
+        lines.split('\n').find_map(|line| line.strip_prefix("C:")).and_then(checksum)
+    }
+
+    /// The lines of a record; none where they cannot be read, and [`Lines::check`] fails.
+    fn read_or_note(&self, names: &Names, number: usize) -> String {
+        self.read(names, number).unwrap_or_else(|error| {
+            self.failed.get_or_init(|| error);
+            String::new()
+        })
     }
 
     /// The lines of a record.
     pub(crate) fn read(&self, names: &Names, number: usize) -> io::Result<String> {
         let short = || io::Error::from(io::ErrorKind::UnexpectedEof);
-        let lines = self.text.slice(names.line_range(number)).ok_or_else(short)?;
-        let bytes = lines.read_to_vec(u64::MAX)?;
+        let range = names.line_range(number);
+        let len = usize::try_from(range.end - range.start).map_err(|_| short())?;
+        let (mut bytes, mut done) = (vec![0; len], 0);
+        while done < len {
+            // Fails rather than end early.
+            done += match self.text.read_at(&mut bytes[done..], range.start + done as u64)? {
+                0 => return Err(short()),
+                read => read,
+            };
+        }
         String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 

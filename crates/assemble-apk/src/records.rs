@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::lines::Lines;
 use crate::names::{Names, NamesBuilder};
-use crate::{Constraint, Record, Version};
+use crate::{Checksum, Constraint, Record, Version};
 
 /// The records of an index, in its order.
 ///
@@ -67,6 +67,14 @@ impl Records {
         match &self.0 {
             List::Made { records, .. } => records.get(number),
             List::Text { names, lines } => lines.get(names, number),
+        }
+    }
+
+    /// The checksum of a record, which need not be kept for it.
+    pub fn checksum(&self, number: usize) -> Option<Checksum> {
+        match &self.0 {
+            List::Text { names, lines } => lines.checksum(names, number),
+            List::Made { records, .. } => records.get(number)?.checksum,
         }
     }
 

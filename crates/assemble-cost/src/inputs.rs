@@ -12,8 +12,21 @@ use crate::Result;
 
 /// A package.
 pub(crate) const PACKAGE: &str = "app.apk";
-/// The SHA-1 of its control section.
-pub(crate) const CHECKSUM: &str = "app.sha1";
+/// How many packages of small files there are, where few and where many are looked at.
+pub(crate) const FEW: usize = 10;
+pub(crate) const MANY: usize = 60;
+/// How many files each of them has, in folders of twenty.
+const SMALL_FILES: usize = 200;
+/// How many entries each of them has: its files, their folders, and three folders above these.
+pub(crate) const ENTRIES: usize = SMALL_FILES + SMALL_FILES / 20 + 3;
+
+/// The name of a package of small files.
+pub(crate) fn small(number: usize) -> String {
+    format!("small{number:02}.apk")
+}
+
+/// What the SHA-1 of a package's control section is called, behind the package's name.
+pub(crate) const CHECKSUM: &str = ".sha1";
 /// Contents of files, behind each other.
 pub(crate) const FILES: &str = "files";
 /// A layer in gzip.
@@ -28,13 +41,21 @@ const PACKAGES: usize = 4000;
 pub(crate) fn write(folder: &Path) -> Result<()> {
     let files = text(6 << 20);
     let tar = tar(cut(&files).enumerate().map(|(number, bytes)| (format!("usr/f{number:04}"), bytes)), true)?;
-    let data = gzip(&tar)?;
-    let mut info = "pkgname = app\npkgver = 1-r0\narch = x86_64\n".to_owned();
-    writeln!(info, "datahash = {}", hex(&Sha256::digest(&data)))?;
-    let control = gzip(&self::tar([(".PKGINFO".to_owned(), info.as_bytes())].into_iter(), false)?)?;
-    std::fs::write(folder.join(CHECKSUM), Sha1::digest(&control))?;
-    std::fs::write(folder.join(PACKAGE), [control, data.clone()].concat())?;
+    let data = package(folder, PACKAGE, &tar)?;
     std::fs::write(folder.join(LAYER), data)?;
+    for number in 0..MANY {
+        let mut contents = vec![("usr/".to_owned(), String::new()), ("usr/share/".to_owned(), String::new())];
+        contents.push((format!("usr/share/app{number:02}/"), String::new()));
+        for file in 0..SMALL_FILES {
+            let part = format!("usr/share/app{number:02}/part{:02}/", file / 20);
+            if file % 20 == 0 {
+                contents.push((part.clone(), String::new()));
+            }
+            contents.push((format!("{part}component-{file:06}.conf"), format!("number = {number}.{file}\n")));
+        }
+        let files = contents.iter().map(|(path, content)| (path.clone(), content.as_bytes()));
+        package(folder, &small(number), &self::tar(files, true)?)?;
+    }
     std::fs::write(folder.join(FILES), &files)?;
     let index = index();
     std::fs::write(
@@ -42,6 +63,17 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
         gzip(&self::tar([("APKINDEX".to_owned(), index.as_bytes())].into_iter(), true)?)?,
     )?;
     Ok(())
+}
+
+/// Writes a package with these files, and what vouches for it. Gives its data section.
+fn package(folder: &Path, name: &str, tar: &[u8]) -> Result<Vec<u8>> {
+    let data = gzip(tar)?;
+    let mut info = "pkgname = app\npkgver = 1-r0\narch = x86_64\n".to_owned();
+    writeln!(info, "datahash = {}", hex(&Sha256::digest(&data)))?;
+    let control = gzip(&self::tar([(".PKGINFO".to_owned(), info.as_bytes())].into_iter(), false)?)?;
+    std::fs::write(folder.join(format!("{name}{CHECKSUM}")), Sha1::digest(&control))?;
+    std::fs::write(folder.join(name), [control, data.clone()].concat())?;
+    Ok(data)
 }
 
 /// Cuts bytes into files of very different sizes.
@@ -129,21 +161,27 @@ fn index() -> String {
     out
 }
 
-/// A tar whose files have the checksums that packages have; without the closing blocks unless `closed`.
+/// A tar whose files have the checksums that packages have; without the closing blocks unless `closed`. Names that end with
+/// a slash are folders.
 fn tar<'a>(files: impl Iterator<Item = (String, &'a [u8])>, closed: bool) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     for (name, content) in files {
         let record = format!("APK-TOOLS.checksum.SHA1={}\n", hex(&Sha1::digest(content)));
         // The length counts its own two digits and the blank.
         let record = format!("{} {record}", record.len() + 3);
-        for (kind, name, content) in
-            [(tar::EntryType::XHeader, "pax", record.as_bytes()), (tar::EntryType::Regular, &name, content)]
-        {
+        let (kind, mode) = if name.ends_with('/') {
+            (tar::EntryType::Directory, 0o755)
+        } else {
+            (tar::EntryType::Regular, 0o644)
+        };
+        let sum = (tar::EntryType::XHeader, "pax", record.as_bytes());
+        let skipped = usize::from(kind == tar::EntryType::Directory);
+        for (kind, name, content) in [sum, (kind, &name, content)].into_iter().skip(skipped) {
             let mut header = tar::Header::new_ustar();
             header.set_path(name)?;
             header.set_entry_type(kind);
             header.set_size(content.len() as u64);
-            header.set_mode(0o644);
+            header.set_mode(mode);
             header.set_uid(0);
             header.set_gid(0);
             header.set_mtime(0);

@@ -128,7 +128,7 @@ impl<'a> Maker<'a> {
                 } else {
                     Next::Spliced(usize::MAX)
                 };
-                let of = OfStream { source: *source, file: range, done: 0, next };
+                let of = OfStream { source: *source as usize, file: range, done: 0, next };
                 if self.deflated(of, piece, path)? < len {
                     return Err(failed(path, DeflateError::Cut));
                 }
@@ -173,7 +173,7 @@ impl<'a> Maker<'a> {
                     (None, Some(enough)) => Next::Spliced(enough),
                     (None, None) => Next::Plain(now),
                 };
-                let of = OfStream { source: *source, file: range, done: progress.done, next };
+                let of = OfStream { source: *source as usize, file: range, done: progress.done, next };
                 progress.done = self.deflated(of, piece, path)?;
             }
         }
@@ -209,7 +209,7 @@ impl<'a> Maker<'a> {
     fn leave(&self, number: usize, unit: &Unit) -> Result<(), LayerError> {
         for entry in &self.plan.entries[unit.entries.clone()] {
             let Content::Deflated { source, .. } = entry.content else { continue };
-            let stream = &self.plan.streams[source];
+            let stream = &self.plan.streams[source as usize];
             if stream.last_unit == Some(number) {
                 stream.close().map_err(|source| failed(&entry.entry.path, source))?;
                 let changed = |source| LayerError::Content { path: entry.entry.path.clone(), source };

@@ -37,12 +37,12 @@ pub(crate) struct Planned<'a> {
 pub(crate) enum Content {
     /// Nothing.
     None,
-    /// Bytes that are compressed here.
-    Plain(Blob),
+    /// Bytes that are compressed here. In packages there are few.
+    Plain(Box<Blob>),
     /// Bytes that come out of a stream.
     Deflated {
-        /// The stream's number.
-        source: usize,
+        /// The stream's number. There is one for each package, or fewer.
+        source: u32,
         /// Its plain bytes.
         range: Range<u64>,
     },
@@ -140,7 +140,7 @@ struct Streams {
 impl Streams {
     fn content(&mut self, blob: &Blob) -> Content {
         let Some(deflated) = blob.deflated() else {
-            return Content::Plain(blob.clone());
+            return Content::Plain(Box::new(blob.clone()));
         };
         let number = *self.numbers.entry(deflated.source).or_insert_with(|| {
             self.all.push(Stream::new(&deflated, blob));
@@ -158,7 +158,7 @@ impl Streams {
             }
             order.at = range.end;
         }
-        Content::Deflated { source: number, range }
+        Content::Deflated { source: u32::try_from(number).unwrap_or(u32::MAX), range }
     }
 
     /// The streams that have to be unpacked first; the others learn where they will be gone back to.
@@ -184,7 +184,7 @@ fn unpack(
     spool: &dyn Spool,
 ) -> Result<(), LayerError> {
     let of_stream =
-        |content: &Content| matches!(content, Content::Deflated { source, .. } if *source == number);
+        |content: &Content| matches!(content, Content::Deflated { source, .. } if *source as usize == number);
     let Some(first) = entries.iter().find(|entry| of_stream(&entry.content)) else {
         return Ok(());
     };
@@ -206,7 +206,7 @@ fn unpack(
             let blob = unpacked.slice(range.clone()).ok_or_else(missing);
             let blob =
                 blob.map_err(|source| LayerError::Content { path: entry.entry.path.clone(), source })?;
-            entry.content = Content::Plain(blob);
+            entry.content = Content::Plain(Box::new(blob));
         }
     }
     Ok(())
@@ -269,11 +269,12 @@ fn depend(units: &mut [Unit], entries: &[Planned<'_>], streams: &mut [Stream]) {
     for (number, unit) in units.iter_mut().enumerate() {
         for entry in &entries[unit.entries.clone()] {
             let Content::Deflated { source, .. } = entry.content else { continue };
-            match last[source] {
+            let last = &mut last[source as usize];
+            match *last {
                 Some(before) if before == number => {}
                 before => {
                     unit.after.extend(before);
-                    last[source] = Some(number);
+                    *last = Some(number);
                 }
             }
         }

@@ -213,7 +213,7 @@ impl Plan<'_> {
                     hasher.update(blob.content_digest().map_err(failed)?.as_bytes());
                 }
                 Content::Deflated { source, range } => {
-                    let Some(digest) = self.streams[*source].digest else { return Ok(None) };
+                    let Some(digest) = self.streams[*source as usize].digest else { return Ok(None) };
                     let known = sources.iter().position(|other| other == source);
                     let number = known.unwrap_or_else(|| {
                         sources.push(*source);

@@ -250,7 +250,7 @@ impl<'a> Universe<'a> {
             let mut sums: Vec<(Checksum, Id)> = Vec::new();
             for (_, id) in same_head {
                 let (place, record) = self.shelf(*id);
-                let sum = self.shelves[place].records.get(record as usize).and_then(|record| record.checksum);
+                let sum = self.shelves[place].records.checksum(record as usize);
                 sums.extend(sum.map(|sum| (sum, *id)));
             }
             sums.sort_unstable_by(|a, b| (a.0.as_bytes(), a.1).cmp(&(b.0.as_bytes(), b.1)));

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use assemble_apk::{Constraint, Package};
 use assemble_types::{Blob, ImagePath};
 
+use crate::install::DatabaseRecords;
 use crate::tree::{Body, Meta, Node, NodeId, PackageIndex, Part, Tree, TreeEntry, Xattrs};
 
 /// Where the database of installed packages is.
@@ -127,10 +128,10 @@ struct Item {
 }
 
 impl<'t> Split<'t> {
-    /// Cuts `tree` by `groups`, which are those of [`group`]; `records` has each package's record in the database.
+    /// Cuts `tree` by `groups`, which are those of [`group`]; `records` are the packages' in the database.
     ///
     /// The tree is walked as it is without the parts above the packages.
-    pub fn of(tree: &'t Tree, groups: &[Vec<PackageIndex>], records: &[Vec<u8>]) -> Self {
+    pub fn of(tree: &'t Tree, groups: &[Vec<PackageIndex>], records: &DatabaseRecords) -> Self {
         let mut layer_of = BTreeMap::new();
         for (layer, members) in groups.iter().enumerate() {
             layer_of.extend(members.iter().map(|index| (*index, layer)));
@@ -152,11 +153,8 @@ impl<'t> Split<'t> {
             if entry.path.as_bytes() == DATABASE {
                 for (layer, members) in groups.iter().enumerate() {
                     writer.align(layer, entry.node.meta.mtime, None);
-                    let part: Vec<u8> = members
-                        .iter()
-                        .filter_map(|index| records.get(index.0 as usize))
-                        .flat_map(|record| record.iter().copied())
-                        .collect();
+                    let part: Vec<u8> =
+                        members.iter().flat_map(|index| records.get(*index).iter().copied()).collect();
                     let xattrs = entry.node.xattrs.clone();
                     writer.make(
                         layer,

@@ -28,9 +28,9 @@ pub use apko_config::{
 };
 pub use base::{AdditionalCertificate, BaseError, BaseOptions, BaseReport, data_versions, place_base};
 pub use install::{
-    Accounts, BaseDb, BaseDbError, Certificate, InstallError, InstallInput, InstallReport, Installed,
-    KeyStoreError, MutationError, Mutations, NamedCertificate, NewGroup, NewUser, PathKind, PathMutation,
-    PemProblem, RuntimeKey, ScriptNotRun, Service, Unfit, install,
+    Accounts, BaseDb, BaseDbError, Certificate, DatabaseRecords, InstallError, InstallInput, InstallReport,
+    Installed, KeyStoreError, MutationError, Mutations, NamedCertificate, NewGroup, NewUser, PathKind,
+    PathMutation, PemProblem, RuntimeKey, ScriptNotRun, Service, Unfit, install,
 };
 pub use overlay::{OverlayError, Placement, PlacementKind, Replaced, place};
 pub use start::{

@@ -81,13 +81,33 @@ pub struct DirectoryEntry {
     pub node: NodeId,
     /// Who put the name there.
     pub part: Part,
-    /// The archive's own link text, if the name came as a hard link.
-    pub hard_link: Option<Box<[u8]>>,
-    /// What the name was in the parts below, if this hides something.
-    pub below: Option<Box<DirectoryEntry>>,
+    /// What hardly any name has.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Rare {
+    hard_link: Option<Box<[u8]>>,
+    below: Option<DirectoryEntry>,
 }
 
 impl DirectoryEntry {
+    fn new(node: NodeId, part: Part, hard_link: Option<&[u8]>, below: Option<Self>) -> Self {
+        let rare = Rare { hard_link: hard_link.map(Into::into), below };
+        let is_rare = rare.hard_link.is_some() || rare.below.is_some();
+        Self { node, part, rare: is_rare.then(|| Box::new(rare)) }
+    }
+
+    /// The archive's own link text, if the name came as a hard link.
+    pub fn hard_link(&self) -> Option<&[u8]> {
+        self.rare.as_ref()?.hard_link.as_deref()
+    }
+
+    /// What the name was in the parts below, if this hides something.
+    pub fn below(&self) -> Option<&Self> {
+        self.rare.as_ref()?.below.as_ref()
+    }
+
     /// The entry as the parts up to `part` made it.
     pub fn seen_from(&self, part: Part) -> Option<&Self> {
         let mut entry = Some(self);
@@ -95,7 +115,7 @@ impl DirectoryEntry {
             if found.part <= part {
                 return Some(found);
             }
-            entry = found.below.as_deref();
+            entry = found.below();
         }
         None
     }
@@ -227,6 +247,11 @@ impl Tree {
         let id = NodeId(u32::try_from(self.nodes.len()).expect("a tree holds fewer than 2^32 nodes"));
         self.nodes.push(node);
         id
+    }
+
+    /// Makes room for so many nodes more.
+    pub(crate) fn reserve(&mut self, nodes: usize) {
+        self.nodes.reserve_exact(nodes);
     }
 
     /// Gives back the memory that was taken for nodes and names to come.
@@ -361,8 +386,8 @@ impl Tree {
         {
             return Err(node);
         }
-        let below = existing.and_then(|e| if e.part < part { Some(Box::new(e)) } else { e.below });
-        let entry = DirectoryEntry { node, part, hard_link: hard_link.map(Into::into), below };
+        let below = existing.and_then(|e| if e.part < part { Some(e) } else { e.rare?.below });
+        let entry = DirectoryEntry::new(node, part, hard_link, below);
         if let Body::Directory(children) = &mut self.node_mut(directory).body {
             children.insert(name.into(), entry);
         }
@@ -438,7 +463,7 @@ impl Tree {
     }
 
     fn entry<'a>(&'a self, path: ImagePath, entry: &'a DirectoryEntry) -> TreeEntry<'a> {
-        let hard_link = entry.hard_link.as_deref();
+        let hard_link = entry.hard_link();
         TreeEntry { path, node: self.node(entry.node), id: entry.node, hard_link, part: entry.part }
     }
 

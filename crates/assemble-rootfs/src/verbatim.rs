@@ -11,10 +11,13 @@
 //! top one. There it is above what is installed later, too, and hides what these have of its files, as the tree does.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher as _;
 
 use assemble_apk::{Entry, EntryKind, Package};
 use assemble_types::ImagePath;
-use foldhash::{HashMap, HashMapExt as _, HashSet};
+use foldhash::HashSet;
+use foldhash::fast::RandomState;
+use hashbrown::{HashTable, hash_table};
 
 use crate::layering::Sets;
 use crate::tree::{Body, Node, PackageIndex, Part, Tree, TreeEntry, Xattrs};
@@ -130,21 +133,34 @@ fn link_of<'a>(entry: &TreeEntry<'a>) -> Option<&'a [u8]> {
 /// The packages' part of a tree, by path. A path is in it only if all its folders are true folders.
 struct View<'v, 't> {
     entries: &'v [TreeEntry<'t>],
-    places: HashMap<&'v [u8], usize>,
+    /// The place of each path among the entries.
+    places: HashTable<u32>,
+    hasher: RandomState,
     /// For each name of a file with hard links, one that stands for them all.
     linked: BTreeMap<usize, usize>,
 }
 
 impl<'v, 't> View<'v, 't> {
     fn of(entries: &'v [TreeEntry<'t>]) -> Self {
-        let places = entries.iter().enumerate().map(|(at, entry)| (entry.path.as_bytes(), at)).collect();
-        let mut view = Self { entries, places, linked: BTreeMap::new() };
+        let hasher = RandomState::default();
+        let hash = |at: &u32| hasher.hash_one(entries[*at as usize].path.as_bytes());
+        let mut places = HashTable::with_capacity(entries.len());
+        // A tree has fewer than 2^32 nodes, and each path is there once.
+        for at in (0_u32..).take(entries.len()) {
+            places.insert_unique(hash(&at), at, hash);
+        }
+        let mut view = Self { entries, places, hasher, linked: BTreeMap::new() };
         view.linked = view.links();
         view
     }
 
+    fn place(&self, path: &[u8]) -> Option<usize> {
+        let is_same = |at: &u32| self.entries[*at as usize].path.as_bytes() == path;
+        self.places.find(self.hasher.hash_one(path), is_same).map(|at| *at as usize)
+    }
+
     fn get(&self, path: &[u8]) -> Option<&'v TreeEntry<'t>> {
-        self.places.get(path).map(|at| &self.entries[*at])
+        self.place(path).map(|at| &self.entries[at])
     }
 
     /// Names that whoever unpacks the tree as one layer makes into one file: links go by text, not by what the tree has.
@@ -153,7 +169,7 @@ impl<'v, 't> View<'v, 't> {
         let mut linked = BTreeSet::new();
         for (at, entry) in self.entries.iter().enumerate() {
             let target = link_of(entry).and_then(|text| ImagePath::parse(text).ok());
-            let Some(&target) = target.and_then(|path| self.places.get(path.as_bytes())) else { continue };
+            let Some(target) = target.and_then(|path| self.place(path.as_bytes())) else { continue };
             sets.join(at, target);
             linked.extend([at, target]);
         }
@@ -186,7 +202,7 @@ impl<'v, 't> View<'v, 't> {
         for at in wanted.into_iter().chain(others) {
             let mut next = Some(at);
             while let Some(at) = next.filter(|at| all.insert(*at)) {
-                next = self.places.get(folder_of(self.entries[at].path.as_bytes())).copied();
+                next = self.place(folder_of(self.entries[at].path.as_bytes()));
             }
         }
         all.into_iter().collect()
@@ -195,33 +211,71 @@ impl<'v, 't> View<'v, 't> {
 
 /// What is at each path once the layers of packages are unpacked: the entry and its package, or, of a folder that a
 /// layer did not list, nothing.
-struct Stack<'p>(HashMap<&'p [u8], Option<(usize, &'p Entry)>>);
+struct Stack<'p> {
+    packages: &'p [Package],
+    places: HashTable<Place>,
+    hasher: RandomState,
+}
+
+/// A path, as the beginning of that of an entry: all of it where the entry itself is meant.
+#[derive(Clone, Copy)]
+struct Place {
+    package: u32,
+    entry: u32,
+    len: u32,
+}
+
+impl Place {
+    fn entry(self, packages: &[Package]) -> &Entry {
+        &packages[self.package as usize].entries[self.entry as usize]
+    }
+
+    fn path(self, packages: &[Package]) -> &[u8] {
+        &self.entry(packages).path.as_bytes()[..self.len as usize]
+    }
+}
 
 impl<'p> Stack<'p> {
     fn of(packages: &'p [Package], verdicts: &[Verdict]) -> Self {
-        let mut stack = HashMap::with_capacity(packages.iter().map(|package| package.entries.len()).sum());
-        for (index, package) in packages.iter().enumerate() {
-            if verdicts.get(index) != Some(&Verdict::Verbatim) {
+        let places = HashTable::with_capacity(packages.iter().map(|package| package.entries.len()).sum());
+        let mut stack = Self { packages, places, hasher: RandomState::default() };
+        for (index, package) in (0..).zip(packages) {
+            if verdicts.get(index as usize) != Some(&Verdict::Verbatim) {
                 continue;
             }
             let listed: HashSet<&[u8]> = package.entries.iter().map(|entry| entry.path.as_bytes()).collect();
             let mut last: &[u8] = b"";
-            for entry in &package.entries {
+            for (number, entry) in (0..).zip(&package.entries) {
                 let of = folder_of(entry.path.as_bytes());
                 let mut folder = if of == last { b"" } else { of };
                 while !folder.is_empty() && !listed.contains(folder) {
-                    stack.insert(folder, None);
+                    stack.put(index, number, folder.len());
                     folder = folder_of(folder);
                 }
                 last = of;
-                stack.insert(entry.path.as_bytes(), Some((index, entry)));
+                stack.put(index, number, entry.path.as_bytes().len());
             }
         }
-        Self(stack)
+        stack
+    }
+
+    /// Puts a path over what was there. Packages and entries were counted when they were read, and paths are short.
+    fn put(&mut self, package: u32, entry: u32, len: usize) {
+        let Self { packages, places, hasher } = self;
+        let place = Place { package, entry, len: u32::try_from(len).unwrap_or(u32::MAX) };
+        let path = place.path(packages);
+        let is_same = |other: &Place| other.path(packages) == path;
+        match places.entry(hasher.hash_one(path), is_same, |other| hasher.hash_one(other.path(packages))) {
+            hash_table::Entry::Occupied(mut taken) => *taken.get_mut() = place,
+            hash_table::Entry::Vacant(free) => drop(free.insert(place)),
+        }
     }
 
     fn at(&self, path: &[u8]) -> Option<(usize, &'p Entry)> {
-        self.0.get(path).copied().flatten()
+        let is_same = |place: &Place| place.path(self.packages) == path;
+        let place = *self.places.find(self.hasher.hash_one(path), is_same)?;
+        let entry = place.entry(self.packages);
+        (entry.path.as_bytes().len() == place.len as usize).then_some((place.package as usize, entry))
     }
 
     /// Whether the stack has at the entry's path what the tree has there.

@@ -2,7 +2,8 @@
 
 use assemble_apk::Package;
 use assemble_rootfs::{
-    ApkoConfig, InstallInput, Installed, Mutations, Part, Replaced, Tree, install, place, place_base,
+    ApkoConfig, DatabaseRecords, InstallInput, Installed, Mutations, Part, Replaced, Tree, install, place,
+    place_base,
 };
 use assemble_spec::LayerStrategy;
 use assemble_types::{Platform, Timestamp, counted};
@@ -116,7 +117,7 @@ fn package_layers(
     plan: &Plan<'_>,
     packages: &[Package],
     tree: &Tree,
-    records: Vec<Vec<u8>>,
+    records: DatabaseRecords,
 ) -> Result<Option<PackageLayers>> {
     let layering = plan.spec().layering.unwrap_or_default();
     Ok(match layering.strategy {

@@ -4,7 +4,7 @@ use assemble_apk::Package;
 use assemble_image::{LayerDescriptor, media_type};
 use assemble_layer::{AccountNames, Compression, Layer};
 use assemble_rootfs::layering::{Split, group};
-use assemble_rootfs::{PackageIndex, Part, Tree, TreeEntry};
+use assemble_rootfs::{DatabaseRecords, PackageIndex, Part, Tree, TreeEntry};
 
 use crate::build::Env;
 use crate::contents::InstalledFacts;
@@ -105,13 +105,13 @@ pub(crate) struct OriginLayers {
     groups: Vec<Vec<PackageIndex>>,
     /// What each group is called.
     names: Vec<String>,
-    /// Each package's record in the database of installed packages.
-    records: Vec<Vec<u8>>,
+    /// The packages' records in the database of installed packages.
+    records: DatabaseRecords,
 }
 
 impl OriginLayers {
     /// At most `budget` groups of packages with one origin.
-    pub(crate) fn of(packages: &[Package], budget: i64, records: Vec<Vec<u8>>) -> Self {
+    pub(crate) fn of(packages: &[Package], budget: i64, records: DatabaseRecords) -> Self {
         let groups = group(packages, budget);
         let names = groups.iter().map(|members| group_name(packages, members)).collect();
         Self { groups, names, records }

@@ -47,17 +47,19 @@ impl Sources<'_> {
         let total = wanted.len();
         // What takes longest first, so that no thread is left with it when the others are done: what has to be fetched,
         // then what is large.
-        let mut order: Vec<usize> = (0..total).collect();
-        order.sort_by_cached_key(|number| {
-            let wanted = &wanted[*number];
-            (self.fetcher.is_at_hand(&wanted.location, &wanted.key()), std::cmp::Reverse(wanted.size))
-        });
+        let mut order: Vec<(bool, usize)> = (0..total)
+            .map(|number| (self.fetcher.is_at_hand(&wanted[number].location, &wanted[number].key()), number))
+            .collect();
+        order.sort_by_key(|(at_hand, number)| (*at_hand, std::cmp::Reverse(wanted[*number].size)));
+        // What is at hand needs a core, and would only keep what is fetched from one.
+        let fetched = order.partition_point(|(at_hand, _)| !at_hand);
+        let at_once = at_once.min(fetched.max(self.threads.get()));
         let next = AtomicUsize::new(0);
         let failed = AtomicBool::new(false);
         let slots: Vec<Mutex<Option<Result<T>>>> = (0..total).map(|_| Mutex::new(None)).collect();
         let work = || {
             while !failed.load(Ordering::Relaxed)
-                && let Some(&number) = order.get(next.fetch_add(1, Ordering::Relaxed))
+                && let Some(&(_, number)) = order.get(next.fetch_add(1, Ordering::Relaxed))
             {
                 let result = self.twice(&wanted[number], open).map_err(|e| {
                     e.doing(format!("reading package {} of {total} for {}", number + 1, arch.apk()))

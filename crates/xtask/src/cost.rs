@@ -1,4 +1,4 @@
-//! A guard against steps back in cost. Instructions are counted, since they do not vary as time does.
+//! A guard against steps back in cost. Instructions are counted, since they do not vary as time does, and memory.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,6 +10,10 @@ use crate::steps::target_dir;
 
 /// What `assemble-cost` can do.
 const WORK: [&str; 6] = ["package", "splice", "gzip", "zstd", "unpack", "solve"];
+
+/// Work that `assemble-cost` can do with few packages and with many, and what each entry of these may take in memory, in
+/// bytes.
+const MEMORY: [(&str, u64); 2] = [("one-layer", 400), ("package-layers", 400)];
 
 /// Where the counts are that hold.
 const COUNTS: &str = "benches/cost.txt";
@@ -28,6 +32,11 @@ pub(crate) fn guard(update: bool) -> Result<(), String> {
     let inputs = target_dir().join("cost");
     std::fs::create_dir_all(&inputs).map_err(|e| format!("{}: {e}", inputs.display()))?;
     run(Command::new(&program).arg("inputs").arg(&inputs))?;
+    let too_large =
+        MEMORY.iter().filter_map(|(work, most)| memory(&program, work, *most, &inputs).transpose());
+    if let Some(first) = too_large.collect::<Result<Vec<_>, _>>()?.into_iter().next() {
+        return Err(first);
+    }
     let mut counts = BTreeMap::new();
     for work in WORK {
         counts.insert(work.to_owned(), count(&program, work, &inputs)?);
@@ -59,6 +68,51 @@ fn count(program: &Path, work: &str, inputs: &Path) -> Result<u64, String> {
     let line = said.lines().find_map(|line| line.split_once("I   refs:").or(line.split_once("I refs:")));
     let (_, number) = line.ok_or_else(|| failed(&format!("no count in what it says: {said}")))?;
     number.trim().replace(',', "").parse().map_err(|_| failed(&format!("{number} is no count")))
+}
+
+/// Shows what an entry takes at most, beside contents: the difference between many and few. Something if that is too much.
+fn memory(program: &Path, work: &str, most: u64, inputs: &Path) -> Result<Option<String>, String> {
+    let few = peak(program, &format!("{work}-few"), inputs)?;
+    let many = peak(program, &format!("{work}-many"), inputs)?;
+    let entries = many.entries.saturating_sub(few.entries).max(1);
+    let each = many.bytes.saturating_sub(few.bytes) / entries;
+    let contents = many.contents.saturating_sub(few.contents) / entries;
+    let own = each.saturating_sub(contents);
+    let line =
+        format!("{work}: {own} bytes of memory for each entry, and {contents} of contents; at most {most}");
+    say(&format!("cost: {line}"));
+    Ok((own > most).then_some(line))
+}
+
+/// What a process had in memory when it had most.
+struct Peak {
+    bytes: u64,
+    entries: u64,
+    contents: u64,
+}
+
+fn peak(program: &Path, work: &str, inputs: &Path) -> Result<Peak, String> {
+    let failed = |why: &str| format!("valgrind, {work}: {why}");
+    let output = Command::new("valgrind")
+        .args(["--tool=dhat", "--dhat-out-file=/dev/null"])
+        .arg(program)
+        .arg(work)
+        .arg(inputs)
+        .env_clear()
+        .output()
+        .map_err(|e| failed(&e.to_string()))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        return Err(failed(said.trim()));
+    }
+    let bytes = said.lines().find_map(|line| line.split_once("At t-gmax:")?.1.split_once(" bytes"));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let number = |text: &str| text.trim().replace(',', "").parse().ok();
+    let numbers = || {
+        let (entries, contents) = told.trim().strip_prefix("entries ")?.split_once(" contents ")?;
+        Some(Peak { bytes: number(bytes?.0)?, entries: number(entries)?, contents: number(contents)? })
+    };
+    numbers().ok_or_else(|| failed(&format!("no numbers in what it says: {said} {told}")))
 }
 
 fn text(counts: &BTreeMap<String, u64>) -> String {

@@ -86,7 +86,7 @@ fn of_packages(
 ) -> Result<(), InstallError> {
     let mut files: Vec<(&[u8], &PackageId)> = Vec::new();
     for package in installed.iter().filter(|p| p.provides.iter().any(|name| providers.contains(name))) {
-        for file in &package.files {
+        for file in &package.certificates {
             let inside = file.strip_prefix(FOLDER.as_bytes()).is_some_and(|rest| rest.starts_with(b"/"));
             if inside && (file.ends_with(b".crt") || file.ends_with(b".pem")) {
                 files.push((file, &package.id));

@@ -1,7 +1,10 @@
 //! The database of installed packages, their scripts and their triggers.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use assemble_apk::{InstalledPackage, Package, installed_db};
-use assemble_types::Timestamp;
+use assemble_types::{Blob, ReadAt, Timestamp};
 
 use super::InstallInput;
 use super::base_db::BaseDb;
@@ -11,13 +14,33 @@ use super::root::Root;
 use super::skeleton::{INSTALLED, SCRIPTS, TRIGGERS};
 use super::unpack::Placed;
 use super::ustar;
+use crate::tree::PackageIndex;
 
 const FOR: &str = "the database of installed packages";
 
+/// About what a record takes beside its entries, and an entry beside its name, in bytes.
+const HEADER: usize = 1 << 10;
+const ENTRY: usize = 40;
+
+/// The records of packages in the database of installed packages, in the order of installation. They are its own bytes.
+#[derive(Debug, Clone, Default)]
+pub struct DatabaseRecords {
+    text: Arc<Vec<u8>>,
+    ranges: Vec<Range<usize>>,
+}
+
+impl DatabaseRecords {
+    /// The record of a package; an empty one if there is none.
+    pub fn get(&self, package: PackageIndex) -> &[u8] {
+        let range = self.ranges.get(package.0 as usize).cloned();
+        range.and_then(|range| self.text.get(range)).unwrap_or_default()
+    }
+}
+
 /// What the database holds.
 pub(super) struct Written {
-    /// The record of each package, in the order of installation.
-    pub(super) records: Vec<Vec<u8>>,
+    /// The packages' records.
+    pub(super) records: DatabaseRecords,
     /// All packages, those of the base image first, as far as they can be read back.
     pub(super) installed: Vec<Recorded>,
 }
@@ -28,17 +51,24 @@ pub(super) fn write(
     input: &InstallInput<'_>,
     placed: &Placed<'_>,
 ) -> Result<Written, InstallError> {
-    let mut records = Vec::with_capacity(input.packages.len());
-    for (i, package) in input.packages.iter().enumerate() {
-        let package = InstalledPackage { package, entries: placed.kept(i) };
-        records.push(installed_db::record(&package).map_err(|source| InstallError::Database { source })?);
-    }
     let mut text = input.base.map(BaseDb::write).unwrap_or_default();
-    for record in &records {
-        text.extend_from_slice(record);
+    // More than most need; what is not used is given back.
+    let entries = input.packages.iter().flat_map(|package| &package.entries);
+    let names = entries.map(|entry| entry.path.file_name().map_or(0, <[u8]>::len) + ENTRY);
+    text.reserve_exact(names.sum::<usize>() + input.packages.len() * HEADER);
+    let mut ranges = Vec::with_capacity(input.packages.len());
+    for (i, package) in input.packages.iter().enumerate() {
+        let start = text.len();
+        let package = InstalledPackage { package, entries: placed.kept(i, &package.entries) };
+        installed_db::record(&mut text, &package).map_err(|source| InstallError::Database { source })?;
+        ranges.push(start..text.len());
     }
+    text.shrink_to_fit();
     let installed = recorded::read(&text);
-    root.write(INSTALLED, text, 0o644, FOR)?;
+    let text = Arc::new(text);
+    let blob = Blob::new(Arc::clone(&text) as Arc<dyn ReadAt>, text.len() as u64);
+    let records = DatabaseRecords { text, ranges };
+    root.write_blob(INSTALLED, blob, 0o644, FOR)?;
     let time = input.source_date_epoch.or(input.build_date).unwrap_or_default();
     root.write(SCRIPTS, scripts(input.packages, time), 0o644, FOR)?;
     root.write(TRIGGERS, triggers(input.packages), 0o644, FOR)?;

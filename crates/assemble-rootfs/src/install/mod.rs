@@ -40,6 +40,7 @@ use assemble_apk::{Format, Package};
 use assemble_types::{Arch, Timestamp};
 
 pub use base_db::{BaseDb, BaseDbError};
+pub use database::DatabaseRecords;
 pub use error::InstallError;
 pub use jks::KeyStoreError;
 pub use mutation_error::{MutationError, PemProblem, Unfit};
@@ -91,8 +92,8 @@ pub struct Installed {
     pub build_date_epoch: Timestamp,
     /// Whom the image runs as, if the configuration says so: a known user's number, anything else as it was written.
     pub run_as: Option<String>,
-    /// The record of each package in the database, in the order of installation.
-    pub records: Vec<Vec<u8>>,
+    /// The packages' records in the database.
+    pub records: DatabaseRecords,
     /// What is worth telling.
     pub report: InstallReport,
 }
@@ -108,6 +109,7 @@ pub fn install(input: &InstallInput<'_>) -> Result<Installed, InstallError> {
     skeleton::lay(&mut root, input)?;
     let placed = unpack::packages(&mut root, input.packages)?;
     let Written { records, installed } = database::write(&mut root, input, &placed)?;
+    drop(placed);
     let version3 = input.packages.iter().any(|package| package.format == Format::V3);
     lib_apk::link(&mut root, &installed, version3)?;
     let epoch = database::build_date_epoch(input.source_date_epoch, input.build_date, &installed)?;

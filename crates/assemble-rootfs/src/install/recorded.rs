@@ -11,8 +11,8 @@ pub(super) struct Recorded {
     pub(super) provides: Vec<String>,
     /// Seconds since 1970.
     pub(super) build_time: i64,
-    /// All but folders.
-    pub(super) files: Vec<Vec<u8>>,
+    /// Files that may be certificates, by their names.
+    pub(super) certificates: Vec<Vec<u8>>,
 }
 
 /// Reads the records. Reading ends without a word at the first line that is too long.
@@ -36,7 +36,7 @@ struct Draft {
     provides: Vec<String>,
     build_time: i64,
     folder: Vec<u8>,
-    files: Vec<Vec<u8>>,
+    certificates: Vec<Vec<u8>>,
 }
 
 impl Draft {
@@ -48,7 +48,10 @@ impl Draft {
             b'p' => self.provides = text().split(' ').map(str::to_owned).collect(),
             b't' => self.build_time = text().parse().unwrap_or_default(),
             b'F' => self.folder = value.to_vec(),
-            b'R' => self.files.push(join_clean(&self.folder, value)),
+            // Most packages have none, and some have ten thousand files.
+            b'R' if value.windows(4).any(|part| part == b".crt" || part == b".pem") => {
+                self.certificates.push(join_clean(&self.folder, value));
+            }
             _ => {}
         }
     }
@@ -56,8 +59,8 @@ impl Draft {
     fn finish(self) -> Option<Recorded> {
         let name = PackageName::parse(&self.name).ok()?;
         let version = Version::parse(&self.version).ok()?;
-        let Self { provides, build_time, files, .. } = self;
-        Some(Recorded { id: PackageId { name, version }, provides, build_time, files })
+        let Self { provides, build_time, certificates, .. } = self;
+        Some(Recorded { id: PackageId { name, version }, provides, build_time, certificates })
     }
 }
 
@@ -78,8 +81,8 @@ mod tests {
 
     #[test]
     fn files_have_their_folders() {
-        let one = read(b"P:a\nV:1\np:x y=1\nt:5\nF:\nR:top\nF:usr/bin\nR:tool\na:0:0:0755\n\n");
-        assert_eq!(one[0].files, [b"top".to_vec(), b"usr/bin/tool".to_vec()]);
+        let one = read(b"P:a\nV:1\np:x y=1\nt:5\nF:\nR:a.pem\nF:usr/bin\nR:tool\na:0:0:0755\nR:b.crt\n\n");
+        assert_eq!(one[0].certificates, [b"a.pem".to_vec(), b"usr/bin/b.crt".to_vec()]);
         assert_eq!((one[0].provides.clone(), one[0].build_time), (vec!["x".to_owned(), "y=1".to_owned()], 5));
     }
 }

@@ -256,6 +256,17 @@ impl Root {
         mode: u32,
         for_whom: &str,
     ) -> Result<NodeId, InstallError> {
+        self.write_blob(path, Blob::from_bytes(content), mode, for_whom)
+    }
+
+    /// As [`Root::write`], of bytes that others hold too.
+    pub(super) fn write_blob(
+        &mut self,
+        path: &[u8],
+        content: Blob,
+        mode: u32,
+        for_whom: &str,
+    ) -> Result<NodeId, InstallError> {
         match self.file_at(path, for_whom)? {
             (_, Some(id)) => {
                 self.replace(id, content);
@@ -263,7 +274,7 @@ impl Root {
             }
             (path, None) => {
                 let folder = self.parent(&path, for_whom)?;
-                let node = Node::new(meta(mode, 0), Body::File(Blob::from_bytes(content)));
+                let node = Node::new(meta(mode, 0), Body::File(content));
                 self.put(folder, &path, node, for_whom)
             }
         }
@@ -271,7 +282,7 @@ impl Root {
 
     /// Gives a file new bytes. Nothing over a packaged file brings back the packaged bytes: that is what apko falls
     /// back to.
-    fn replace(&mut self, id: NodeId, content: Vec<u8>) {
+    fn replace(&mut self, id: NodeId, content: Blob) {
         let node = self.tree.node_mut(id);
         if node.package.is_some()
             && let Body::File(blob) = &node.body
@@ -282,7 +293,7 @@ impl Root {
                 return;
             }
         }
-        node.body = Body::File(Blob::from_bytes(content));
+        node.body = Body::File(content);
     }
 
     /// Makes an empty file, or empties the one that is there; a device stays as it is.

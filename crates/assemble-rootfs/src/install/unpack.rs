@@ -2,7 +2,7 @@
 
 use assemble_apk::{ContentSum, Entry, EntryKind, Package};
 use assemble_types::{ImagePath, Owner};
-use foldhash::{HashMap, HashMapExt as _};
+use foldhash::HashMap;
 use sha1::{Digest as _, Sha1};
 
 use super::error::InstallError;
@@ -18,40 +18,36 @@ const OWN_FILE_LIMIT: u64 = 64 << 20;
 const LONGEST_PATH: usize = 4095;
 
 /// What came of the packages' entries.
+#[derive(Default)]
 pub(super) struct Placed<'a> {
-    /// For each package the entries that count, in archive order.
-    pub(super) entries: Vec<Vec<&'a Entry>>,
-    /// The package whose regular file stands at a path.
-    owners: HashMap<&'a [u8], PackageIndex>,
+    /// The package whose regular file stands at a path, where more than one was to stand.
+    contested: HashMap<&'a [u8], PackageIndex>,
 }
 
 impl<'a> Placed<'a> {
-    /// The entries of a package that are still its own. Folders belong to all packages that have them.
-    pub(super) fn kept(&self, index: usize) -> Vec<&'a Entry> {
+    /// Those of a package's entries that are still its own. Folders belong to all packages that have them.
+    pub(super) fn kept(&self, index: usize, entries: &'a [Entry]) -> Vec<&'a Entry> {
         let own = |entry: &&Entry| {
             matches!(entry.kind, EntryKind::Directory)
-                || self.owners.get(entry.path.as_bytes()).is_none_or(|owner| *owner == index_of(index))
+                || self.contested.get(entry.path.as_bytes()).is_none_or(|owner| *owner == index_of(index))
         };
-        self.entries[index].iter().copied().filter(own).collect()
+        entries.iter().filter(own).collect()
     }
 }
 
 /// Unpacks all packages. Nobody's scripts run, and archive owners are not applied: everything belongs to root.
 pub(super) fn packages<'a>(root: &mut Root, packages: &'a [Package]) -> Result<Placed<'a>, InstallError> {
-    let owners = HashMap::with_capacity(packages.iter().map(|package| package.entries.len()).sum());
-    let mut placed = Placed { entries: Vec::with_capacity(packages.len()), owners };
-    let mut sums = Vec::new();
+    let mut placed = Placed::default();
+    let count = packages.iter().map(|package| package.entries.len()).sum();
+    root.tree.reserve(count);
+    let mut nodes = Vec::with_capacity(count);
     for index in 0..packages.len() {
         let name = packages[index].id().to_string();
-        let mut unpacker = Unpacker { root, packages, index, name, sums: &mut sums, last: None };
-        let mut entries = Vec::with_capacity(packages[index].entries.len());
+        let mut unpacker =
+            Unpacker { root, packages, index, name, nodes: &mut nodes, placed: &mut placed, last: None };
         for entry in &packages[index].entries {
-            if unpacker.place(entry)? && matches!(entry.kind, EntryKind::File(_)) {
-                placed.owners.insert(entry.path.as_bytes(), index_of(index));
-            }
-            entries.push(entry);
+            unpacker.place(entry)?;
         }
-        placed.entries.push(entries);
     }
     Ok(placed)
 }
@@ -62,8 +58,9 @@ struct Unpacker<'r, 'a> {
     index: usize,
     /// `name-version`, for messages.
     name: String,
-    /// By the number of its node, what a package's file or link is known by.
-    sums: &'r mut Vec<Option<&'a ContentSum>>,
+    /// By the number of its node, the entry of a file or link.
+    nodes: &'r mut Vec<Option<&'a Entry>>,
+    placed: &'r mut Placed<'a>,
     /// The folder that something lay in last, and its path. No link leads to it, so it stays there: folders are not
     /// replaced.
     last: Option<(&'a [u8], NodeId)>,
@@ -74,22 +71,21 @@ impl<'a> Unpacker<'_, 'a> {
         &self.packages[self.index]
     }
 
-    /// Returns whether the entry is now in the tree, rather than what was there before.
-    fn place(&mut self, entry: &'a Entry) -> Result<bool, InstallError> {
+    fn place(&mut self, entry: &'a Entry) -> Result<(), InstallError> {
         self.within(entry, "a path", entry.path.as_bytes().len())?;
         if let EntryKind::Symlink(text) = &entry.kind {
             self.within(entry, "a link's text", text.len())?;
         }
         match &entry.kind {
-            EntryKind::Directory => self.folder(entry).map(|()| true),
+            EntryKind::Directory => self.folder(entry),
             EntryKind::File(blob) => self.leaf(entry, Body::File(blob.clone())),
             EntryKind::Symlink(text) => {
                 if self.root.read_link(entry.path.as_bytes())? == Some(&**text) {
-                    return Ok(false);
+                    return Ok(());
                 }
                 self.leaf(entry, Body::Symlink(text.clone()))
             }
-            EntryKind::HardLink { target, text } => self.hard_link(entry, target, text).map(|()| true),
+            EntryKind::HardLink { target, text } => self.hard_link(entry, target, text),
         }
     }
 
@@ -124,7 +120,7 @@ impl<'a> Unpacker<'_, 'a> {
         self.attributes(entry)
     }
 
-    fn leaf(&mut self, entry: &'a Entry, body: Body) -> Result<bool, InstallError> {
+    fn leaf(&mut self, entry: &'a Entry, body: Body) -> Result<(), InstallError> {
         let Some(checksum) = &entry.checksum else {
             return Err(InstallError::NoChecksum { path: entry.path.clone(), package: self.package().id() });
         };
@@ -133,19 +129,37 @@ impl<'a> Unpacker<'_, 'a> {
         let existing = self.root.tree.child(folder, split(path).1).map(|entry| entry.node);
         let wins = match existing {
             None => true,
-            Some(existing) => self.wins_over(entry, checksum, existing)?,
+            Some(existing) => {
+                let wins = self.wins_over(entry, checksum, existing)?;
+                self.contest(entry, existing, wins);
+                wins
+            }
         };
         if wins {
             let meta = Meta { mode: entry.mode, owner: Owner::ROOT, mtime: entry.mtime };
             let mut node = Node::new(meta, body);
             node.package = Some(index_of(self.index));
             let id = self.root.tree.add(node);
-            self.sums.resize(id.index() + 1, None);
-            self.sums[id.index()] = Some(checksum);
+            self.nodes.resize(id.index() + 1, None);
+            self.nodes[id.index()] = Some(entry);
             self.root.name(folder, path, id, None, &self.name)?;
         }
-        self.attributes(entry)?;
-        Ok(wins)
+        self.attributes(entry)
+    }
+
+    /// Notes whose regular files stand at the paths of an entry and of what was there before it. Paths of archives count: two
+    /// may lead to one place.
+    fn contest(&mut self, entry: &'a Entry, existing: NodeId, wins: bool) {
+        let is_file = |entry: &Entry| matches!(entry.kind, EntryKind::File(_));
+        let before = self.nodes.get(existing.index()).copied().flatten().filter(|before| is_file(before));
+        if let Some(before) = before
+            && let Some(package) = self.root.tree.node(existing).package
+        {
+            self.placed.contested.entry(before.path.as_bytes()).or_insert(package);
+        }
+        if wins && is_file(entry) {
+            self.placed.contested.insert(entry.path.as_bytes(), index_of(self.index));
+        }
     }
 
     /// Whether the entry takes the place of what is there; an error if neither may have it.
@@ -162,7 +176,8 @@ impl<'a> Unpacker<'_, 'a> {
         let Some(owner) = node.package else {
             return self.same_as_ours(entry, checksum, node).map(|()| false);
         };
-        if self.sums.get(existing.index()).copied().flatten() == Some(checksum) {
+        let before = self.nodes.get(existing.index()).copied().flatten();
+        if before.and_then(|before| before.checksum.as_ref()) == Some(checksum) {
             return Ok(false);
         }
         let (first, second) = (&self.packages[owner.0 as usize], self.package());

@@ -137,7 +137,7 @@ proptest! {
             let is_database = |entry: &&TreeEntry<'_>| entry.path.as_bytes() == b"usr/lib/apk/db/installed";
             let database = layer.iter().find(is_database).unwrap();
             let assemble_rootfs::Body::File(blob) = &database.node.body else { panic!() };
-            let want: Vec<u8> = members.iter().flat_map(|i| installed.records[i.0 as usize].clone()).collect();
+            let want: Vec<u8> = members.iter().flat_map(|i| installed.records.get(*i).to_vec()).collect();
             prop_assert_eq!(blob.read_to_vec(1 << 20).unwrap(), want);
         }
     }
