@@ -49,11 +49,11 @@ pub(crate) fn guard(update: bool) -> Result<(), String> {
     compare(&parse(&known)?, &counts)
 }
 
-/// Instructions of the whole process.
-fn count(program: &Path, work: &str, inputs: &Path) -> Result<u64, String> {
+/// Does a piece of work under valgrind, and gives what valgrind and the work said.
+fn valgrind(tool: &[&str], program: &Path, work: &str, inputs: &Path) -> Result<(String, String), String> {
     let failed = |why: &str| format!("valgrind, {work}: {why}");
     let output = Command::new("valgrind")
-        .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
+        .args(tool)
         .arg(program)
         .arg(work)
         .arg(inputs)
@@ -61,13 +61,20 @@ fn count(program: &Path, work: &str, inputs: &Path) -> Result<u64, String> {
         .env_clear()
         .output()
         .map_err(|e| failed(&e.to_string()))?;
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
     if !output.status.success() {
         return Err(failed(said.trim()));
     }
+    Ok((said, String::from_utf8_lossy(&output.stdout).into_owned()))
+}
+
+/// Instructions of the whole process.
+fn count(program: &Path, work: &str, inputs: &Path) -> Result<u64, String> {
+    let tool = ["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"];
+    let (said, _) = valgrind(&tool, program, work, inputs)?;
     let line = said.lines().find_map(|line| line.split_once("I   refs:").or(line.split_once("I refs:")));
-    let (_, number) = line.ok_or_else(|| failed(&format!("no count in what it says: {said}")))?;
-    number.trim().replace(',', "").parse().map_err(|_| failed(&format!("{number} is no count")))
+    let number = line.and_then(|(_, number)| number.trim().replace(',', "").parse().ok());
+    number.ok_or_else(|| format!("valgrind, {work}: no count in what it says: {said}"))
 }
 
 /// Shows what an entry takes at most, beside contents: the difference between many and few. Something if that is too much.
@@ -92,27 +99,15 @@ struct Peak {
 }
 
 fn peak(program: &Path, work: &str, inputs: &Path) -> Result<Peak, String> {
-    let failed = |why: &str| format!("valgrind, {work}: {why}");
-    let output = Command::new("valgrind")
-        .args(["--tool=dhat", "--dhat-out-file=/dev/null"])
-        .arg(program)
-        .arg(work)
-        .arg(inputs)
-        .env_clear()
-        .output()
-        .map_err(|e| failed(&e.to_string()))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() {
-        return Err(failed(said.trim()));
-    }
-    let bytes = said.lines().find_map(|line| line.split_once("At t-gmax:")?.1.split_once(" bytes"));
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (said, told) = valgrind(&["--tool=dhat", "--dhat-out-file=/dev/null"], program, work, inputs)?;
     let number = |text: &str| text.trim().replace(',', "").parse().ok();
     let numbers = || {
+        let (bytes, _) =
+            said.lines().find_map(|line| line.split_once("At t-gmax:")?.1.split_once(" bytes"))?;
         let (entries, contents) = told.trim().strip_prefix("entries ")?.split_once(" contents ")?;
-        Some(Peak { bytes: number(bytes?.0)?, entries: number(entries)?, contents: number(contents)? })
+        Some(Peak { bytes: number(bytes)?, entries: number(entries)?, contents: number(contents)? })
     };
-    numbers().ok_or_else(|| failed(&format!("no numbers in what it says: {said} {told}")))
+    numbers().ok_or_else(|| format!("valgrind, {work}: no numbers in what it says: {said} {told}"))
 }
 
 fn text(counts: &BTreeMap<String, u64>) -> String {
