@@ -32,11 +32,7 @@ impl Index {
         let (names, lines) = self.records.as_text().filter(|_| self.files == PackageSpec::version_2())?;
         let lists = names.lists.all();
         let numbers: usize = lists.iter().map(|list| list.len()).sum();
-        let mut archs = String::new();
-        for (first, arch) in &names.archs {
-            // Writing to a text does not fail.
-            let _ = writeln!(archs, "{first} {arch}");
-        }
+        let archs = write_archs(&names.archs);
         let texts = names.name_text.len() + archs.len() + self.description.len() + 256;
         let mut out = Vec::with_capacity(texts + 4 * (numbers + LENGTHS));
         out.extend_from_slice(&names.name_text);
@@ -123,7 +119,17 @@ impl Index {
     }
 }
 
-/// Reads lines of architectures: ascending, and no two of one in a row.
+/// Writes lines of architectures.
+fn write_archs(archs: &[(u32, String)]) -> String {
+    let mut out = String::new();
+    for (first, arch) in archs {
+        // Writing to a text does not fail.
+        let _ = writeln!(out, "{first} {arch}");
+    }
+    out
+}
+
+/// Reads lines of architectures as they are written: ascending, and no two of one in a row.
 fn read_archs(text: &str) -> Option<Vec<(u32, String)>> {
     let mut archs: Vec<(u32, String)> = Vec::new();
     for line in text.split_terminator('\n') {
@@ -134,7 +140,7 @@ fn read_archs(text: &str) -> Option<Vec<(u32, String)>> {
         }
         archs.push((first, arch.to_owned()));
     }
-    Some(archs)
+    (write_archs(&archs) == text).then_some(archs)
 }
 
 fn put(out: &mut Vec<u8>, list: &[u32]) {
