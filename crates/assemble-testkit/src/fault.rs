@@ -1,5 +1,7 @@
 //! Scripted misbehaviour of a server.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::http::Response;
@@ -25,12 +27,38 @@ pub enum Action {
     StallInBody(usize, Duration),
     /// Waits this long, then goes on as if nothing were.
     Delay(Duration),
+    /// Waits until this is opened (or the server stops), then goes on as if nothing were.
+    Hold(Gate),
     /// Sends bytes that are no HTTP, and closes.
     Garbage,
     /// Does what was asked, but inverts every byte of the answer's body.
     WrongBytes,
     /// Does what was asked, then sets this header of the answer (an empty value removes it).
     Header(String, String),
+}
+
+/// What requests wait at until a test opens it. Clones are the same gate.
+#[derive(Debug, Clone, Default)]
+pub struct Gate(Arc<(AtomicUsize, AtomicBool)>);
+
+impl Gate {
+    /// How many requests came to it, also those that it let pass.
+    pub fn came(&self) -> usize {
+        self.0.0.load(Ordering::SeqCst)
+    }
+
+    /// Lets those that wait and those to come pass.
+    pub fn open(&self) {
+        self.0.1.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn arrive(&self) {
+        self.0.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.1.load(Ordering::SeqCst)
+    }
 }
 
 /// A fault: which calls, and what happens to them.

@@ -367,8 +367,13 @@ impl Shared {
         mut out: &TcpStream,
         keep: bool,
     ) -> io::Result<bool> {
-        if let Some(Action::Delay(time)) = action {
-            self.wait(time);
+        match &action {
+            Some(Action::Delay(time)) => self.wait(*time),
+            Some(Action::Hold(gate)) => {
+                gate.arrive();
+                self.wait_until(|| gate.is_open());
+            }
+            _ => {}
         }
         let mut response = self.handler.handle(request);
         let (mut limit, mut pause) = (usize::MAX, None);
@@ -409,8 +414,12 @@ impl Shared {
 
     fn wait(&self, time: Duration) {
         let start = Instant::now();
-        while start.elapsed() < time && !self.stop.load(Ordering::SeqCst) {
-            thread::sleep(Duration::from_millis(5).min(time));
+        self.wait_until(|| start.elapsed() >= time);
+    }
+
+    fn wait_until(&self, done: impl Fn() -> bool) {
+        while !done() && !self.stop.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(5));
         }
     }
 }

@@ -40,7 +40,7 @@ mod tls;
 pub use adb::{AdbCompression, AdbPackageBuilder, AdbValue, BuiltAdb, adb_database, adb_file, adb_index};
 pub use apk::{ApkBuilder, ApkEntry, BuiltApk};
 pub use elf::{FakeElf, fake_elf};
-pub use fault::{Action, Fault};
+pub use fault::{Action, Fault, Gate};
 pub use http::{Handler, HttpServer, Logged, Request, Response};
 pub use keys::{OTHER_KEY, OTHER_KEY_NAME, SigningKey, TEST_KEY, TEST_KEY_NAME};
 pub use registry::{RegistryOptions, RegistryStub};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use assemble_testkit::{Action, Fault, RegistryStub};
+use assemble_testkit::{Action, Fault, Gate, RegistryStub};
 
 use crate::faults::{begin, gives, is_whole, project, run};
 use crate::sandbox::Sandbox;
@@ -116,11 +116,13 @@ fn what_is_cut_between_look_up_and_push_is_made_again() {
         for len in [0, 100] {
             let registry = RegistryStub::start();
             gives(&run(&s, &["build", spec, "-o", "none"], &[]), digest);
-            registry.fault(Fault::on("HEAD", "/blobs/", Action::Delay(Duration::from_millis(700))).nth(1));
+            // No upload begins before the registry says where to.
+            let gate = Gate::default();
+            registry.fault(Fault::on("POST", "/blobs/uploads/", Action::Hold(gate.clone())));
             let name = format!("{}/cut:1", registry.host());
             let running = begin(&mut s.command(["build", spec, "--push", "-t", &name]), &s);
             let began = Instant::now();
-            while !registry.calls().iter().any(|call| call.contains("/blobs/")) {
+            while gate.came() == 0 {
                 assert!(began.elapsed() < Duration::from_mins(1));
                 std::thread::sleep(Duration::from_millis(5));
             }
@@ -128,6 +130,7 @@ fn what_is_cut_between_look_up_and_push_is_made_again() {
                 fs::set_permissions(&blob, fs::Permissions::from_mode(0o644)).unwrap();
                 fs::File::options().write(true).open(&blob).unwrap().set_len(len).unwrap();
             }
+            gate.open();
             let pushed = running.end();
             assert_eq!(pushed.code, 0, "{}", pushed.stderr);
             assert!(pushed.stdout.trim_end().ends_with(digest), "{}", pushed.stdout);
