@@ -341,4 +341,46 @@ impl BitWriter {
     pub(crate) fn written(&self) -> &[u8] {
         &self.bytes[..self.at]
     }
+
+    /// Appends bits of which there are no more than this many bytes: quicker, since it looks for room only once.
+    #[inline]
+    pub(crate) fn fast(&mut self, most: usize, write: impl FnOnce(&mut FastBits<'_>)) {
+        self.flush();
+        if self.bytes.len() - self.at < most + 16 {
+            self.grow(most + 16);
+        }
+        let mut fast =
+            FastBits { room: &mut self.bytes[self.at..], at: 0, bits: self.bits, count: self.count };
+        write(&mut fast);
+        let FastBits { at, bits, count, .. } = fast;
+        (self.at, self.bits, self.count) = (self.at + at, bits, count);
+    }
+}
+
+/// Collects bits where there is room for them.
+pub(crate) struct FastBits<'a> {
+    room: &'a mut [u8],
+    at: usize,
+    bits: u64,
+    count: u32,
+}
+
+impl FastBits<'_> {
+    /// See [`BitWriter::add`].
+    #[inline]
+    pub(crate) fn add(&mut self, value: u64, count: u32) {
+        self.bits |= value << (self.count & 63);
+        self.count += count;
+    }
+
+    /// See [`BitWriter::flush`].
+    #[inline]
+    pub(crate) fn flush(&mut self) {
+        if let Some(place) = self.room.get_mut(self.at..).and_then(|rest| rest.first_chunk_mut::<8>()) {
+            *place = self.bits.to_le_bytes();
+        }
+        self.at += (self.count >> 3) as usize;
+        self.bits >>= self.count & !7 & 63;
+        self.count &= 7;
+    }
 }

@@ -1,33 +1,13 @@
 //! The loop that reads symbols where there is plenty of input: it takes nearly all of the time.
 
+use crate::DeflateError;
 use crate::bits::Cursor;
 use crate::huffman::{DEEPER, END, LITERAL, SPECIAL, all_bits, extended, value};
+use crate::record::{Batch, Kind};
 use crate::symbols::Tables;
-use crate::{DeflateError, Symbol};
 
 /// Bytes that a match is copied by, where it does not overlap itself.
 pub(crate) const PIECE: usize = 16;
-/// Symbols that are recorded at a time.
-const BATCH: usize = 256;
-
-/// Symbols that are not recorded yet.
-struct Batch {
-    symbols: [Symbol; BATCH],
-    count: usize,
-}
-
-impl Batch {
-    #[inline]
-    fn push(&mut self, symbol: Symbol, out: &mut Vec<Symbol>) {
-        self.symbols[self.count & (BATCH - 1)] = symbol;
-        self.count += 1;
-        if self.count == BATCH {
-            out.extend_from_slice(&self.symbols);
-            self.count = 0;
-        }
-    }
-}
-
 /// The loop that takes the time, with what it works on.
 pub(crate) struct Loop<'a> {
     pub(crate) tables: &'a Tables,
@@ -36,6 +16,8 @@ pub(crate) struct Loop<'a> {
     pub(crate) at: usize,
     /// The lowest place that a match began at.
     pub(crate) low: usize,
+    /// The place behind the last match; perhaps before the window, counted down from zero.
+    pub(crate) end: usize,
     /// No symbol begins here or behind it.
     pub(crate) limit: usize,
 }
@@ -44,18 +26,18 @@ impl Loop<'_> {
     /// Reads symbols as long as there is plenty of input; true at the end of the block.
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "called once for each way of recording")]
-    pub(crate) fn run<const RECORD: bool>(
+    pub(crate) fn run<K: Kind>(
         &mut self,
         input: &[u8],
         cursor: &mut Cursor,
-        out: &mut Vec<Symbol>,
+        out: &mut Vec<K::Item>,
     ) -> Result<bool, DeflateError> {
         let Self { tables, window, .. } = self;
         let (literals, distances) = (&tables.literals, &tables.distances);
         let window: &mut [u8] = window;
         let mut c = Cursor { ..*cursor };
-        let (mut at, mut low) = (self.at, self.low);
-        let mut batch = Batch { symbols: [Symbol::default(); BATCH], count: 0 };
+        let (mut at, mut low, mut end) = (self.at, self.low, self.end);
+        let mut batch = Batch::new();
         if !c.refill(input) {
             return Ok(false);
         }
@@ -74,8 +56,8 @@ impl Loop<'_> {
                     let byte = value(found).to_le_bytes()[0];
                     window[at] = byte;
                     at += 1;
-                    if RECORD {
-                        batch.push(Symbol::literal(byte), out);
+                    if let Some(item) = K::literal(byte) {
+                        batch.push(item, out);
                     }
                     found = next;
                     if next & LITERAL == 0 || more == 0 {
@@ -99,8 +81,8 @@ impl Loop<'_> {
                     let byte = value(found).to_le_bytes()[0];
                     window[at] = byte;
                     at += 1;
-                    if RECORD {
-                        batch.push(Symbol::literal(byte), out);
+                    if let Some(item) = K::literal(byte) {
+                        batch.push(item, out);
                     }
                     if !c.refill(input) {
                         break false;
@@ -137,17 +119,16 @@ impl Loop<'_> {
             low = low.min(from);
             repeat(window, from, at, length);
             at += length;
-            if RECORD {
-                batch.push(Symbol::repeat(length, distance), out);
+            if K::ANY {
+                batch.push(K::repeat((at - length).wrapping_sub(end), length, distance), out);
+                end = at;
             }
             if !filled {
                 break false;
             }
         };
-        if RECORD {
-            out.extend_from_slice(&batch.symbols[..batch.count]);
-        }
-        (self.at, self.low) = (at, low);
+        batch.end(out);
+        (self.at, self.low, self.end) = (at, low, end);
         *cursor = c;
         Ok(ended)
     }

@@ -5,12 +5,13 @@ use std::ops::Range;
 
 use crc32fast::Hasher;
 
+use crate::DeflateError;
 use crate::bits::BitReader;
 use crate::codes::{no_code, read_codes, stored_length};
 use crate::fast::{Loop, PIECE, repeat};
 use crate::huffman::{DEEPER, END, LITERAL, SPECIAL, all_bits, extended, value};
+use crate::record::{Kind, Nothing, Record};
 use crate::symbols::{Lengths, Tables};
-use crate::{DeflateError, Symbol};
 
 /// How far back a match may reach.
 pub(crate) const WINDOW: usize = 32 << 10;
@@ -252,7 +253,7 @@ impl<R: Read> Inflater<R> {
     pub fn finish(mut self) -> Result<(u64, u32), DeflateError> {
         while self.state != State::End {
             self.begin_block()?;
-            if self.advance(u64::MAX, None)? == Stop::Full {
+            if self.read_on(u64::MAX)? == Stop::Full {
                 self.slide();
             }
         }
@@ -281,7 +282,7 @@ impl<R: Read> Inflater<R> {
         }
         while self.plain() < to {
             self.begin_block()?;
-            if self.advance(to, None)? == Stop::Full {
+            if self.read_on(to)? == Stop::Full {
                 self.slide();
             }
         }
@@ -297,7 +298,7 @@ impl<R: Read> Inflater<R> {
         while self.given < end && self.given == self.plain() {
             self.slide();
             self.begin_block()?;
-            self.advance(end, None)?;
+            self.read_on(end)?;
         }
         self.give(end, out);
         Ok(())
@@ -332,25 +333,27 @@ impl<R: Read> Inflater<R> {
 
     /// Reads on in a block that has begun: to its end, or to the first symbol's end that is at the limit or beyond it.
     /// A block that ends right at the limit is at its end.
-    pub(crate) fn advance(
+    pub(crate) fn advance<K: Kind>(
         &mut self,
         limit: u64,
-        symbols: Option<&mut Vec<Symbol>>,
+        record: &mut Record<'_, K>,
     ) -> Result<Stop, DeflateError> {
         let within = usize::try_from(limit.saturating_sub(self.before)).unwrap_or(usize::MAX);
         let full = WINDOW + CHUNK;
         let ended = match self.state {
             State::Stored(left) => self.stored(left, within.min(full))?,
-            State::Coded(_) => match symbols {
-                None => self.symbols::<false>(within.min(full), &mut Vec::new())?,
-                Some(symbols) => self.symbols::<true>(within.min(full), symbols)?,
-            },
+            State::Coded(_) => self.symbols(within.min(full), record)?,
             State::Border | State::End => return Ok(Stop::Block),
         };
         if ended {
             return Ok(self.block_ended());
         }
         Ok(if self.at >= within { Stop::Limit } else { Stop::Full })
+    }
+
+    /// The same, and nothing is written down.
+    pub(crate) fn read_on(&mut self, limit: u64) -> Result<Stop, DeflateError> {
+        self.advance::<Nothing>(limit, &mut Record { items: &mut Vec::new(), end: 0 })
     }
 
     fn stored(&mut self, left: usize, within: usize) -> Result<bool, DeflateError> {
@@ -362,17 +365,16 @@ impl<R: Read> Inflater<R> {
     }
 
     /// Reads symbols until one reaches the limit (false) or the block is at its end (true).
-    fn symbols<const RECORD: bool>(
-        &mut self,
-        limit: usize,
-        out: &mut Vec<Symbol>,
-    ) -> Result<bool, DeflateError> {
+    fn symbols<K: Kind>(&mut self, limit: usize, record: &mut Record<'_, K>) -> Result<bool, DeflateError> {
         let mut low = usize::MAX;
+        #[allow(clippy::cast_possible_truncation, reason = "differences count, and are small")]
+        let mut end = record.end.wrapping_sub(self.before) as usize;
         let ended = loop {
             let (input, mut cursor) = self.input.cursor();
-            let mut loops = Loop { tables: &self.tables, window: &mut self.window, at: self.at, low, limit };
-            let ended = loops.run::<RECORD>(input, &mut cursor, out)?;
-            (self.at, low) = (loops.at, loops.low);
+            let mut loops =
+                Loop { tables: &self.tables, window: &mut self.window, at: self.at, low, end, limit };
+            let ended = loops.run::<K>(input, &mut cursor, record.items)?;
+            (self.at, low, end) = (loops.at, loops.low, loops.end);
             self.input.go_on(&cursor);
             if ended {
                 break true;
@@ -380,10 +382,11 @@ impl<R: Read> Inflater<R> {
             if self.at >= limit {
                 break self.ends_here()?;
             }
-            if self.slow_symbol::<RECORD>(&mut low, out)? {
+            if self.slow_symbol::<K>(&mut low, &mut end, record.items)? {
                 break true;
             }
         };
+        record.end = self.before.wrapping_add(end as u64);
         if low < usize::MAX {
             self.reach = self.reach.min(self.before + low as u64);
         }
@@ -410,10 +413,11 @@ impl<R: Read> Inflater<R> {
     }
 
     /// Reads one symbol with all checks; true at the end of the block.
-    fn slow_symbol<const RECORD: bool>(
+    fn slow_symbol<K: Kind>(
         &mut self,
         low: &mut usize,
-        out: &mut Vec<Symbol>,
+        end: &mut usize,
+        out: &mut Vec<K::Item>,
     ) -> Result<bool, DeflateError> {
         self.input.refill()?;
         let found = self.literal_entry();
@@ -425,9 +429,7 @@ impl<R: Read> Inflater<R> {
         if found & LITERAL != 0 {
             self.window[self.at] = value(found).to_le_bytes()[0];
             self.at += 1;
-            if RECORD {
-                out.push(Symbol::literal(value(found).to_le_bytes()[0]));
-            }
+            out.extend(K::literal(value(found).to_le_bytes()[0]));
             return Ok(false);
         }
         if found & SPECIAL != 0 {
@@ -447,8 +449,9 @@ impl<R: Read> Inflater<R> {
         *low = (*low).min(from);
         repeat(&mut self.window, from, self.at, length);
         self.at += length;
-        if RECORD {
-            out.push(Symbol::repeat(length, distance));
+        if K::ANY {
+            out.push(K::repeat((self.at - length).wrapping_sub(*end), length, distance));
+            *end = self.at;
         }
         Ok(false)
     }
@@ -464,7 +467,7 @@ pub fn inflate(source: impl Read, out: &mut impl Write) -> Result<u64, DeflateEr
     let mut plain = Vec::new();
     while inflater.state != State::End {
         inflater.begin_block()?;
-        let stop = inflater.advance(u64::MAX, None)?;
+        let stop = inflater.read_on(u64::MAX)?;
         if stop == Stop::Full || inflater.state == State::End {
             inflater.give(u64::MAX, &mut plain);
             inflater.slide();

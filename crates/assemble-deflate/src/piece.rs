@@ -4,6 +4,8 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 use crate::inflate::{BlockKind, Inflater, State, Stop};
+use crate::record::{Match, Record};
+use crate::walk::Copied;
 use crate::{DeflateError, Symbol};
 
 /// Blocks of more plain bytes are not copied, and their symbols come in parts that end where they have as many. So what
@@ -23,6 +25,7 @@ pub struct Piece {
     pub plain: Vec<u8>,
     pub(crate) parts: Vec<Part>,
     pub(crate) symbols: Vec<Symbol>,
+    pub(crate) matches: Vec<Match>,
     pub(crate) packed: Vec<u8>,
 }
 
@@ -42,9 +45,20 @@ pub(crate) enum Part {
     },
     /// So many symbols for so many bytes. What the last one goes beyond that does not count.
     Symbols(usize, usize),
-    /// A block of the stream. Its bits stand at this place of `packed`, behind so many others, and are so many; and it
-    /// stands for so many plain bytes.
-    Block { kind: BlockKind, from: usize, shift: u32, bits: u64, plain: usize },
+    /// So many matches, and so many bytes that they and what stands between and behind them stand for. What the last one
+    /// goes beyond that does not count.
+    Matches(usize, usize),
+    /// A block of the stream.
+    Block(Copied),
+}
+
+/// What is kept of how a file is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Blocks as they are, and symbols of all others.
+    Blocks,
+    /// The matches of all blocks.
+    Matches,
 }
 
 impl Piece {
@@ -55,13 +69,16 @@ impl Piece {
         self.parts.clear();
         self.symbols.clear();
         self.symbols.shrink_to(USUAL / size_of::<Symbol>());
+        self.matches.clear();
+        self.matches.shrink_to(USUAL / size_of::<Match>());
         self.packed.clear();
         self.packed.shrink_to(USUAL / 2);
     }
 
     /// Bytes of memory that the piece takes up.
     pub fn footprint(&self) -> usize {
-        self.plain.len() + self.packed.len() + size_of_val(self.symbols.as_slice())
+        let known = size_of_val(self.symbols.as_slice()) + size_of_val(self.matches.as_slice());
+        self.plain.len() + self.packed.len() + known
     }
 
     /// Appends bytes of which nothing is known.
@@ -92,13 +109,14 @@ impl Piece {
 
     /// How many of the bytes stand in blocks that are copied.
     pub fn copied(&self) -> u64 {
-        let plain = |part: &Part| if let Part::Block { plain, .. } = part { *plain as u64 } else { 0 };
+        let plain = |part: &Part| if let Part::Block(block) = part { block.plain as u64 } else { 0 };
         self.parts.iter().map(plain).sum()
     }
 
     /// Appends the contents of a file, which take up these plain bytes in a stream, from the byte on at which `inflater`
     /// stands. Stops at the end of the file or, if the piece has at least `enough` bytes, at the first border of a
-    /// block; then it has at most [`LARGEST_BLOCK`] and 258 bytes more. `stream` is the same for files of one stream.
+    /// block; then it has at most [`LARGEST_BLOCK`] and 258 bytes more. `stream` is the same for files of one stream, and
+    /// `keep` for all of a piece.
     ///
     /// # Errors
     /// Bytes that are no stream, or one that is shorter; `inflater` stands elsewhere.
@@ -108,6 +126,7 @@ impl Piece {
         stream: usize,
         file: &Range<u64>,
         enough: usize,
+        keep: Keep,
     ) -> Result<(), DeflateError> {
         let at = inflater.position();
         if at < file.start || at > file.end {
@@ -115,7 +134,7 @@ impl Piece {
         }
         self.parts.push(Part::File { stream, at, before: at - file.start });
         while inflater.given < file.end && self.plain.len() < enough {
-            self.step(inflater, file)?;
+            self.step(inflater, file, keep)?;
         }
         Ok(())
     }
@@ -134,7 +153,12 @@ impl Piece {
     }
 
     /// Appends what the current block has of the file.
-    fn step<R: Read>(&mut self, inflater: &mut Inflater<R>, file: &Range<u64>) -> Result<(), DeflateError> {
+    fn step<R: Read>(
+        &mut self,
+        inflater: &mut Inflater<R>,
+        file: &Range<u64>,
+        keep: Keep,
+    ) -> Result<(), DeflateError> {
         let start = self.plain.len();
         if inflater.given < inflater.plain() {
             // A match from before the file reaches into it, or one from before the last border.
@@ -143,6 +167,9 @@ impl Piece {
             return Ok(());
         }
         let mut begins = None;
+        if keep == Keep::Matches {
+            return self.matches_of_block(inflater, file);
+        }
         if inflater.state == State::Border {
             inflater.input.mark();
             begins = Some(inflater.input.position());
@@ -168,7 +195,11 @@ impl Piece {
         let record = kind == BlockKind::Coded && (begins.is_none() || file.end - start < NEAR_END);
         let (plain, symbols) = (self.plain.len(), self.symbols.len());
         let stop = loop {
-            let stop = inflater.advance(limit, record.then_some(&mut self.symbols))?;
+            let stop = if record {
+                inflater.advance::<Symbol>(limit, &mut Record { items: &mut self.symbols, end: 0 })?
+            } else {
+                inflater.read_on(limit)?
+            };
             inflater.give(file.end, &mut self.plain);
             if stop != Stop::Full {
                 break stop;
@@ -196,6 +227,31 @@ impl Piece {
         Ok(())
     }
 
+    /// What the current block has of the file, as matches.
+    fn matches_of_block<R: Read>(
+        &mut self,
+        inflater: &mut Inflater<R>,
+        file: &Range<u64>,
+    ) -> Result<(), DeflateError> {
+        inflater.begin_block()?;
+        let limit = file.end.min(inflater.plain() + LARGEST_BLOCK as u64);
+        let (plain, matches) = (self.plain.len(), self.matches.len());
+        let mut record = Record::<Match> { items: &mut self.matches, end: inflater.plain() };
+        loop {
+            let stop = inflater.advance(limit, &mut record)?;
+            inflater.give(file.end, &mut self.plain);
+            if stop != Stop::Full {
+                break;
+            }
+            inflater.slide();
+        }
+        let count = self.plain.len() - plain;
+        if count > 0 {
+            self.parts.push(Part::Matches(self.matches.len() - matches, count));
+        }
+        Ok(())
+    }
+
     fn copy<R: Read>(
         &mut self,
         inflater: &Inflater<R>,
@@ -211,7 +267,7 @@ impl Piece {
         let size = usize::try_from((u64::from(shift) + bits).div_ceil(8)).unwrap_or(usize::MAX);
         let from = self.packed.len();
         self.packed.extend_from_slice(bytes.get(..size).ok_or(DeflateError::Place)?);
-        self.parts.push(Part::Block { kind, from, shift, bits, plain });
+        self.parts.push(Part::Block(Copied { kind, from, shift, bits, plain }));
         Ok(())
     }
 

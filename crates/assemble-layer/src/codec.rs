@@ -1,6 +1,6 @@
 //! How pieces of tar bytes become a compressed layer: the rules that [`Compression`] names.
 
-use assemble_deflate::{Encoder, Piece};
+use assemble_deflate::{Encoder, FrameEncoder, Keep, Piece};
 use assemble_types::{Digest, HashingWriter, SpoolWriter};
 use crc32fast::Hasher;
 use std::io::Write;
@@ -9,16 +9,25 @@ use crate::compression::Compression;
 use crate::segment::PackedPiece;
 use crate::{LayerError, gzip, zstd_frames};
 
+/// How contents of one sort are cut.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cut {
+    /// Entries are put together until they have so many bytes, and a content of at least so many is for itself.
+    pub(crate) group: u64,
+    /// Bytes of a piece of such a content.
+    pub(crate) piece: u64,
+}
+
 /// Where the pieces of a layer end. Part of the codec.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sizes {
-    /// Entries are put together until they have so many bytes, and a content of at least so many is for itself.
-    pub(crate) group: u64,
-    /// Pieces that are compressed have so many bytes, but the last of a content, which may have `group` more.
-    pub(crate) cut: u64,
-    /// Contents that lie in streams are written from what is known of those. A piece of them then ends at the first border
-    /// of a block at which it has so many bytes. Nothing if they are compressed like any others.
-    pub(crate) spliced: Option<usize>,
+    /// Of what is compressed. The last piece of a content may have `group` more.
+    pub(crate) compressed: Cut,
+    /// Of contents that lie in streams, and are written from what is known of those. A piece ends at the first border of a
+    /// block at which it has so many bytes.
+    pub(crate) spliced: Cut,
+    /// What has to be known of them.
+    pub(crate) keep: Keep,
 }
 
 impl Sizes {
@@ -27,6 +36,11 @@ impl Sizes {
             Compression::Gzip => gzip::SIZES,
             Compression::Zstd => zstd_frames::SIZES,
         }
+    }
+
+    /// See [`Cut::group`]. What has no content is of no sort.
+    pub(crate) fn group(&self, spliced: Option<bool>) -> u64 {
+        if spliced == Some(true) { self.spliced.group } else { self.compressed.group }
     }
 }
 
@@ -73,13 +87,14 @@ impl Packed {
 /// Packs pieces, with room that is used again and again.
 pub(crate) struct Packer {
     compression: Compression,
-    encoder: Encoder,
+    blocks: Encoder,
+    frames: FrameEncoder,
     room: Vec<u8>,
 }
 
 impl Packer {
     pub(crate) fn new(compression: Compression) -> Self {
-        Self { compression, encoder: Encoder::default(), room: Vec::new() }
+        Self { compression, blocks: Encoder::new(), frames: FrameEncoder::new(), room: Vec::new() }
     }
 
     /// Packs a piece: from what is known of it, or with a compressor.
@@ -88,7 +103,8 @@ impl Packer {
         let mut crc = Hasher::new();
         crc.update(&piece.plain);
         let bytes = match self.compression {
-            Compression::Gzip if spliced => self.encoder.encode(piece).to_vec(),
+            Compression::Gzip if spliced => self.blocks.encode(piece).to_vec(),
+            Compression::Zstd if spliced => self.frames.encode(piece).to_vec(),
             Compression::Gzip => gzip::compress(&piece.plain, &mut self.room)?,
             Compression::Zstd => zstd_frames::compress(&piece.plain, &mut self.room)?,
         };

@@ -17,13 +17,13 @@ impl Compression {
     pub const ALL: [Self; 2] = [Self::Gzip, Self::Zstd];
 
     /// Name and version of the rule that turns a tree into compressed bytes. Equal entries with equal contents give equal
-    /// compressed bytes under an equal name; with [`Compression::Gzip`], if the same contents lie in equal streams.
+    /// compressed bytes under an equal name, if the same contents lie in equal streams.
     /// `docs/format/layer-v1.md` says what it fixes: where pieces end, which blocks are copied, how the rest is coded, the
     /// compressor with its version and level, and the framing. Whoever changes any of them has to count it up.
     pub const fn codec(self) -> &'static str {
         match self {
             Self::Gzip => "gzip-2",
-            Self::Zstd => "zstd-1",
+            Self::Zstd => "zstd-2",
         }
     }
 

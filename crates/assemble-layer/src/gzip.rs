@@ -1,13 +1,18 @@
 //! What `gzip-2` fixes: see [`crate::Compression::codec`].
 
+use assemble_deflate::Keep;
 use crc32fast::Hasher;
 use flate2::{Compress, Compression, FlushCompress};
 
 use crate::LayerError;
-use crate::codec::Sizes;
+use crate::codec::{Cut, Sizes};
 
 /// Part of the codec.
-pub(crate) const SIZES: Sizes = Sizes { group: 128 << 10, cut: 384 << 10, spliced: Some(256 << 10) };
+pub(crate) const SIZES: Sizes = Sizes {
+    compressed: Cut { group: 128 << 10, piece: 384 << 10 },
+    spliced: Cut { group: 128 << 10, piece: 256 << 10 },
+    keep: Keep::Blocks,
+};
 
 /// The compressor's level. Part of the codec.
 const LEVEL: u32 = 5;

@@ -9,9 +9,9 @@
 //! layer's digest is a digest of header bytes, and what the well-known builders write differs from what apko writes
 //! (`docs/format/layer-v1.md`). The layer is cut into pieces whose borders follow from the content alone. Contents that
 //! lie in packages are compressed already, so their deflate blocks are copied as far as they can be, and only the rest is
-//! coded anew. Pieces of other contents are compressed, each in one call of a fresh compressor, since a streaming one
-//! lets the caller's write sizes show through. With zstd all pieces are compressed, and larger. Contents are streamed: a
-//! few pieces are in memory, whatever the size of a file.
+//! coded anew; with zstd, their matches are. Pieces of other contents are compressed, each in one call of a fresh compressor,
+//! since a streaming one lets the caller's write sizes show through. Contents are streamed: a few pieces are in memory,
+//! whatever the size of a file.
 
 mod accounts;
 mod codec;

@@ -6,6 +6,7 @@ use std::ops::Range;
 use assemble_deflate::{DeflateError, Piece};
 use assemble_types::{BlobReader, ImagePath};
 
+use crate::codec::Cut;
 use crate::header::{BLOCK, padding};
 use crate::plan::{Content, Plan, Planned, Unit};
 use crate::segment::{Earlier, PackedPiece, UnitKey};
@@ -123,11 +124,7 @@ impl<'a> Maker<'a> {
             Content::Deflated { range, .. } if range.is_empty() => {}
             Content::Deflated { source, range } => {
                 let len = range.end - range.start;
-                let next = if known || self.plan.sizes.spliced.is_none() {
-                    Next::Plain(len)
-                } else {
-                    Next::Spliced(usize::MAX)
-                };
+                let next = if known { Next::Plain(len) } else { Next::Spliced(usize::MAX) };
                 let of = OfStream { source: *source as usize, file: range, done: 0, next };
                 if self.deflated(of, piece, path)? < len {
                     return Err(failed(path, DeflateError::Cut));
@@ -153,10 +150,11 @@ impl<'a> Maker<'a> {
         let len = entry.content.len();
         let sizes = &self.plan.sizes;
         let left = len - progress.done;
-        let now = if left > sizes.cut + sizes.group { sizes.cut } else { left };
         match &entry.content {
             Content::None => {}
             Content::Plain(blob) => {
+                let Cut { group, piece: most } = sizes.compressed;
+                let now = if left > most + group { most } else { left };
                 let reader = progress.reader.get_or_insert_with(|| blob.reader());
                 fresh(reader, now, piece, path)?;
                 progress.done += now;
@@ -165,13 +163,12 @@ impl<'a> Maker<'a> {
                 }
             }
             Content::Deflated { source, range } => {
-                let next = match (expected, sizes.spliced) {
+                let next = match expected {
                     // Behind the last of it there is its padding, too.
-                    (Some(expected), _) => Next::Plain(
+                    Some(expected) => Next::Plain(
                         u64::from(expected.plain).saturating_sub(piece.plain.len() as u64).min(left),
                     ),
-                    (None, Some(enough)) => Next::Spliced(enough),
-                    (None, None) => Next::Plain(now),
+                    None => Next::Spliced(usize::try_from(sizes.spliced.piece).unwrap_or(usize::MAX)),
                 };
                 let of = OfStream { source: *source as usize, file: range, done: progress.done, next };
                 progress.done = self.deflated(of, piece, path)?;
@@ -190,7 +187,7 @@ impl<'a> Maker<'a> {
         let OfStream { source, file, done, next } = of;
         let stream = &self.plan.streams[source];
         let done = match next {
-            Next::Spliced(enough) => stream.take(source, file, done, piece, enough),
+            Next::Spliced(enough) => stream.take(source, file, done, piece, enough, self.plan.sizes.keep),
             Next::Plain(count) => {
                 let end = done + count;
                 stream.take_plain(file, &(done..end), piece).map(|()| end)

@@ -123,7 +123,7 @@ pub(crate) fn run(
         failed: None,
         lost: false,
     };
-    let cut = usize::try_from(maker.plan.sizes.cut).unwrap_or(HELD);
+    let cut = usize::try_from(maker.plan.sizes.compressed.piece).unwrap_or(HELD);
     let most = HELD.max(cut) * (threads.get() + 1);
     let useful = maker.plan.size() / WORTH_A_THREAD + 1;
     let threads = threads.get().min(usize::try_from(useful).unwrap_or(usize::MAX));

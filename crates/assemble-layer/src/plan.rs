@@ -228,9 +228,8 @@ impl Units {
     }
 
     fn add(&mut self, index: usize, content: &Content) {
-        // Where all is compressed alike, it does not matter where a content lies.
-        let spliced = self.sizes.spliced.and_then(|_| content.spliced());
-        let large = content.len() >= self.sizes.group;
+        let spliced = content.spliced();
+        let large = content.len() >= self.sizes.group(spliced);
         if large || (spliced.is_some() && self.spliced.is_some() && spliced != self.spliced) {
             self.close(index);
         }
@@ -238,7 +237,7 @@ impl Units {
         self.open.large = large;
         self.spliced = self.spliced.or(spliced);
         self.size += BLOCK as u64 + content.len() + padding(content.len()) as u64;
-        if self.size >= self.sizes.group {
+        if self.size >= self.sizes.group(self.spliced) {
             self.close(index + 1);
         }
     }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use assemble_deflate::{Border, DeflateError, Inflater, Parked, Piece};
+use assemble_deflate::{Border, DeflateError, Inflater, Keep, Parked, Piece};
 use assemble_types::{Blob, DeflatedRange, Digest, ImagePath};
 
 use crate::LayerError;
@@ -180,11 +180,12 @@ impl Stream {
         done: u64,
         piece: &mut Piece,
         enough: usize,
+        keep: Keep,
     ) -> Result<u64, DeflateError> {
         let mut state = self.lock();
         let before = piece.plain.len();
         let mut inflater = self.reader_at(&mut state, file, done)?;
-        piece.file(&mut inflater, number, file, enough)?;
+        piece.file(&mut inflater, number, file, enough, keep)?;
         let end = inflater.position();
         if let Some(unpacked) = &self.unpacked {
             compare(unpacked, file.start + done..end, &piece.plain[before..])?;

@@ -1,13 +1,18 @@
-//! What `zstd-1` fixes: see [`crate::Compression::codec`].
+//! What `zstd-2` fixes: see [`crate::Compression::codec`].
 
+use assemble_deflate::Keep;
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::{CParameter, compress_bound};
 
 use crate::LayerError;
-use crate::codec::Sizes;
+use crate::codec::{Cut, Sizes};
 
 /// Part of the codec.
-pub(crate) const SIZES: Sizes = Sizes { group: 1 << 20, cut: 2 << 20, spliced: None };
+pub(crate) const SIZES: Sizes = Sizes {
+    compressed: Cut { group: 1 << 20, piece: 2 << 20 },
+    spliced: Cut { group: 256 << 10, piece: 512 << 10 },
+    keep: Keep::Matches,
+};
 
 /// The compressor's level. Part of the codec.
 const LEVEL: i32 = 3;

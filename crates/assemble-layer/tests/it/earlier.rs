@@ -118,17 +118,21 @@ fn unpacked(changed: bool) -> (Tree, Arc<AtomicUsize>) {
 
 #[test]
 fn of_a_stream_that_is_kept_unpacked_little_is_read_again() {
+    Compression::ALL.into_iter().for_each(little_is_read_again);
+}
+
+fn little_is_read_again(compression: Compression) {
     let (first, read) = unpacked(false);
     let pack = |tree: &Tree, count: usize, read: &AtomicUsize, earlier: Option<&Earlier>| {
         let (entries, names) = (tree.layer(Part::Files), AccountNames::none());
-        let packing = Packing::new(&entries, &names, Compression::Gzip, &MemorySpool).unwrap();
+        let packing = Packing::new(&entries, &names, compression, &MemorySpool).unwrap();
         read.store(0, Ordering::Relaxed);
         let (layer, segments) = packing.pack(threads(count), &MemorySpool, earlier).unwrap();
         (layer, segments, read.load(Ordering::Relaxed))
     };
     let (layer, segments, whole) = pack(&first, 2, &read, None);
     let segments = Segments::from_bytes(&segments.to_bytes()).unwrap();
-    let expected = pack_with(&unpacked(true).0.layer(Part::Files), 1);
+    let expected = pack_as(compression, &unpacked(true).0.layer(Part::Files), 1);
     for count in [1, 2, 8] {
         let (second, read) = unpacked(true);
         let earlier = Earlier { segments: segments.clone(), blob: layer.blob.clone() };
@@ -138,7 +142,7 @@ fn of_a_stream_that_is_kept_unpacked_little_is_read_again() {
         // What was known of the streams is known on.
         let (third, _) = unpacked(false);
         let earlier = Earlier { segments: learnt, blob: again.blob };
-        assert_same(&packed(&third, count, Some(&earlier)).unwrap().1, &layer);
+        assert_same(&packed_as(compression, &third, count, Some(&earlier)).unwrap().1, &layer);
     }
     // A block that does not begin where it was noted.
     let written = segments.to_bytes();
@@ -149,7 +153,7 @@ fn of_a_stream_that_is_kept_unpacked_little_is_read_again() {
             other[at] ^= 1 << bit;
             let Some(segments) = Segments::from_bytes(&other) else { continue };
             let earlier = Earlier { segments, blob: layer.blob.clone() };
-            match packed(&unpacked(true).0, 2, Some(&earlier)) {
+            match packed_as(compression, &unpacked(true).0, 2, Some(&earlier)) {
                 Ok((_, again, _)) => assert_same(&again, &expected),
                 Err(error) => assert!(matches!(error, LayerError::Earlier), "{error:?}"),
             }
