@@ -45,6 +45,22 @@ impl Operator {
         }
     }
 
+    /// What a run of operator characters means; an empty one is no bound.
+    pub(crate) fn of_run(run: &str) -> Option<Self> {
+        Some(match run {
+            "" => Self::Any,
+            "=" => Self::Equal,
+            "<" => Self::Less,
+            "<=" => Self::LessEqual,
+            ">" => Self::Greater,
+            ">=" => Self::GreaterEqual,
+            "~" | "=~" => Self::Fuzzy,
+            ">~" => Self::GreaterFuzzy,
+            "<~" => Self::LessFuzzy,
+            _ => return None,
+        })
+    }
+
     /// Whether apko takes it for no bound.
     pub fn is_any_for_apko(self) -> bool {
         matches!(self, Self::Any | Self::GreaterFuzzy | Self::LessFuzzy)
@@ -224,20 +240,8 @@ impl Constraint {
         let (name, run, version) = split(token);
         let name = PackageName::parse(name)
             .map_err(|source| ConstraintError::Name { text: text.to_owned(), source })?;
-        let operator = match run {
-            "" => Operator::Any,
-            "=" => Operator::Equal,
-            "<" => Operator::Less,
-            "<=" => Operator::LessEqual,
-            ">" => Operator::Greater,
-            ">=" => Operator::GreaterEqual,
-            "~" | "=~" => Operator::Fuzzy,
-            ">~" => Operator::GreaterFuzzy,
-            "<~" => Operator::LessFuzzy,
-            other => {
-                return Err(ConstraintError::Operator { text: text.to_owned(), operator: other.to_owned() });
-            }
-        };
+        let operator = Operator::of_run(run)
+            .ok_or_else(|| ConstraintError::Operator { text: text.to_owned(), operator: run.to_owned() })?;
         let version = match operator {
             Operator::Any => None,
             _ => Some(
@@ -256,7 +260,15 @@ impl Constraint {
 
     /// What a dependency outside the grammar becomes.
     pub(crate) fn unmeetable(text: &str) -> Self {
-        let name = PackageName::unmeetable(text);
+        Self::named(PackageName::unmeetable(text))
+    }
+
+    /// The same of what is fit to be shown: see [`PackageName::unmeetable_as`].
+    pub(crate) fn unmeetable_as(shown: &str) -> Self {
+        Self::named(PackageName::unmeetable_as(shown))
+    }
+
+    fn named(name: PackageName) -> Self {
         Self { name, operator: Operator::Any, version: None, pin: None, conflict: false }
     }
 

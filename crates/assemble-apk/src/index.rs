@@ -17,7 +17,7 @@ use crate::text::shown;
 use crate::{Checksum, Constraint, Keyring, PackageName, PackageSpec, Provide, Version};
 
 /// One package as the index lists it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// `P:` Fit to be part of a file name.
     pub name: PackageName,
@@ -347,14 +347,15 @@ struct Signature<'a> {
 /// over SHA-512. The text is read as leniently as apko
 /// does: unknown letters are passed over, records without a name or version left out.
 ///
-/// The records' lines stay in memory, as do all of format version 3; see [`read_index_into`].
+/// The records' lines stay in memory; see [`read_index_into`].
 pub fn read_index(packed: &[u8], keyring: &Keyring, trust: Trust) -> Result<Index, IndexError> {
     read_index_into(packed, keyring, trust, None, &MemorySpool)
 }
 
 /// [`read_index`] of an index whose records' lines are kept in a spool, to be read when somebody asks for a record. It
 /// unpacks to at most `limit` bytes in place of the usual 300 MiB; of format version 3, to no more than that has itself.
-/// The text is read as it is unpacked, and only what it lists is kept.
+/// The text is read as it is unpacked, and only what it lists is kept. The database of format version 3 is in memory while
+/// it is read; each of its records is then written as such lines.
 pub fn read_index_into(
     packed: &[u8],
     keyring: &Keyring,
@@ -364,7 +365,7 @@ pub fn read_index_into(
 ) -> Result<Index, IndexError> {
     let limit = limit.unwrap_or(MAX_INDEX);
     if packed.starts_with(&adb::MAGIC) {
-        return adb::read(packed, keyring, trust, limit);
+        return adb::read(packed, keyring, trust, limit, spool);
     }
     if !packed.starts_with(&GZIP_MAGIC) {
         return Err(IndexError::NotAnIndex);

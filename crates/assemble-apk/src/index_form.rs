@@ -1,11 +1,11 @@
 //! An index as it lies in the cache: its tables, so that nothing of it has to be read again. The records' lines lie beside it.
 //!
 //! ```text
-//! the names | fifteen lists of 32-bit numbers | architectures | description | key name
-//!     | lengths: lists, names, architectures, description, key name
+//! the names | fifteen lists of 32-bit numbers | architectures | description | files | key name
+//!     | lengths: lists, names, architectures, description, files, key name
 //! ```
 //! Numbers are little-endian. Architectures are lines of a record's number, a space, and what it and those behind it are
-//! for. Whoever keeps the form sees to it that it comes back as it was, with the same lines; what could not have been
+//! for. Where files lie is a line of its own kind. Whoever keeps the form sees to it that it comes back as it was, with the same lines; what could not have been
 //! written is refused all the same.
 
 use std::fmt::Write as _;
@@ -15,38 +15,40 @@ use assemble_types::Blob;
 
 use crate::lines::Lines;
 use crate::names::{Lists, Names};
+use crate::record_lines::read_foreign_lines;
 use crate::records::Records;
 use crate::{Index, Keyring, PackageSpec, Trust};
 
 /// Counts up with the form and with all that decides what is read from an index, so that none is taken for another.
-const FORM: &str = "index form 4";
+const FORM: &str = "index form 5";
 /// The length that stands for no key name.
 const NO_KEY: u32 = u32::MAX;
 /// How many lengths stand at the end.
-const LENGTHS: usize = Lists::COUNT + 4;
+const LENGTHS: usize = Lists::COUNT + 5;
 
 impl Index {
     /// The index as bytes and its records' lines, of which [`Index::from_form`] makes the same. Nothing of an index that was
-    /// not read from the text of format version 2.
+    /// made of records.
     pub fn to_form(&self) -> Option<(Vec<u8>, Blob)> {
-        let (names, lines) = self.records.as_text().filter(|_| self.files == PackageSpec::version_2())?;
+        let (names, lines) = self.records.as_text()?;
+        let files = self.files.to_line();
         let lists = names.lists.all();
         let numbers: usize = lists.iter().map(|list| list.len()).sum();
         let archs = write_archs(&names.archs);
-        let texts = names.name_text.len() + archs.len() + self.description.len() + 256;
+        let texts = names.name_text.len() + archs.len() + self.description.len() + files.len() + 256;
         let mut out = Vec::with_capacity(texts + 4 * (numbers + LENGTHS));
         out.extend_from_slice(&names.name_text);
         for list in &lists {
             put(&mut out, list);
         }
-        for text in [&archs, &self.description, self.signed_by.as_deref().unwrap_or_default()] {
+        for text in [&archs, &self.description, &files, self.signed_by.as_deref().unwrap_or_default()] {
             out.extend_from_slice(text.as_bytes());
         }
         let mut lengths = Vec::with_capacity(LENGTHS);
         for list in lists {
             lengths.push(u32::try_from(list.len()).ok()?);
         }
-        for text in [names.name_text.len(), archs.len(), self.description.len()] {
+        for text in [names.name_text.len(), archs.len(), self.description.len(), files.len()] {
             lengths.push(u32::try_from(text).ok()?);
         }
         lengths.push(self.signed_by.as_ref().map_or(Some(NO_KEY), |name| u32::try_from(name.len()).ok())?);
@@ -59,7 +61,7 @@ impl Index {
         let (mut rest, tail) = bytes.split_at(bytes.len().checked_sub(4 * LENGTHS)?);
         let lengths = numbers(tail);
         let (of_lists, others) = lengths.split_first_chunk::<{ Lists::COUNT }>()?;
-        let [names, archs, description, key] = *others.first_chunk()?;
+        let [names, archs, description, files, key] = *others.first_chunk()?;
         let mut take = |length: usize| {
             let (taken, left) = rest.split_at_checked(length)?;
             rest = left;
@@ -72,6 +74,7 @@ impl Index {
         }
         let archs = read_archs(str::from_utf8(take(archs as usize)?).ok()?)?;
         let description = str::from_utf8(take(description as usize)?).ok()?.to_owned();
+        let files = PackageSpec::from_line(str::from_utf8(take(files as usize)?).ok()?)?;
         let signed_by = match key {
             NO_KEY => None,
             length => Some(str::from_utf8(take(length as usize)?).ok()?.to_owned()),
@@ -82,14 +85,14 @@ impl Index {
         let count = lists.own.len();
         let names = Arc::new(Names { name_text, lists, archs });
         let records = Records::of_lines(names, Lines::new(text, count));
-        Some(Self { records, description, signed_by, files: PackageSpec::version_2() })
+        Some(Self { records, description, signed_by, files })
     }
 
-    /// The text of some records, from which [`Index::of_excerpt`] makes an index of these alone. Nothing of an index that was
-    /// not read from the text of format version 2, and if there are not so many records.
+    /// A text of some records, and where their files lie, from which [`Index::of_excerpt`] makes an index of these alone.
+    /// Nothing of an index that was made of records, and if there are not so many.
     pub fn excerpt(&self, records: &[usize]) -> Option<String> {
-        let (names, all) = self.records.as_text().filter(|_| self.files == PackageSpec::version_2())?;
-        let mut text = String::new();
+        let (names, all) = self.records.as_text()?;
+        let mut text = self.files.to_line() + "\n";
         for &record in records {
             let lines = all.read(names, record).ok()?;
             if lines.is_empty() {
@@ -103,8 +106,15 @@ impl Index {
     /// An index of the text that [`Index::excerpt`] gave, if it has so many records; who signed the whole is for the caller
     /// to know.
     pub fn of_excerpt(text: &str, count: usize, signed_by: Option<String>) -> Option<Self> {
-        let index = Self::of_installed(text.as_bytes()).ok()?;
-        (index.records.len() == count).then_some(Self { signed_by, ..index })
+        let (files, mut rest) = text.split_once('\n')?;
+        let files = PackageSpec::from_line(files)?;
+        let mut records = Vec::new();
+        while !rest.is_empty() {
+            let (lines, next) = rest.split_at(rest.find("\n\n")? + 1);
+            records.push(read_foreign_lines(lines)?);
+            rest = &next[1..];
+        }
+        (records.len() == count).then(|| Self { records: records.into(), signed_by, files, ..Self::empty() })
     }
 
     /// A text that says which form of an index with these digits as its digest is meant: one that was read with these
@@ -202,7 +212,7 @@ fn below(end: usize) -> impl Fn(&u32) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -229,7 +239,7 @@ mod tests {
     }
 
     /// All that can be asked of the names.
-    fn told(index: &Index) -> String {
+    pub(crate) fn told(index: &Index) -> String {
         let names = index.records.names();
         let mut all: Vec<String> = (0..u32::try_from(names.count()).unwrap())
             .map(|name| {
@@ -264,6 +274,38 @@ mod tests {
             all.push(format!("{} {provided:?} {alike:?}", names.text(names.own(number))));
         }
         format!("{all:#?} {:#?} {} {:?}", index.records, index.description, index.signed_by)
+    }
+
+    #[test]
+    fn what_is_no_excerpt_is_refused() {
+        let index = index("P:a\nV:1\nk:3\n\nP:b\nV:2\nD:a\nX:\n", None);
+        let text = index.excerpt(&[1, 0]).unwrap();
+        assert_eq!(text, "2\nP:b\nV:2\nD:a\nX:\n\nP:a\nV:1\nk:3\n\n");
+        let again = Index::of_excerpt(&text, 2, None).unwrap();
+        assert!(again.records.iter().eq(index.records.clone().into_vec().iter().rev()));
+        assert!(
+            index.excerpt(&[2]).is_none() && Index { records: again.records, ..index }.excerpt(&[]).is_none()
+        );
+        assert!(Index::of_excerpt("2\n", 0, None).is_some());
+        for (from, to) in [
+            ("2\n", ""),
+            ("2\n", "4\n"),
+            ("2\n", "=/x\n"),
+            ("P:b", "P:../b"),
+            ("P:b", "P:"),
+            ("P:b\n", ""),
+            ("V:2", "V:1/2"),
+            ("V:2\n", ""),
+            ("V:2", "V:1 2"),
+            ("D:a", "a"),
+            ("D:a", ""),
+            ("k:3", "k:x"),
+            ("k:3\n\n", "k:3\n"),
+            ("\n\nP:a", "\nP:a"),
+        ] {
+            let damaged = text.replacen(from, to, 1);
+            assert!(Index::of_excerpt(&damaged, 2, None).is_none(), "{damaged:?}");
+        }
     }
 
     proptest! {

@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use assemble_types::Spool;
 
 use crate::index::{IndexError, Record};
-use crate::lines::{LineWriter, Lines};
+use crate::lines::LineWriter;
 use crate::names::NamesBuilder;
 use crate::plain_record::PlainRecord;
 use crate::record_names::name_all;
@@ -62,7 +61,7 @@ struct Draft {
     begun: bool,
 }
 
-fn number<T: FromStr + Default>(value: &str) -> Result<T, &'static str> {
+pub(crate) fn number<T: FromStr + Default>(value: &str) -> Result<T, &'static str> {
     value.parse().map_err(|_| "this is no number")
 }
 
@@ -73,10 +72,6 @@ pub(crate) fn constraint(token: &str) -> Constraint {
         Constraint { pin: Some(_), .. } => Constraint::unmeetable(token),
         constraint => constraint,
     }
-}
-
-fn constraints(value: &str) -> Vec<Constraint> {
-    value.split_ascii_whitespace().map(constraint).collect()
 }
 
 /// Whether a name or version is of the characters that nearly all are of, and so nothing is wrong with it.
@@ -172,65 +167,6 @@ pub(crate) fn checksum(value: &str) -> Option<Checksum> {
     Checksum::parse(value).ok().filter(Checksum::is_short)
 }
 
-/// A record of its lines, as they are kept: nothing in them is wrong.
-pub(crate) fn read_lines(lines: &str) -> Record {
-    let mut record = Record {
-        name: PackageName::unmeetable(""),
-        version: Version::none(),
-        arch: String::new(),
-        license: String::new(),
-        description: String::new(),
-        origin: String::new(),
-        maintainer: String::new(),
-        url: String::new(),
-        depends: Vec::new(),
-        provides: Vec::new(),
-        install_if: Vec::new(),
-        commit: String::new(),
-        build_time: 0,
-        size: 0,
-        installed_size: 0,
-        provider_priority: 0,
-        checksum: None,
-        unknown_field: None,
-    };
-    let mut rest = lines;
-    while let Some(end) = memchr::memchr(b'\n', rest.as_bytes()) {
-        let (line, next) = rest.split_at(end);
-        rest = &next[1..];
-        if let Some((letter, value)) = line.split_once(':') {
-            field(&mut record, letter, value);
-        }
-    }
-    record
-}
-
-fn field(record: &mut Record, letter: &str, value: &str) {
-    match letter.as_bytes().first().copied().unwrap_or_default() {
-        b'P' => record.name = PackageName::parse(value).unwrap_or_else(|_| PackageName::unmeetable(value)),
-        b'V' => record.version = Version::parse(value).unwrap_or_else(|_| Version::none()),
-        b'A' => value.clone_into(&mut record.arch),
-        b'L' => value.clone_into(&mut record.license),
-        b'T' => value.clone_into(&mut record.description),
-        b'o' => value.clone_into(&mut record.origin),
-        b'm' => value.clone_into(&mut record.maintainer),
-        b'U' => value.clone_into(&mut record.url),
-        b'c' => value.clone_into(&mut record.commit),
-        b'D' => record.depends = constraints(value),
-        b'i' => record.install_if = constraints(value),
-        b'p' => {
-            let provides = value.split_ascii_whitespace();
-            record.provides = provides.filter_map(|token| Provide::parse(token).ok()).collect();
-        }
-        b't' => record.build_time = number(value).unwrap_or_default(),
-        b'S' => record.size = number(value).unwrap_or_default(),
-        b'I' => record.installed_size = number(value).unwrap_or_default(),
-        b'k' => record.provider_priority = number(value).unwrap_or_default(),
-        b'C' => record.checksum = checksum(value),
-        other => record.unknown_field = Some(char::from(other)),
-    }
-}
-
 /// Reads records as their text comes. Bytes that are not UTF-8 become U+FFFD. A last record without an empty line behind
 /// it counts. Every line is checked; what it says is read when somebody asks for the record.
 ///
@@ -309,10 +245,7 @@ impl RecordReader {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let names = self.records.finish(self.lines.len());
-        let text = self.lines.finish().map_err(IndexError::Keep)?;
-        let lines = Lines::new(text, names.lists.own.len());
-        Ok(Records::of_lines(Arc::new(names), lines))
+        Records::of_built(self.records, self.lines).map_err(IndexError::Keep)
     }
 
     fn line(&mut self, line: &[u8]) -> Result<(), IndexError> {
@@ -404,8 +337,11 @@ fn weight(record: &Record) -> u64 {
         size_of::<Constraint>() + constraint.name.as_str().len() + OWN + version
     };
     let needs: usize = record.depends.iter().chain(&record.install_if).map(constraint).sum();
-    let provides: usize =
-        record.provides.iter().map(|one| size_of::<Provide>() + one.to_string().len() + 2 * OWN).sum();
+    let provide = |provide: &Provide| {
+        let version = provide.version.as_ref().map_or(0, |version| 1 + version.as_str().len());
+        size_of::<Provide>() + provide.name.as_str().len() + version + 2 * OWN
+    };
+    let provides: usize = record.provides.iter().map(provide).sum();
     (size_of::<Record>() + texts + needs + provides) as u64
 }
 
@@ -461,6 +397,21 @@ pub(crate) mod tests {
             reader.feed(format!("T:{}\nx:{}\n", "y".repeat(500), "z".repeat(500)).as_bytes());
         }
         assert_eq!(reader.finish().unwrap().len(), 0);
+    }
+
+    /// Letters that stand for something in lines which were written for records of version 3.
+    #[test]
+    fn letters_of_kept_lines_mean_nothing_in_a_text() {
+        let long = Checksum::from_sha256([7; 32]);
+        let text = format!("P:a\nV:1\nh:{long}\nd:=x\nw:=y\n\nP:b\nV:1\nC:{long}\n\n");
+        let records = parse_records(text.as_bytes()).unwrap();
+        for (number, record) in records.iter().enumerate() {
+            assert_eq!((record.checksum, records.checksum(number), record.unknown_field), (None, None, None));
+            assert!(record.depends.is_empty() && record.install_if.is_empty());
+        }
+        let (names, lines) = records.as_text().unwrap();
+        assert_eq!(lines.read(names, 0).unwrap(), "P:a\nV:1\n");
+        assert_eq!(names.heads().count(), 0);
     }
 
     fn names(text: &str) -> Vec<String> {

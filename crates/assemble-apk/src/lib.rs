@@ -68,6 +68,7 @@ mod package_info;
 mod package_spec;
 mod pax;
 mod plain_record;
+mod record_lines;
 mod record_names;
 mod records;
 mod sections;

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use assemble_types::{Blob, Spool, SpoolWriter};
 
-use crate::index_text::{checksum, read_lines};
 use crate::names::Names;
+use crate::record_lines::{checksum_of, read_lines};
 use crate::{Checksum, Record};
 
 /// Takes lines, one record's behind the other.
@@ -92,8 +92,7 @@ impl Lines {
 
     /// The checksum of a record, which is not kept for it.
     pub(crate) fn checksum(&self, names: &Names, number: usize) -> Option<Checksum> {
-        let lines = self.read_or_note(names, number);
-        lines.split('\n').find_map(|line| line.strip_prefix("C:")).and_then(checksum)
+        checksum_of(&self.read_or_note(names, number))
     }
 
     /// The lines of a record; none where they cannot be read, and [`Lines::check`] fails.

@@ -30,20 +30,28 @@ pub enum NameError {
     },
 }
 
+/// The first character that no name may have.
+fn bad_character(text: &str) -> Option<char> {
+    // A leading `!` would read as a conflict wherever the name is written into a constraint.
+    if text.starts_with('!') {
+        return Some('!');
+    }
+    // Nearly all names are of these; looking at characters one by one takes longer.
+    let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'@' | b'=' | b'>' | b'<' | b'~');
+    if text.bytes().all(plain) {
+        return None;
+    }
+    let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '@' | '=' | '>' | '<' | '~');
+    text.chars().find(|c| bad(*c))
+}
+
 impl PackageName {
     /// Checks the characters.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         if text.is_empty() {
             return Err(NameError::Empty);
         }
-        // Nearly all names are of these; looking at characters one by one takes longer.
-        let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'@' | b'=' | b'>' | b'<' | b'~');
-        if !text.starts_with('!') && text.bytes().all(plain) {
-            return Ok(Self(text.into()));
-        }
-        let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '@' | '=' | '>' | '<' | '~');
-        // A leading `!` would read as a conflict wherever the name is written into a constraint.
-        match text.strip_prefix('!').map(|_| '!').or_else(|| text.chars().find(|c| bad(*c))) {
+        match bad_character(text) {
             Some(character) => Err(NameError::Character { name: text.to_owned(), character }),
             None => Ok(Self(text.into())),
         }
@@ -52,11 +60,18 @@ impl PackageName {
     /// A name that no package has: the whole of a dependency that is outside the grammar. It can be shown, and
     /// nothing ever provides it.
     pub(crate) fn unmeetable(token: &str) -> Self {
-        let text = shown(token);
-        match Self::parse(&text) {
-            Ok(_) => Self(format!("={text}").into()),
-            Err(_) => Self(text.into()),
-        }
+        Self::unmeetable_as(&shown(token))
+    }
+
+    /// The same of what is fit to be shown. A name that [`PackageName::unmeetable`] made comes back as it is.
+    pub(crate) fn unmeetable_as(shown: &str) -> Self {
+        let name = Self(shown.into());
+        if name.can_be_met() { Self(format!("={shown}").into()) } else { name }
+    }
+
+    /// Whether it is a name that a package may have or provide, and not what was written in place of one.
+    pub(crate) fn can_be_met(&self) -> bool {
+        !self.0.is_empty() && bad_character(&self.0).is_none()
     }
 
     /// The text.

@@ -361,24 +361,6 @@ impl NamesBuilder {
         note(&mut self.lists.unreadable, record);
     }
 
-    /// A record that has no lines.
-    pub(crate) fn record(&mut self, record: &crate::Record) {
-        self.begin(0, &record.arch);
-        self.enter(&[(Use::Own, record.name.as_str())]);
-        for provide in &record.provides {
-            self.enter(&[(Use::Provide, provide.name.as_str())]);
-        }
-        for need in &record.depends {
-            self.enter(&[(Use::Need, need.name.as_str())]);
-        }
-        for (place, condition) in (0..).zip(&record.install_if) {
-            self.enter(&[(Use::Condition(place), condition.name.as_str())]);
-        }
-        if let Some(sum) = &record.checksum {
-            self.sum(sum);
-        }
-    }
-
     /// The tables of all records, which have so many bytes of lines.
     pub(crate) fn finish(mut self, bytes: u32) -> Names {
         self.lists.starts.push(bytes);

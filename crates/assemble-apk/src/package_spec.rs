@@ -1,5 +1,7 @@
 //! Where the package files of an index lie.
 
+use std::fmt::Write as _;
+
 use crate::{IndexError, Record};
 
 /// How an index names the files of its packages. All paths are relative: to the repository, or to the index where
@@ -31,6 +33,24 @@ enum Variable {
     Arch,
     Hash,
 }
+
+impl Variable {
+    const ALL: [Self; 4] = [Self::Name, Self::Version, Self::Arch, Self::Hash];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Version => "version",
+            Self::Arch => "arch",
+            Self::Hash => "hash",
+        }
+    }
+}
+
+/// Lines that stand for what has no text, and what stands in front of one.
+const VERSION_2: &str = "2";
+const VERSION_3: &str = "3";
+const NAMED: char = '=';
 
 /// Longer ones are no file name.
 const MAX_SPEC: usize = 1024;
@@ -70,19 +90,43 @@ impl PackageSpec {
                 Some((name, count)) => (name, count.parse().map_err(|_| error("a length is no number"))?),
                 None => (variable, usize::MAX),
             };
-            let variable = match name {
-                "name" => Variable::Name,
-                "version" => Variable::Version,
-                "arch" => Variable::Arch,
-                "hash" => Variable::Hash,
-                _ => return Err(error("a variable is not known")),
-            };
+            let known = Variable::ALL.into_iter().find(|variable| variable.name() == name);
+            let variable = known.ok_or_else(|| error("a variable is not known"))?;
             pieces.push(Piece::Text(before.to_owned()));
             pieces.push(Piece::Variable(variable, count));
             rest = after;
         }
         pieces.push(Piece::Text(rest.to_owned()));
         Ok(Self(Kind::Named(pieces)))
+    }
+
+    /// A line of which [`PackageSpec::from_line`] makes the same.
+    pub(crate) fn to_line(&self) -> String {
+        let pieces = match &self.0 {
+            Kind::Version2 => return VERSION_2.to_owned(),
+            Kind::Version3 => return VERSION_3.to_owned(),
+            Kind::Named(pieces) => pieces,
+        };
+        let mut line = NAMED.to_string();
+        for piece in pieces {
+            // Writing to a text does not fail.
+            let _ = match piece {
+                Piece::Text(text) => write!(line, "{text}"),
+                Piece::Variable(variable, usize::MAX) => write!(line, "${{{}}}", variable.name()),
+                Piece::Variable(variable, count) => write!(line, "${{{}:{count}}}", variable.name()),
+            };
+        }
+        line
+    }
+
+    /// What was written as this line; nothing for any other.
+    pub(crate) fn from_line(line: &str) -> Option<Self> {
+        let spec = match line {
+            VERSION_2 => Self::version_2(),
+            VERSION_3 => Self::version_3(),
+            named => Self::parse(named.strip_prefix(NAMED)?).ok()?,
+        };
+        (spec.to_line() == line && !line.contains('\n')).then_some(spec)
     }
 
     /// The path of a package below the repository, whose index for this architecture it is.
@@ -154,6 +198,23 @@ mod tests {
             let spec = PackageSpec::parse(spec).unwrap();
             assert_eq!(spec.below_repository(&noarch, "x86_64"), expected);
             assert_eq!(spec.beside_index(&noarch), expected);
+        }
+    }
+
+    #[test]
+    fn a_spec_is_a_line() {
+        let named =
+            ["x", "$${name}$", "${arch}/${name:1}/${name}_${hash:0}.apk", "${name:18446744073709551615}é"];
+        let named = named.map(|spec| PackageSpec::parse(spec).unwrap());
+        let mut lines = Vec::new();
+        for spec in [PackageSpec::version_2(), PackageSpec::version_3()].into_iter().chain(named) {
+            let line = spec.to_line();
+            assert_eq!(PackageSpec::from_line(&line), Some(spec));
+            lines.push(line);
+        }
+        assert_eq!(lines.join(" "), "2 3 =x =$${name}$ =${arch}/${name:1}/${name}_${hash:0}.apk =${name}é");
+        for line in ["", "4", "x", "=/x", "=a/../b", "=${nam}", "=${name:01}", "=a\nb"] {
+            assert_eq!(PackageSpec::from_line(line), None, "{line}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! The names in a record's lists, on their way to the tables.
 
+use crate::Record;
 use crate::apk_order::is_valid_for_apk;
 use crate::constraint::{condition_name, plain_length, plain_version, provided_name};
 use crate::index_text::{DEPENDS, INSTALL_IF, NAME, PROVIDES, SUM, checksum, constraint};
@@ -28,6 +29,31 @@ pub(crate) fn name_all<'t>(out: &mut NamesBuilder, value: impl Fn(usize) -> &'t 
     batch.enter(out);
     if let Some(sum) = checksum(value(SUM)) {
         out.sum(&sum);
+    }
+}
+
+/// Enters the same of a record whose lines stand behind so many bytes of others, and that it is the next.
+pub(crate) fn name_record(out: &mut NamesBuilder, at: u32, record: &Record) {
+    out.begin(at, &record.arch);
+    let mut batch = Batch { names: [(Use::Own, record.name.as_str()); AT_ONCE], count: 1 };
+    for provide in &record.provides {
+        batch.add(out, Use::Provide, provide.name.as_str());
+    }
+    for need in &record.depends {
+        batch.add(out, Use::Need, need.name.as_str());
+    }
+    for (place, condition) in (0..).zip(&record.install_if) {
+        batch.add(out, Use::Condition(place), condition.name.as_str());
+    }
+    batch.enter(out);
+    if !record.is_understood() {
+        out.is_unfit();
+    }
+    if !record.conditions_are_readable() {
+        out.is_unreadable();
+    }
+    if let Some(sum) = &record.checksum {
+        out.sum(sum);
     }
 }
 

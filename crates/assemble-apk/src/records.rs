@@ -4,14 +4,15 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use crate::lines::Lines;
+use crate::lines::{LineWriter, Lines};
 use crate::names::{Names, NamesBuilder};
+use crate::record_names::name_record;
 use crate::{Checksum, Constraint, Record, Version};
 
 /// The records of an index, in its order.
 ///
-/// What was read from a repository is [tables](Names) in memory, and lines that are not: a record is read from these when
-/// somebody asks for it, and most are never asked for. What is made of records holds them as they are. Both are the same
+/// What was read from a repository, of either format version, is [tables](Names) in memory, and lines that are not: a record
+/// is read from these when somebody asks for it, and most are never asked for. What is made of records holds them as they are. Both are the same
 /// to whoever asks.
 #[derive(Clone)]
 pub struct Records(List);
@@ -25,6 +26,13 @@ enum List {
 impl Records {
     pub(crate) fn of_lines(names: Arc<Names>, lines: Arc<Lines>) -> Self {
         Self(List::Text { names, lines })
+    }
+
+    /// Those whose names and lines were written down.
+    pub(crate) fn of_built(names: NamesBuilder, lines: LineWriter) -> io::Result<Self> {
+        let names = names.finish(lines.len());
+        let lines = Lines::new(lines.finish()?, names.lists.own.len());
+        Ok(Self::of_lines(Arc::new(names), lines))
     }
 
     /// The tables and the lines, if it is kept so.
@@ -90,7 +98,7 @@ impl Records {
     pub fn conditions_are_readable(&self, number: usize) -> bool {
         match &self.0 {
             List::Text { names, .. } => !has(&names.lists.unreadable, number),
-            List::Made { records, .. } => records.get(number).is_none_or(|one| are_readable(&one.install_if)),
+            List::Made { records, .. } => records.get(number).is_none_or(Record::conditions_are_readable),
         }
     }
 
@@ -99,10 +107,7 @@ impl Records {
     pub fn is_understood(&self, number: usize) -> bool {
         match &self.0 {
             List::Text { names, .. } => !has(&names.lists.unfit, number),
-            List::Made { records, .. } => {
-                let understood = |one: &Record| one.unknown_field.is_none() && are_readable(&one.depends);
-                records.get(number).is_none_or(understood)
-            }
+            List::Made { records, .. } => records.get(number).is_none_or(Record::is_understood),
         }
     }
 
@@ -140,7 +145,7 @@ impl Records {
             List::Made { records, names } => names.get_or_init(|| {
                 let mut builder = NamesBuilder::default();
                 for record in records {
-                    builder.record(record);
+                    name_record(&mut builder, 0, record);
                 }
                 Arc::new(builder.finish(0))
             }),
@@ -159,6 +164,18 @@ impl Records {
 /// Whether an ascending list has this number.
 fn has(list: &[u32], number: usize) -> bool {
     list.binary_search_by(|one| (*one as usize).cmp(&number)).is_ok()
+}
+
+impl Record {
+    /// See [`Records::is_understood`].
+    pub(crate) fn is_understood(&self) -> bool {
+        self.unknown_field.is_none() && are_readable(&self.depends)
+    }
+
+    /// See [`Records::conditions_are_readable`].
+    pub(crate) fn conditions_are_readable(&self) -> bool {
+        are_readable(&self.install_if)
+    }
 }
 
 fn are_readable(list: &[Constraint]) -> bool {

@@ -34,8 +34,9 @@ pub(crate) fn packed(input: &[u8]) {
     sound(unchecked);
 }
 
-/// The list alone.
+/// The list alone, also as if it lay in the cache.
 pub(crate) fn text(input: &[u8]) {
+    kept::excerpt(&String::from_utf8_lossy(input));
     let packed = wrap::gzip(&wrap::tar(&[("APKINDEX", input)], false));
     sound(read_index(&packed, &Keyring::new(), Trust::AllowUntrusted));
 }

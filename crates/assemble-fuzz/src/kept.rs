@@ -36,11 +36,26 @@ pub(crate) fn index_form(input: &[u8]) {
     assert_eq!(format!("{left:?}"), format!("{odd:?}"), "others are left");
 }
 
-/// The form of an index is the index.
+/// The form of an index is the index, and so is an excerpt of all its records.
 pub(crate) fn form_is_the_index(index: &Index) {
     let Some((form, lines)) = index.to_form() else { return };
     let again = Index::from_form(&form, lines).expect("what was written is read");
     assert_eq!(format!("{index:?}"), format!("{again:?}"), "another index comes back");
+    let all: Vec<usize> = (0..index.records.len()).collect();
+    let excerpt = index.excerpt(&all).expect("all of them are there");
+    let some = Index::of_excerpt(&excerpt, all.len(), None).expect("what was written is read");
+    assert!(some.records.iter().eq(&index.records) && some.files == index.files, "other records come back");
+}
+
+/// Any text as an excerpt of an index of version 2: what is no part of a file name is refused.
+pub(crate) fn excerpt(text: &str) {
+    let count = text.matches("\n\n").count();
+    let Some(index) = Index::of_excerpt(&format!("2\n{text}"), count, None) else { return };
+    for record in &index.records {
+        for part in [record.name.as_str(), record.version.as_str()] {
+            assert!(!part.is_empty() && !part.contains(['/', '\n']) && part != "..", "{part:?}");
+        }
+    }
 }
 
 /// Any bytes as what is noted of an earlier layer, which is then used to pack the same layer again.

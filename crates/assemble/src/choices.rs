@@ -16,7 +16,7 @@ use crate::plan::{Mode, Plan};
 use crate::sources::{Asked, Sources};
 
 /// Counts up with each change of what a record holds, and of what its key is made of.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Stands in place of the key's name for an index that nobody signed.
 const NOBODY: &str = "-";
 
@@ -89,7 +89,7 @@ fn key(program: &str, plan: &Plan<'_>, platforms: &[Platform], asked: &[Asked]) 
 }
 
 /// For each platform a line `for`, then its world, its packages in their order, by their places among the records that are
-/// kept of each repository, and what is kept; nothing of indexes that have no text.
+/// kept of each repository, and what is kept; nothing of indexes that were made of records.
 fn write(solutions: &[Solution], repositories: &[Vec<Repository>]) -> Option<String> {
     let mut text = String::new();
     for (solution, repositories) in solutions.iter().zip(repositories) {
@@ -198,11 +198,14 @@ mod tests {
             let now = &excerpts[0][now.repository].records[now.record];
             assert_eq!(format!("{before:?}"), format!("{now:?}"));
         }
+        assert!(read("for\nindex 1 11 -\n2\nP:a\nV:1\n\n").is_some());
         for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
             let _ = read(&text[..end]);
         }
         let bad = ["package 0 0\n", "for\npackage 0\n", "for\nworld a b\n", "for\nx y\n", "for\n\n"];
-        for bad in bad.into_iter().chain(["for\nindex 1 9 -\nP:a\nV:1\n", "for\nindex 2 9 -\nP:a\nV:1\n\n"]) {
+        for bad in
+            bad.into_iter().chain(["for\nindex 1 11 -\n2\nP:a\nV:1\n", "for\nindex 2 11 -\n2\nP:a\nV:1\n\n"])
+        {
             assert!(read(bad).is_none(), "{bad}");
         }
     }

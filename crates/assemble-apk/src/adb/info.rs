@@ -1,10 +1,12 @@
 //! What a package says about itself: the object that packages and indexes share.
 
+use std::borrow::Cow;
+
 use data_encoding::HEXLOWER;
 
 use super::AdbError;
 use super::value::Slots;
-use crate::{Checksum, Constraint, PackageInfo, PackageName, Provide, Record, Version};
+use crate::{Checksum, Constraint, Operator, PackageInfo, PackageName, Provide, Record, Version};
 
 const NAME: usize = 1;
 const VERSION: usize = 2;
@@ -123,8 +125,12 @@ fn limited<'d>(
 /// A text in one line: what is not UTF-8 becomes U+FFFD, and what would end a line of the installed database a space.
 pub(super) fn text(slots: Slots<'_>, slot: usize, field: &'static str) -> Result<String, AdbError> {
     let raw = String::from_utf8_lossy(limited(slots, slot, field, MAX_TEXT)?.unwrap_or_default());
-    let line = raw.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c });
-    Ok(line.collect())
+    let line = raw.trim_end();
+    // Nearly all are of these; looking at characters one by one takes longer.
+    if line.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Ok(line.to_owned());
+    }
+    Ok(line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
 }
 
 /// A text without white space and control characters; perhaps empty.
@@ -161,15 +167,19 @@ fn build_time(info: Slots<'_>) -> Result<i64, AdbError> {
 }
 
 /// A dependency: `[!]NAME[OP VERSION]`.
-struct Token {
-    text: String,
-    /// Whether the text says the same as the object: no name with an operator in it, for instance.
-    sound: bool,
+struct Token<'d> {
+    conflict: bool,
+    name: Cow<'d, str>,
+    /// As it is written; empty if there is no version.
+    operator: &'static str,
+    version: Cow<'d, str>,
+    /// Name and version, if the text says the same as the object: no name with an operator in it, for instance.
+    sound: Option<(PackageName, Option<Version>)>,
     field: &'static str,
 }
 
-impl Token {
-    fn read(dependency: Slots<'_>, field: &'static str) -> Result<Self, AdbError> {
+impl<'d> Token<'d> {
+    fn read(dependency: Slots<'d>, field: &'static str) -> Result<Self, AdbError> {
         const NAME: usize = 1;
         const VERSION: usize = 2;
         const MATCH: usize = 3;
@@ -178,10 +188,11 @@ impl Token {
         let name = String::from_utf8_lossy(limited(dependency, NAME, field, MAX_WORD)?.unwrap_or_default());
         let version = limited(dependency, VERSION, field, MAX_WORD)?.map(String::from_utf8_lossy);
         let wanted = dependency.int(MATCH, field)?.unwrap_or(EQUAL);
-        let not = if wanted & CONFLICT == 0 { "" } else { "!" };
-        let name_is_sound = PackageName::parse(&name).is_ok();
+        let conflict = wanted & CONFLICT != 0;
+        let sound_name = PackageName::parse(&name).ok();
         let Some(version) = version else {
-            return Ok(Self { text: format!("{not}{name}"), sound: name_is_sound, field });
+            let sound = sound_name.map(|name| (name, None));
+            return Ok(Self { conflict, name, operator: "", version: Cow::Borrowed(""), sound, field });
         };
         let operator = match wanted & !CONFLICT {
             1 => "=",
@@ -196,36 +207,46 @@ impl Token {
             _ => "?",
         };
         let plain = |c: char| !matches!(c, '=' | '<' | '>' | '~' | '@');
-        let sound = name_is_sound
-            && operator != "?"
-            && Version::parse(&version).is_ok()
-            && version.chars().all(plain);
-        Ok(Self { text: format!("{not}{name}{operator}{version}"), sound, field })
+        let sound_version = Version::parse(&version).ok().filter(|_| version.chars().all(plain));
+        let sound = sound_name.zip(sound_version).filter(|_| operator != "?");
+        let sound = sound.map(|(name, version)| (name, Some(version)));
+        Ok(Self { conflict, name, operator, version, sound, field })
+    }
+
+    fn text(&self) -> String {
+        let not = if self.conflict { "!" } else { "" };
+        [not, &self.name, self.operator, &self.version].concat()
     }
 
     /// The text for the installed database.
     fn whole(self) -> Result<String, AdbError> {
-        if self.sound { Ok(self.text) } else { Err(AdbError::value(self.field, "holds no dependency")) }
-    }
-
-    fn constraint(&self) -> Constraint {
-        if self.sound {
-            Constraint::parse_or_unmeetable(&self.text)
-        } else {
-            Constraint::unmeetable(&self.text)
+        match self.sound {
+            Some(_) => Ok(self.text()),
+            None => Err(AdbError::value(self.field, "holds no dependency")),
         }
     }
 
-    fn provide(&self) -> Option<Provide> {
-        Provide::parse(&self.text).ok().filter(|_| self.sound)
+    /// What its text says.
+    fn constraint(mut self) -> Constraint {
+        match self.sound.take().zip(Operator::of_run(self.operator)) {
+            Some(((name, version), operator)) => {
+                Constraint { name, operator, version, pin: None, conflict: self.conflict }
+            }
+            None => Constraint::unmeetable(&self.text()),
+        }
+    }
+
+    fn provide(self) -> Option<Provide> {
+        let (name, version) = self.sound.filter(|_| !self.conflict && matches!(self.operator, "" | "="))?;
+        Some(Provide { name, version })
     }
 }
 
-fn dependencies<T>(
-    info: Slots<'_>,
+fn dependencies<'d, T>(
+    info: Slots<'d>,
     slot: usize,
     field: &'static str,
-    convert: impl Fn(Token) -> Result<T, AdbError>,
+    convert: impl Fn(Token<'d>) -> Result<T, AdbError>,
 ) -> Result<Vec<T>, AdbError> {
     let list = info.list(slot, field)?;
     let mut out = Vec::new();

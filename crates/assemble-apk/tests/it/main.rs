@@ -18,3 +18,4 @@ mod real;
 mod signatures;
 mod version3;
 mod version3_hostile;
+mod version3_index;

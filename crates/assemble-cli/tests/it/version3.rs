@@ -9,6 +9,7 @@ use assemble_testkit::{
     TEST_KEY_NAME, adb_index,
 };
 
+use crate::cache::entries;
 use crate::sandbox::{Sandbox, workspace};
 
 /// A folder of the test kit, or nothing, said aloud.
@@ -309,6 +310,45 @@ fn lines_of_apk_3() {
         assert_eq!(s.ok(&vendored), digest, "{line}");
         let inside = ["build", "vendored/spec.yaml", "-o", "none", "--start-check", "off", "--offline"];
         assert_eq!(s.ok([&inside[..], &["--ignore-lock"]].concat()), digest, "{line}");
+    }
+}
+
+/// How an index was read, and which of its records were chosen, is kept as it is of version 2; where it says that files lie
+/// is kept with either.
+#[test]
+fn what_is_known_of_an_index_is_not_read_again() {
+    let s = Sandbox::new();
+    s.write(TEST_KEY_NAME, TEST_KEY);
+    let others = (0..700).map(|number| {
+        let package = AdbPackageBuilder::new(&format!("package-{number}"), "1.0-r0").depend("hello");
+        package.provides(&format!("cmd:tool-{number}")).signed_by(&[]).build()
+    });
+    let all: Vec<_> = others.chain([hello().build()]).collect();
+    let pieces: Vec<_> = all.iter().collect();
+    let index = adb_index(&pieces, "pool/${name:1}/${name}", &[SigningKey::Test], AdbCompression::None);
+    assert!(index.len() > 64 << 10);
+    s.write("mirror/x86_64/Packages.adb", &index);
+    for package in &all {
+        s.write(&format!("mirror/pool/{}/{}", &package.name[..1], package.name), &package.bytes);
+    }
+    let server = HttpServer::folder(s.path("mirror"));
+    let made = |packages: &[&str], cache: &str| {
+        spec(&s, &[&server.url()], &[TEST_KEY_NAME], packages);
+        let listed = s.ok(["packages", "spec.yaml", "--json", "--cache-dir", cache]);
+        let digest = s.ok([&BUILD[..], &["--cache-dir", cache]].concat());
+        fs::remove_dir_all(s.path("image.oci")).unwrap();
+        (listed, digest)
+    };
+    let kept = || ["choices", "indexes"].map(|kind| entries(&s, &format!("records/{kind}")).len());
+    // The first is read, and one more time; from then on it is known.
+    for (number, (package, expected)) in
+        [("hello", [1, 0]), ("package-7", [2, 1]), ("package-42", [3, 1])].into_iter().enumerate()
+    {
+        let first = made(&[package], "cache");
+        assert_eq!(kept(), expected, "{package}");
+        assert_eq!(made(&[package], "cache"), first, "{package}");
+        assert_eq!(made(&[package], &format!("cache-{number}")), first, "{package}");
+        assert_eq!(kept(), expected, "{package}");
     }
 }
 
