@@ -1,6 +1,7 @@
 //! The JSON documents of `--json`. Described in `docs/json.md`; members are only ever added.
 
 use std::error::Error as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use assemble::{
@@ -416,6 +417,12 @@ pub(crate) fn cache_pruned(files: u64, bytes: u64) -> String {
 
 /// What checking found.
 pub(crate) fn cache_checked(checked: &Checked) -> Value {
-    let damaged: Vec<String> = checked.damaged.iter().map(|path| path.display().to_string()).collect();
-    json!({ "files": checked.files, "damaged": damaged })
+    let paths = |all: &[PathBuf]| all.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+    json!({
+        "files": checked.files,
+        "damaged": paths(&checked.damaged),
+        "stuck": paths(&checked.stuck),
+        "unread": paths(&checked.unread),
+        "halves": checked.halves,
+    })
 }

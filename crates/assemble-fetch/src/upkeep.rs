@@ -6,6 +6,7 @@
 //! writes no access times tells when it was made instead.
 
 use std::fs::Metadata;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -80,13 +81,27 @@ pub enum OwnKey {
     Unknown,
 }
 
-/// What was found to be damaged, and is gone.
+/// What was found out about the files of a cache.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Checked {
     /// Files that were read.
     pub files: u64,
-    /// Files that were not what they should be.
+    /// Files that were not what they should be, and are gone.
     pub damaged: Vec<PathBuf>,
+    /// Those that could not be removed.
+    pub stuck: Vec<PathBuf>,
+    /// Files that this user may not read; nobody knows what they are.
+    pub unread: Vec<PathBuf>,
+    /// First parts of packages whose second part was pruned. They were of no use, and are gone.
+    pub halves: u64,
+}
+
+/// What a file of the cache is.
+enum Verdict {
+    Whole,
+    Damaged,
+    /// Whole, and of no use without what is not there.
+    Half,
 }
 
 struct Found {
@@ -153,33 +168,28 @@ impl Store {
         let mut checked = Checked::default();
         let Some(root) = self.lasting() else { return Ok(checked) };
         for file in self.found()? {
-            let name = key_in_name(&file.path);
-            let whole = match file.part {
-                CachePart::Unfinished => continue,
-                CachePart::Packages => {
-                    let root = Root { path: root.clone(), keep: Arc::default() };
-                    open_content(&root, &file.path).is_ok_and(|found| match found.as_ref().map(own_key) {
-                        Some(OwnKey::Is(key)) => content_name(&key) == name,
-                        // A first part without its second is of no use.
-                        Some(OwnKey::Damaged) | None => false,
-                        Some(OwnKey::Unknown) => true,
-                    })
+            if file.part == CachePart::Unfinished {
+                continue;
+            }
+            let verdict = match verdict(&root, &file, own_key) {
+                Ok(verdict) => verdict,
+                // Somebody has removed it meanwhile.
+                Err(FetchError::Missing { .. }) => continue,
+                Err(FetchError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+                    checked.unread.push(file.path);
+                    continue;
                 }
-                CachePart::Layers => open_kept(&file.path, Watch::Cache, None)
-                    .is_ok_and(|blob| blob.content_digest().is_ok_and(|digest| digest.hex() == name)),
-                CachePart::Documents => open_limited(&file.path, MOST_RECORD)
-                    .ok()
-                    .flatten()
-                    .is_some_and(|bytes| is_whole_document(bytes, &file.path)),
-                CachePart::Records => {
-                    let bytes = open_limited(&file.path, MOST_RECORD).ok().flatten();
-                    bytes.is_some_and(|bytes| whole_record(&bytes, &file.path).is_some())
-                }
+                Err(_) => Verdict::Damaged,
             };
             checked.files += 1;
-            if !whole && file.path.exists() {
-                remove(&file.path);
-                checked.damaged.push(file.path);
+            if matches!(verdict, Verdict::Whole) {
+                continue;
+            }
+            remove(&file.path);
+            match verdict {
+                _ if file.path.exists() => checked.stuck.push(file.path),
+                Verdict::Half => checked.halves += 1,
+                _ => checked.damaged.push(file.path),
             }
         }
         Ok(checked)
@@ -195,6 +205,35 @@ impl Store {
         }
         Ok(out)
     }
+}
+
+fn verdict(root: &Path, file: &Found, own_key: &dyn Fn(&Blob) -> OwnKey) -> Result<Verdict, FetchError> {
+    let name = key_in_name(&file.path);
+    let whole = match file.part {
+        CachePart::Packages => {
+            let root = Root { path: root.to_owned(), keep: Arc::default() };
+            let Some(found) = open_content(&root, &file.path)? else { return Ok(Verdict::Half) };
+            match own_key(&found) {
+                OwnKey::Is(key) => content_name(&key) == name,
+                OwnKey::Damaged => false,
+                OwnKey::Unknown => true,
+            }
+        }
+        CachePart::Layers => {
+            let blob = open_kept(&file.path, Watch::Cache, None)?;
+            blob.content_digest().is_ok_and(|digest| digest.hex() == name)
+        }
+        CachePart::Documents => {
+            let bytes = open_limited(&file.path, MOST_RECORD)?;
+            bytes.is_some_and(|bytes| is_whole_document(bytes, &file.path))
+        }
+        CachePart::Records => {
+            let bytes = open_limited(&file.path, MOST_RECORD)?;
+            bytes.is_some_and(|bytes| whole_record(&bytes, &file.path).is_some())
+        }
+        CachePart::Unfinished => true,
+    };
+    Ok(if whole { Verdict::Whole } else { Verdict::Damaged })
 }
 
 /// The name that an entry has over its two folders.
@@ -257,7 +296,7 @@ mod tests {
         store.keep_record(RecordKind::Result, &Digest::of(b"k"), b"record").unwrap();
         let layers = store.sizes().unwrap()[2];
         assert_eq!(layers, PartSize { part: CachePart::Layers, files: 2, bytes: 21 });
-        assert_eq!(store.check(&|_| OwnKey::Unknown).unwrap(), Checked { files: 3, damaged: Vec::new() });
+        assert_eq!(store.check(&|_| OwnKey::Unknown).unwrap(), Checked { files: 3, ..Checked::default() });
 
         let long_ago = SystemTime::now() - Duration::from_secs(1000);
         fs::set_permissions(&old, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
@@ -273,7 +312,7 @@ mod tests {
         fs::write(&new, b"A new one").unwrap();
         assert_eq!(
             store.check(&|_| OwnKey::Unknown).unwrap(),
-            Checked { files: 2, damaged: vec![new.clone()] }
+            Checked { files: 2, damaged: vec![new.clone()], ..Checked::default() }
         );
         assert!(!new.exists());
         assert_eq!(store.prune(&Prune { max_size: Some(0), ..all }).unwrap().0, 1);

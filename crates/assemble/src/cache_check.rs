@@ -24,10 +24,14 @@ pub fn check_cache(store: &Store) -> Result<Checked> {
     Ok(store.check(&own_key)?)
 }
 
-/// The failure that damage in the cache stands for, if there was any. Whoever looks after a cache is to see it.
+/// The failure that damage in the cache stands for, if there was any, or that not all could be read. Whoever looks after a
+/// cache is to see it.
 pub fn damaged_cache(checked: &Checked) -> Option<Error> {
-    let count = checked.damaged.len();
-    (count > 0).then(|| OwnError::CacheDamaged(count).into())
+    let (gone, stuck, unread) = (checked.damaged.len(), checked.stuck.len(), checked.unread.len());
+    if gone + stuck > 0 {
+        return Some(OwnError::CacheDamaged { gone, stuck }.into());
+    }
+    (unread > 0).then(|| OwnError::CacheUnread(unread).into())
 }
 
 /// Divides packages in front of their data section, which may be a layer as it is.

@@ -71,11 +71,22 @@ fn verify(args: &CacheArgs, session: &Session) -> ExitCode {
         Ok(checked) => checked,
         Err(error) => return session.fail(&error, None),
     };
-    for path in &checked.damaged {
-        session.tell(&format!("damaged, removed: {}", path.display()));
+    for (what, paths) in [
+        ("damaged, removed", &checked.damaged),
+        ("damaged, cannot be removed", &checked.stuck),
+        ("cannot be read", &checked.unread),
+    ] {
+        for path in paths {
+            session.tell(&format!("{what}: {}", path.display()));
+        }
     }
     let read = counted(checked.files, "file", "files");
-    session.tell(&format!("{read} read, {} damaged", checked.damaged.len()));
+    let mut summary = format!("{read} read, {} damaged", checked.damaged.len() + checked.stuck.len());
+    if checked.halves > 0 {
+        let halves = counted(checked.halves, "package", "packages");
+        let _ = write!(summary, "; {halves} removed, whose second half was pruned");
+    }
+    session.tell(&summary);
     let document = json::cache_checked(&checked);
     match assemble::damaged_cache(&checked) {
         Some(error) => session.fail(&error, Some(&document)),

@@ -349,7 +349,7 @@ fn a_cache_of_another_user() {
     let as_another = |args: &[&str]| {
         let mut command = s.command(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
         let mut other = Command::new("setpriv");
-        other.args(command.get_args()).arg(s.path("program")).args(["build", "spec.yaml"]).args(args);
+        other.args(command.get_args()).arg(s.path("program")).args(args);
         other.current_dir(s.root()).env_clear().stdin(Stdio::null());
         other.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command = other;
@@ -366,8 +366,16 @@ fn a_cache_of_another_user() {
             _ => {}
         }
         let output = format!("theirs/{step}");
-        let ran = as_another(&["-o", &output]);
+        let ran = as_another(&["build", "spec.yaml", "-o", &output]);
         gives(&ran, &digest);
+        if step == "warm" {
+            // What they may not read is no damage, and what they could not remove is not said to be gone.
+            let kept = files(&s.path("cache/v1"));
+            let ran = as_another(&["cache", "verify"]);
+            assert!(ran.code == 9 && ran.stderr.contains("cannot be read:"), "{} {}", ran.code, ran.stderr);
+            assert!(!ran.stderr.contains("removed"), "{}", ran.stderr);
+            assert_eq!(files(&s.path("cache/v1")), kept);
+        }
         assert!(
             step == "warm" || ran.stderr.contains("nothing is kept in the cache"),
             "{step} {}",

@@ -186,7 +186,14 @@ impl OwnError {
             Self::Damaged { .. } => {
                 vec!["build or pull the image anew; what is stored cannot be trusted".into()]
             }
-            Self::CacheDamaged(_) => vec![
+            Self::CacheUnread(_) => {
+                vec!["run this as the user whose cache it is; nothing is known of what cannot be read".into()]
+            }
+            Self::CacheDamaged { stuck: 1.., .. } => vec![
+                "builds do not use what is damaged; who may write to the cache can remove it".into(),
+                "if more is damaged the next time, look after the disk".into(),
+            ],
+            Self::CacheDamaged { .. } => vec![
                 "what is gone is got or made again when it is needed".into(),
                 "layouts that were built may have been links to it: build them again".into(),
                 "if more is damaged the next time, look after the disk".into(),

@@ -296,9 +296,17 @@ pub enum OwnError {
         /// The path in the image.
         path: String,
     },
-    /// Something in the cache was not what it should be. It is gone.
-    #[error("{} of the cache {} damaged, and removed", counted(*.0, "file", "files"), if *.0 == 1 { "was" } else { "were" })]
-    CacheDamaged(usize),
+    /// Something in the cache was not what it should be.
+    #[error("{}", damaged(*.gone, *.stuck))]
+    CacheDamaged {
+        /// Files that are gone.
+        gone: usize,
+        /// Files that could not be removed.
+        stuck: usize,
+    },
+    /// Something in the cache cannot be read.
+    #[error("{} of the cache cannot be read", counted(*.0, "file", "files"))]
+    CacheUnread(usize),
     /// A layer is another than the package that it is said to be.
     #[error(
         "{image}: the layer that is said to be {package} is {found}, and its signed data section is {expected}"
@@ -352,6 +360,20 @@ impl OwnError {
     }
 }
 
+/// What came of damage in the cache.
+fn damaged(gone: usize, stuck: usize) -> String {
+    let was = |count: usize| if count == 1 { "was" } else { "were" };
+    let files = |count| counted(count, "file", "files");
+    match (gone, stuck) {
+        (_, 0) => format!("{} of the cache {} damaged, and removed", files(gone), was(gone)),
+        (0, _) => format!("{} of the cache {} damaged, and cannot be removed", files(stuck), was(stuck)),
+        _ => {
+            let all = gone + stuck;
+            format!("{} of the cache were damaged, and {stuck} of them cannot be removed", files(all))
+        }
+    }
+}
+
 impl Explain for OwnError {
     fn code(&self) -> &'static str {
         match self {
@@ -395,7 +417,8 @@ impl Explain for OwnError {
             Self::NoSuchImage { .. } => "image/not-there",
             Self::NotAnImage { .. } => "image/not-an-image",
             Self::Damaged { .. } => "image/damaged",
-            Self::CacheDamaged(_) => "cache/damaged",
+            Self::CacheDamaged { .. } => "cache/damaged",
+            Self::CacheUnread(_) => "cache/unread",
             Self::NoSuchFile { .. } => "inspect/no-such-file",
             Self::IsFolder { .. } => "inspect/is-folder",
             Self::NoSuchPlatform { .. } => "image/no-such-platform",
@@ -417,7 +440,8 @@ impl Explain for OwnError {
             | Self::NotEmpty { .. }
             | Self::NoRuntime { .. }
             | Self::Load { .. }
-            | Self::EngineWithoutZstd { .. } => Kind::Host,
+            | Self::EngineWithoutZstd { .. }
+            | Self::CacheUnread(_) => Kind::Host,
             Self::VerifyWithoutSpec(_)
             | Self::IsFolder { .. }
             | Self::NoSuchPlatform { .. }
@@ -452,7 +476,7 @@ impl Explain for OwnError {
             | Self::NotAnImage { .. } => Kind::Spec,
             Self::PackageTooLarge { .. }
             | Self::Damaged { .. }
-            | Self::CacheDamaged(_)
+            | Self::CacheDamaged { .. }
             | Self::BrokenChain { .. }
             | Self::NoChecksum { .. }
             | Self::OtherArch { .. }
