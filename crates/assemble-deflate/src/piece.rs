@@ -15,6 +15,9 @@ pub const LARGEST_BLOCK: usize = 1024 << 10;
 /// A block that begins so close to the file's end will hardly be copied.
 const NEAR_END: u64 = 80 << 10;
 
+/// Plain bytes that few blocks have more of.
+const USUAL_BLOCK: usize = 96 << 10;
+
 /// Bytes of room that a cleared piece keeps for its plain bytes, and for its symbols.
 const USUAL: usize = 512 << 10;
 
@@ -133,6 +136,12 @@ impl Piece {
             return Err(DeflateError::Place);
         }
         self.parts.push(Part::File { stream, at, before: at - file.start });
+        let left = usize::try_from(file.end - at).unwrap_or(usize::MAX);
+        let usual = enough.saturating_sub(self.plain.len()).saturating_add(USUAL_BLOCK);
+        if usual < left {
+            // About as much as it will be: growing would double it.
+            self.plain.reserve_exact(usual.min(LARGEST_BLOCK));
+        }
         while inflater.given < file.end && self.plain.len() < enough {
             self.step(inflater, file, keep)?;
         }

@@ -272,22 +272,28 @@ impl FetchError {
     /// What differs in files such as those under /proc and /sys, which say that they are empty.
     pub(crate) const MORE_THAN_SIZE: &str = "it has more bytes than its size says";
 
-    fn io_hints(path: &Path, source: &io::Error) -> Vec<String> {
+    fn io_hints(path: &Path, action: &str, source: &io::Error) -> Vec<String> {
         let quoted = for_shell(path);
+        // What was being written is gone by now, and removing takes a right to the folder.
+        let folder = for_shell(path.parent().unwrap_or(path));
         if [Errno::MFILE, Errno::NFILE].iter().any(|e| source.raw_os_error() == Some(e.raw_os_error())) {
             return vec!["allow more open files in this shell: `ulimit -n 1024`".into()];
         }
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 vec![
-                    format!("free some space there: `df -h {quoted}`"),
-                    "use another cache folder: `--cache-dir DIR`".into(),
+                    format!("free some space there: `df -h {folder}`"),
+                    "make the cache smaller: `assemble cache prune --max-size 1G`, or use another: `--cache-dir DIR`"
+                        .into(),
                 ]
             }
             io::ErrorKind::PermissionDenied if path.symlink_metadata().is_err() => {
                 let there = path.ancestors().find(|above| above.symlink_metadata().is_ok());
                 let quoted = for_shell(there.unwrap_or(Path::new(".")));
                 vec![format!("this user may not go or write there: `ls -ld {quoted}`")]
+            }
+            io::ErrorKind::PermissionDenied if action == "remove" => {
+                vec![format!("this user may not remove files there: `ls -ld {folder}`")]
             }
             io::ErrorKind::PermissionDenied => {
                 vec![format!("give this user the right to: `ls -ld {quoted}`, then `chmod u+r {quoted}`")]
@@ -411,7 +417,7 @@ impl Explain for FetchError {
                 format!("or remove what is there: `ls -l {}`", for_shell(path)),
             ],
             Self::TooManyEntries { .. } => vec!["name a smaller folder, or use `exclude`".into()],
-            Self::Io { path, source, .. } => Self::io_hints(path, source),
+            Self::Io { path, action, source } => Self::io_hints(path, action, source),
             Self::Redirect { why: RedirectFault::PrivateNetwork, .. } => {
                 vec!["if it is meant to lead there, write the address it leads to in the spec".into()]
             }

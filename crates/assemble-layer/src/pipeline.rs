@@ -27,10 +27,10 @@ use crate::make::{Maker, Progress};
 const AHEAD: usize = 128;
 
 /// Bytes of memory that pieces may take up, for each thread, unless one piece has more.
-const HELD: usize = 3 << 19;
+const HELD: usize = 1 << 20;
 
 /// Pieces that are kept to be filled again.
-const SPARE: usize = 4;
+const SPARE: usize = 2;
 
 /// So many tar bytes are worth another thread.
 const WORTH_A_THREAD: u64 = 512 << 10;
@@ -123,8 +123,8 @@ pub(crate) fn run(
         failed: None,
         lost: false,
     };
-    let cut = usize::try_from(maker.plan.sizes.compressed.piece).unwrap_or(HELD);
-    let most = HELD.max(cut) * (threads.get() + 1);
+    let piece = usize::try_from(maker.plan.usual_footprint()).unwrap_or(HELD);
+    let most = HELD.max(piece) * (threads.get() + 1);
     let useful = maker.plan.size() / WORTH_A_THREAD + 1;
     let threads = threads.get().min(usize::try_from(useful).unwrap_or(usize::MAX));
     let shared =

@@ -112,6 +112,16 @@ impl<'a> Plan<'a> {
         Ok(Self { entries: planned, units, streams: streams.all, sizes })
     }
 
+    /// About how many bytes of memory a large piece of most of the contents takes. Of one that is spliced, what is known of it
+    /// may take more than its bytes, and it goes on to the end of a block.
+    pub(crate) fn usual_footprint(&self) -> u64 {
+        let bytes = |spliced| {
+            let contents = self.entries.iter().map(|entry| &entry.content);
+            contents.filter(|content| content.spliced() == Some(spliced)).map(Content::len).sum::<u64>()
+        };
+        if bytes(true) > bytes(false) { 4 * self.sizes.spliced.piece } else { self.sizes.compressed.piece }
+    }
+
     /// Tar bytes of all contents, roughly.
     pub(crate) fn size(&self) -> u64 {
         self.entries.iter().map(|entry| entry.content.len() + BLOCK as u64).sum()

@@ -113,8 +113,8 @@ fn messages() {
           = name a smaller folder, or use `exclude`
         fetch/pattern spec exclude pattern `a\nb`: it names nothing
         fetch/io host /a b/\u{1b}c: cannot write: no storage space
-          = free some space there: `df -h '/a b/\u{1b}c'`
-          = use another cache folder: `--cache-dir DIR`
+          = free some space there: `df -h '/a b'`
+          = make the cache smaller: `assemble cache prune --max-size 1G`, or use another: `--cache-dir DIR`
         fetch/io host /a b/\u{1b}c: cannot write: permission denied
           = this user may not go or write there: `ls -ld /`
         fetch/io host /: cannot open: permission denied
