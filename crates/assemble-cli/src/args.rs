@@ -170,7 +170,7 @@ pub(crate) struct ReportArgs {
     /// Write one JSON document to standard output, in success and in failure
     #[arg(long, help_heading = "Report")]
     pub(crate) json: bool,
-    /// Say nothing but warnings and errors
+    /// Say nothing but the result, warnings and errors
     #[arg(short, long, help_heading = "Report")]
     pub(crate) quiet: bool,
 }
@@ -237,7 +237,7 @@ pub(crate) struct BuildArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    assemble digest hello.yaml                   nothing is built, nothing but indexes fetched\n  \
+    assemble digest hello.yaml                   nothing is written but to the cache, nothing but indexes fetched\n  \
     assemble digest hello.yaml --fetch           fetches what the cache does not have")]
 pub(crate) struct DigestArgs {
     /// A spec, or a static binary [default: assemble.yaml]

@@ -23,6 +23,10 @@ impl BlobSource for Hashed {
             .cloned()
             .ok_or_else(|| not_an_image("the archive", &format!("blob {digest} is missing")))
     }
+
+    fn has_manifests(&self) -> bool {
+        false
+    }
 }
 
 /// Reads `manifest.json` of a docker archive.

@@ -55,6 +55,11 @@ pub(crate) trait BlobSource: Send + Sync + fmt::Debug {
     fn unchecked(&self, digest: &Digest, size: u64) -> Result<Blob> {
         self.blob(digest, size)
     }
+
+    /// Whether the manifests are those that came with the image. Others say nothing but what has to be in one.
+    fn has_manifests(&self) -> bool {
+        true
+    }
 }
 
 /// An image or an index with everything below it.
@@ -100,6 +105,11 @@ impl BlobSource for Made {
 }
 
 impl ImageSet {
+    /// See [`BlobSource::has_manifests`].
+    pub(crate) fn has_manifests(&self) -> bool {
+        self.source.has_manifests()
+    }
+
     /// The set of a build: one image as it is, several under an index.
     pub(crate) fn of(images: &[BuiltImage], index: Option<&ImageIndex>) -> Self {
         let mut blobs = BTreeMap::new();

@@ -286,7 +286,7 @@ fn quiet_runs_still_warn_as_their_help_says() {
     assert_eq!(ran.code, 0);
     assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
     says(&ran, &["warning: the image runs as root"]);
-    assert!(s.ok(["build", "--help"]).contains("Say nothing but warnings and errors"));
+    assert!(s.ok(["build", "--help"]).contains("Say nothing but the result, warnings and errors"));
 }
 
 #[test]
