@@ -123,6 +123,9 @@ pub(super) fn after_build(lock: &PendingLock, observer: &dyn Observer) {
         observer.event(Event::Warning(format!("{path} should be another, and was not written: {error}")));
         return;
     }
+    if let Some(warning) = lock.difference.warning() {
+        observer.event(Event::Warning(warning));
+    }
     let changes: Vec<String> = lock.difference.changes.iter().map(ToString::to_string).collect();
     observer.event(Event::Note(match changes.len() {
         0 => format!("{path}: the digests of the layers were written down"),

@@ -290,6 +290,11 @@ fn updates_move_what_is_named() {
     p.mirror(&[("app", "3-r0", &["lib"]), ("lib", "3-r0", &[]), ("other", "3-r0", &[])]);
     assert_eq!(p.s.ok(["update", "--spec", "app.yaml"]).lines().count(), 3);
     assert_eq!(p.versions(), versions(&[("app", "3-r0"), ("lib", "3-r0"), ("other", "3-r0")]));
+    // An index that lists older ones only is believed, since it was asked for, but not in silence.
+    p.mirror(&[("app", "2-r0", &["lib"]), ("lib", "3-r0", &[]), ("other", "2-r0", &[])]);
+    let ran = p.s.run(["update", "--spec", "app.yaml"]);
+    let warning = "warning: packages become older: app 3-r0 -> 2-r0 (aarch64, x86_64), and 1 more;";
+    assert!(ran.code == 0 && ran.stderr.contains(warning), "{}", ran.stderr);
 }
 
 #[test]

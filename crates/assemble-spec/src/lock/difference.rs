@@ -128,6 +128,20 @@ impl Difference {
     pub fn packages(&self) -> impl Iterator<Item = &Change> {
         self.changes.iter().filter(|change| matches!(change, Change::Package { .. }))
     }
+
+    /// What is to be said of packages that are older than before, if there are any.
+    pub fn warning(&self) -> Option<String> {
+        let is_older = |change: &&Change| {
+            matches!(change, Change::Package { from: Some(from), to: Some(to), .. }
+                if to.compare_as_apk(from).is_lt())
+        };
+        let older: Vec<_> = self.changes.iter().filter(is_older).map(ToString::to_string).collect();
+        let first = older.first()?;
+        let more = if older.len() > 1 { format!(", and {} more", older.len() - 1) } else { String::new() };
+        Some(format!(
+            "packages become older: {first}{more}; the indexes have nothing newer that fits, so they may be old ones"
+        ))
+    }
 }
 
 /// On one line.

@@ -124,6 +124,9 @@ pub fn lock(file: &SpecFile, options: &BuildOptions, env: &Env, how: &Relock) ->
     let pending = NewDraft { path: path.clone(), old, selections }.finish(&plan, &[], &sources)?;
     pending.write()?;
     let PendingLock { difference, same, .. } = pending;
+    if let Some(warning) = difference.warning() {
+        env.observer.event(Event::Warning(warning));
+    }
     let report = LockReport { path, difference, written: !same, images, released, held };
     if how.deep { deepen(file, &options, env, report) } else { Ok(report) }
 }
