@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     let done = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["inputs", folder] => inputs::write(Path::new(folder)),
         [work, folder] => run(work, Path::new(folder)),
-        _ => Err("assemble-cost inputs|package|splice|gzip|zstd|unpack|solve|one-layer-few|one-layer-many|package-layers-few|package-layers-many DIR".into()),
+        _ => Err("assemble-cost inputs|package|splice|frames|gzip|zstd|unpack|solve|one-layer-few|one-layer-many|package-layers-few|package-layers-many DIR".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -46,8 +46,13 @@ fn run(work: &str, folder: &Path) -> Result<()> {
         "package" => !package(folder, inputs::PACKAGE, false)?.entries.is_empty(),
         "splice" => {
             let package = package(folder, inputs::PACKAGE, false)?;
-            let layer = packages_layer(&install_all(&[package])?, &MemorySpool)?;
+            let layer = packages_layer(&install_all(&[package])?, Compression::Gzip, &MemorySpool)?;
             layer.copied > layer.uncompressed_size / 4
+        }
+        "frames" => {
+            let package = package(folder, inputs::PACKAGE, false)?;
+            let layer = packages_layer(&install_all(&[package])?, Compression::Zstd, &MemorySpool)?;
+            layer.size < layer.uncompressed_size
         }
         "gzip" => files_layer(folder, Compression::Gzip)?.copied == 0,
         "zstd" => files_layer(folder, Compression::Zstd)?.copied == 0,
@@ -103,10 +108,10 @@ fn install_all(packages: &[Package]) -> Result<Installed> {
 }
 
 /// Packs the tree of packages.
-fn packages_layer(installed: &Installed, spool: &dyn Spool) -> Result<Layer> {
+fn packages_layer(installed: &Installed, compression: Compression, spool: &dyn Spool) -> Result<Layer> {
     let entries = installed.tree.layer(Part::Packages);
     let names = AccountNames::from_tree(&installed.tree)?;
-    Ok(pack(&entries, &names, Compression::Gzip, NonZeroUsize::MIN, spool)?)
+    Ok(pack(&entries, &names, compression, NonZeroUsize::MIN, spool)?)
 }
 
 /// Packages of small files.
@@ -132,7 +137,7 @@ fn one_layer(folder: &Path, count: usize) -> Result<bool> {
     let installed = install_all(&packages)?;
     drop(packages);
     tell_contents(&installed, count);
-    Ok(packages_layer(&installed, &*assemble_fetch::spool_in(folder))?.size > 0)
+    Ok(packages_layer(&installed, Compression::Gzip, &*assemble_fetch::spool_in(folder))?.size > 0)
 }
 
 /// What is decided of packages that are layers as they are, and the layer on top of them in a file, as a build makes it, for

@@ -7,7 +7,7 @@ use std::ops::Range;
 use assemble_deflate::{FrameEncoder, Inflater, Keep, Piece};
 use proptest::prelude::*;
 
-use common::{compress, random_blocks, sample, some_files, zeros};
+use common::{compress, generator, random_blocks, sample, short_matches, some_files, zeros};
 
 mod common;
 
@@ -106,6 +106,49 @@ fn matches_and_literals_across_the_end_of_a_block() {
         let frame = encoder.encode(&piece).to_vec();
         assert!(read(&frame, piece.plain.len()) == piece.plain);
     }
+}
+
+fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut next = generator(seed);
+    (0..len).map(|_| next().to_le_bytes()[4]).collect()
+}
+
+fn fresh(plain: &[u8]) -> Vec<u8> {
+    let mut piece = Piece::default();
+    piece.fresh(plain);
+    let frame = FrameEncoder::new().encode(&piece).to_vec();
+    assert!(read(&frame, plain.len()) == plain);
+    frame
+}
+
+#[test]
+fn literals_as_many_as_a_block_holds_in_front_of_a_match() {
+    for run in [65_535, 65_536, 65_537, 98_303, 98_304, 130_000] {
+        let plain = noise(run, 3);
+        fresh(&[&plain[..], &plain[run - 500..]].concat());
+    }
+}
+
+#[test]
+fn more_sequences_than_two_bytes_count() {
+    for count in [126, 127, 128, 0x7eff, 0x7f00, 0x7f01, 43_000] {
+        let (plain, packed) = short_matches(count);
+        check(&plain, &packed, std::slice::from_ref(&(0..plain.len() as u64)));
+    }
+}
+
+/// A block whose only match is not worth it is raw, and nobody who reads it learns the distance.
+#[test]
+fn distances_of_raw_blocks_are_not_known() {
+    let mut plain = noise(131_072, 11);
+    plain.copy_within(60_000..60_004, 61_000);
+    plain.extend(noise(2000, 13));
+    let at = plain.len();
+    plain.extend_from_within(at - 1000..at - 800);
+    let frame = fresh(&plain);
+    // The first block's header, little-endian: its kind, and how long it is.
+    let header = u32::from_le_bytes([frame[9], frame[10], frame[11], 0]);
+    assert_eq!((header >> 1 & 3, header >> 3), (0, 131_072));
 }
 
 #[test]

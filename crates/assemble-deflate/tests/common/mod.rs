@@ -161,3 +161,20 @@ pub(crate) fn zeros(len: usize) -> Vec<u8> {
     bits.code(0, 7);
     bits.bytes
 }
+
+/// Four bytes, and so many matches of three bytes, none of which goes on with the one before.
+pub(crate) fn short_matches(count: usize) -> (Vec<u8>, Vec<u8>) {
+    let (mut plain, mut bits) = (b"abcd".to_vec(), Bits::default());
+    bits.put(0b011, 3);
+    for byte in b"abcd" {
+        bits.code(0x30 + u64::from(*byte), 8);
+    }
+    for number in 0..count {
+        let distance = 3 + number % 2;
+        bits.code(1, 7);
+        bits.code(distance as u64 - 1, 5);
+        plain.extend_from_within(plain.len() - distance..plain.len() - distance + 3);
+    }
+    bits.code(0, 7);
+    (plain, bits.bytes)
+}
