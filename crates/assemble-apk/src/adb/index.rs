@@ -207,6 +207,25 @@ mod tests {
         assert!(matches!(error, IndexError::TooMuch { .. }), "{error}");
     }
 
+    /// So is a dependency outside the grammar, which is shown longer than it is.
+    #[test]
+    fn what_is_shown_longer_is_paid_for_as_it_is_shown() {
+        let with = |byte: u8| {
+            let text = AdbValue::Blob(vec![byte; 80]);
+            let needs = vec![AdbValue::Object(vec![AdbValue::Raw(0x8000_0008)]); 500_000];
+            let mut info = vec![AdbValue::text("a"), AdbValue::text("1")];
+            info.resize_with(14, || AdbValue::Null);
+            info.push(AdbValue::Array(needs));
+            let list = AdbValue::Array(vec![AdbValue::Object(info)]);
+            let database = adb_database(&AdbValue::Object(vec![text, list]));
+            let packed = adb_file(*b"indx", &database, &[], &[], AdbCompression::None);
+            read(&packed, &Keyring::new(), Trust::AllowUntrusted, 8 << 20, &Nowhere)
+        };
+        assert_eq!(with(b'b').unwrap().records.len(), 1);
+        let error = with(1).unwrap_err();
+        assert!(matches!(error, IndexError::Record { source: AdbError::Growth { .. }, .. }), "{error}");
+    }
+
     proptest! {
         /// What is read from the lines of an index, also from those of its form and of an excerpt, is what its database says.
         #[test]

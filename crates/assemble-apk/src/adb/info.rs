@@ -29,8 +29,10 @@ const INSTALL_IF: usize = 18;
 const TAGS: usize = 21;
 
 /// What a dependency costs beyond its text, and a record beyond its texts and dependencies.
-const DEPENDENCY_COST: usize = 96;
+const DEPENDENCY_COST: usize = 160;
 const RECORD_COST: usize = 512;
+/// What each byte costs of a dependency outside the grammar, which is kept as it is shown: escaped.
+const ESCAPED_COST: usize = 6;
 
 /// The longest text that is read, and the longest name or version: no real one comes near.
 const MAX_TEXT: usize = 64 << 10;
@@ -249,11 +251,15 @@ fn dependencies<'d, T>(
     convert: impl Fn(Token<'d>) -> Result<T, AdbError>,
 ) -> Result<Vec<T>, AdbError> {
     let list = info.list(slot, field)?;
-    let mut out = Vec::new();
+    // Paid for before there is room: a few bytes may stand for millions.
+    let count = list.numbers().count();
+    list.database().pay(count.saturating_mul(DEPENDENCY_COST))?;
+    let mut out = Vec::with_capacity(count);
     for number in list.numbers() {
-        list.database().pay(DEPENDENCY_COST)?;
         let dependency = list.object(number, field)?;
         let token = Token::read(dependency.ok_or(AdbError::value(field, "has an empty item"))?, field)?;
+        let each = if token.sound.is_none() { ESCAPED_COST } else { 1 };
+        list.database().pay((token.name.len() + token.version.len()).saturating_mul(each))?;
         out.push(convert(token)?);
     }
     Ok(out)
