@@ -6,16 +6,19 @@
 //! a package's files mostly in the order of the package, so that costs little more than having them on the disk, and
 //! saves writing and reading three times the package's size.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write as _};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use assemble_types::{Blob, BlobReader, Digest, ReadAt, Spool, SpoolWriter};
+use assemble_deflate::{DeflateError, Inflater};
+use assemble_types::{
+    Blob, BlobReader, Digest, HashingWriter, ReadAt, Spool, SpoolWriter, StreamMark, StreamMarks,
+};
 use flate2::bufread::{DeflateDecoder, GzDecoder};
 use sha2::{Digest as _, Sha256};
 
 use crate::PackageProblem;
 use crate::error::Section;
-use crate::sections::{BUFFER, Source};
+use crate::sections::Source;
 
 /// Packed bytes that a reader of contents takes at a time, and plain bytes that it keeps.
 const PIECE: usize = 32 << 10;
@@ -28,6 +31,9 @@ pub struct Extras<'a> {
     /// Keep the unpacked bytes here, so that they need not be unpacked again. A place that does not take them is no error:
     /// they are unpacked again then. Implies `diff_id`.
     pub keep: Option<&'a dyn Spool>,
+    /// Keep here what is needed to read on from the marks of a section. A place that does not take it is no error: the
+    /// section is read from its beginning then.
+    pub marks: Option<&'a dyn Spool>,
 }
 
 /// What a data section came to.
@@ -38,57 +44,94 @@ pub(crate) struct Finished {
     pub(crate) diff_id: Option<Digest>,
     /// The plain bytes, if they were to be kept and are.
     pub(crate) kept: Option<Blob>,
+    /// Where it can be read on from, and the digest of the windows; if that was to be kept, and there are such places.
+    pub(crate) marks: Option<(StreamMarks, Digest)>,
+    /// Packed bytes, with the end of the member.
+    pub(crate) packed: u64,
+}
+
+/// Bytes in front of marks, as they come.
+struct Windows<'a> {
+    spool: &'a dyn Spool,
+    out: Option<HashingWriter<Box<dyn SpoolWriter>>>,
+    count: usize,
+}
+
+impl Windows<'_> {
+    /// Keeps those of the next mark.
+    fn add(&mut self, window: &[u8]) -> io::Result<()> {
+        let out = match &mut self.out {
+            Some(out) => out,
+            none => none.insert(HashingWriter::new(self.spool.create()?)),
+        };
+        self.count += 1;
+        out.write_all(window)
+    }
+
+    /// Nothing if there are other marks than windows.
+    fn finish(self, marks: &[assemble_deflate::Mark]) -> Option<(StreamMarks, Digest)> {
+        let (writer, digest, _) = self.out.filter(|_| self.count == marks.len())?.finish();
+        let all = marks.iter().map(|mark| StreamMark { bit: mark.bit, plain: mark.plain, sum: mark.sum });
+        let windows = writer.finish_as(&digest).ok()?;
+        Some((StreamMarks { all: all.collect(), windows }, digest))
+    }
 }
 
 /// A data section while it is unpacked for the first time. Every error of the section itself is kept, so that the walk,
 /// which only sees a failed reader, does not have to tell them apart.
 pub(crate) struct Plain<'a> {
-    decoder: GzDecoder<&'a mut BufReader<Source>>,
-    buffer: Vec<u8>,
-    /// What of `buffer` is not used yet.
-    ready: std::ops::Range<usize>,
+    inflater: Inflater<Source>,
+    /// The member, and where in it the stream begins.
+    member: Blob,
+    header: u64,
+    /// Bytes that were read last and not used yet.
+    ready: usize,
+    /// What was read last.
+    last: usize,
     total: u64,
     limit: u64,
     hasher: Option<Sha256>,
     keep: Option<Box<dyn SpoolWriter>>,
+    windows: Option<Windows<'a>>,
     problem: Option<PackageProblem>,
 }
 
 impl<'a> Plain<'a> {
-    pub(crate) fn new(input: &'a mut BufReader<Source>, limit: u64, extras: Extras<'_>) -> Self {
-        Self {
-            decoder: GzDecoder::new(input),
-            buffer: vec![0; BUFFER],
-            ready: 0..0,
+    /// Of a member that begins with this blob, which may be longer.
+    pub(crate) fn new(member: &Blob, limit: u64, extras: Extras<'a>) -> Result<Self, PackageProblem> {
+        let header = check_header(member)?;
+        let stream = member.slice(header..member.len()).ok_or_else(cut)?;
+        Ok(Self {
+            inflater: Inflater::new(Source::new(&stream)),
+            member: member.clone(),
+            header,
+            ready: 0,
+            last: 0,
             total: 0,
             limit,
             hasher: (extras.diff_id || extras.keep.is_some()).then(Sha256::new),
             keep: extras.keep.and_then(|spool| spool.create().ok()),
+            windows: extras.marks.map(|spool| Windows { spool, out: None, count: 0 }),
             problem: None,
-        }
+        })
     }
 
     fn more(&mut self) -> Result<(), PackageProblem> {
-        let section = Section::Data;
-        let n = loop {
-            match self.decoder.read(&mut self.buffer) {
-                Ok(n) => break n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) if self.decoder.get_ref().get_ref().failed() => {
-                    return Err(PackageProblem::Read(source));
-                }
-                Err(source) => return Err(PackageProblem::Damaged { section, source }),
-            }
-        };
-        self.total += n as u64;
+        self.inflater.consume(self.last);
+        (self.last, self.ready) = (0, 0);
+        if let Some(window) = self.inflater.window_of_mark() {
+            self.windows.take_if(|windows| windows.add(window).is_err());
+        }
+        let bytes = self.inflater.fill().map_err(problem)?;
+        (self.last, self.ready) = (bytes.len(), bytes.len());
+        self.total += bytes.len() as u64;
         if self.total > self.limit {
-            return Err(PackageProblem::TooLarge { section, limit: self.limit });
+            return Err(PackageProblem::TooLarge { section: Section::Data, limit: self.limit });
         }
         if let Some(hasher) = &mut self.hasher {
-            hasher.update(&self.buffer[..n]);
+            hasher.update(bytes);
         }
-        self.keep.take_if(|keep| keep.write_all(&self.buffer[..n]).is_err());
-        self.ready = 0..n;
+        self.keep.take_if(|keep| keep.write_all(bytes).is_err());
         Ok(())
     }
 
@@ -98,15 +141,64 @@ impl<'a> Plain<'a> {
             if let Some(problem) = self.problem {
                 return Err(problem);
             }
-            self.ready = 0..0;
             self.more()?;
-            if self.ready.is_empty() {
-                let diff_id = self.hasher.map(|hasher| Digest::from_bytes(hasher.finalize().into()));
-                let kept = self.keep.zip(diff_id).and_then(|(keep, digest)| keep.finish_as(&digest).ok());
-                return Ok(Finished { size: self.total, diff_id, kept });
+            if self.last == 0 {
+                break;
             }
         }
+        let packed = self.header + self.inflater.packed();
+        let mut end = [0; 8];
+        let trailer = self.member.slice(packed..packed + 8).ok_or_else(cut)?;
+        trailer.reader().read_exact(&mut end).map_err(PackageProblem::Read)?;
+        let marks = self.inflater.marks().to_vec();
+        let (size, sum) = self.inflater.finish().map_err(problem)?;
+        #[allow(clippy::cast_possible_truncation, reason = "the format has the lower bits only")]
+        let size = size as u32;
+        if end != [sum.to_le_bytes(), size.to_le_bytes()].concat()[..] {
+            let why = "corrupt gzip stream does not have a matching checksum";
+            return Err(damaged(io::Error::new(io::ErrorKind::InvalidInput, why)));
+        }
+        let diff_id = self.hasher.map(|hasher| Digest::from_bytes(hasher.finalize().into()));
+        Ok(Finished {
+            size: self.total,
+            diff_id,
+            kept: self.keep.zip(diff_id).and_then(|(keep, digest)| keep.finish_as(&digest).ok()),
+            marks: self.windows.and_then(|windows| windows.finish(&marks)),
+            packed: packed + 8,
+        })
     }
+}
+
+fn damaged(source: io::Error) -> PackageProblem {
+    PackageProblem::Damaged { section: Section::Data, source }
+}
+
+fn cut() -> PackageProblem {
+    damaged(io::ErrorKind::UnexpectedEof.into())
+}
+
+fn problem(error: DeflateError) -> PackageProblem {
+    match error {
+        DeflateError::Read(source) => PackageProblem::Read(source),
+        DeflateError::Cut => cut(),
+        other => damaged(io::Error::new(io::ErrorKind::InvalidData, other)),
+    }
+}
+
+/// Checks the header of a gzip member, and says how long it is.
+fn check_header(member: &Blob) -> Result<u64, PackageProblem> {
+    let mut input = BufReader::with_capacity(512, Source::new(member));
+    let mut decoder = GzDecoder::new(&mut input);
+    if decoder.header().is_none()
+        && let Err(source) = decoder.read(&mut [0])
+    {
+        let failed = decoder.get_ref().get_ref().failed();
+        return Err(if failed { PackageProblem::Read(source) } else { damaged(source) });
+    }
+    header_size(&mut BufReader::with_capacity(512, member.reader())).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => cut(),
+        _ => PackageProblem::Read(error),
+    })
 }
 
 impl Read for Plain<'_> {
@@ -119,17 +211,20 @@ impl Read for Plain<'_> {
 
 impl BufRead for Plain<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.ready.is_empty() && self.problem.is_none() {
+        if self.ready == 0 && self.problem.is_none() {
             self.problem = self.more().err();
         }
         match &self.problem {
             Some(_) => Err(io::Error::other("the section cannot be unpacked")),
-            None => Ok(&self.buffer[self.ready.clone()]),
+            None => {
+                let read = self.inflater.ready();
+                Ok(&read[read.len().saturating_sub(self.ready)..])
+            }
         }
     }
 
     fn consume(&mut self, amount: usize) {
-        self.ready.start = (self.ready.start + amount).min(self.ready.end);
+        self.ready = self.ready.saturating_sub(amount);
     }
 }
 
@@ -144,6 +239,7 @@ pub(crate) struct Unpacked {
     sum: u32,
     cursor: Mutex<Option<Cursor>>,
     kept: OnceLock<Blob>,
+    marks: OnceLock<Arc<StreamMarks>>,
 }
 
 #[derive(Debug)]
@@ -163,13 +259,25 @@ impl Unpacked {
         let at = stream.len().checked_sub(8).ok_or(io::ErrorKind::UnexpectedEof)?;
         stream.slice(at..stream.len()).ok_or(io::ErrorKind::UnexpectedEof)?.reader().read_exact(&mut end)?;
         let sum = u32::from_le_bytes([end[0], end[1], end[2], end[3]]);
-        Ok(Arc::new(Self { stream, digest, sum, cursor: Mutex::default(), kept: OnceLock::new() }))
+        Ok(Arc::new(Self {
+            stream,
+            digest,
+            sum,
+            cursor: Mutex::default(),
+            kept: OnceLock::new(),
+            marks: OnceLock::new(),
+        }))
     }
 
     /// The plain bytes, all of them, are kept here.
     pub(crate) fn keep(&self, plain: Blob) {
         // Of two places one is as good as the other.
         let _ = self.kept.set(plain);
+    }
+
+    /// From these places it can be read on.
+    pub(crate) fn mark(&self, marks: Arc<StreamMarks>) {
+        let _ = self.marks.set(marks);
     }
 
     fn start(&self) -> Cursor {
@@ -240,6 +348,10 @@ impl ReadAt for Unpacked {
 
     fn deflated_sum(&self) -> Option<u32> {
         Some(self.sum)
+    }
+
+    fn deflated_marks(&self) -> Option<&Arc<StreamMarks>> {
+        self.marks.get()
     }
 }
 

@@ -98,12 +98,13 @@ pub use names::{NameNumber, Names, RecordNumber};
 pub use oddity::Oddity;
 pub use open::{PackageFront, is_version_3, open_front, open_package, open_package_with, own_checksum};
 pub use package::{
-    ControlEntry, Entry, EntryKind, Expected, Format, Limits, Package, PackageId, SectionRanges, Xattrs,
+    ControlEntry, Entry, EntryKind, Expected, Format, Limits, Package, PackageId, SectionMarks,
+    SectionRanges, Xattrs,
 };
 pub use package_info::{PackageInfo, PackageInfoError};
 pub use package_spec::PackageSpec;
 pub use pax::PaxError;
 pub use records::Records;
-pub use table::open_with_table;
+pub use table::{Beside, open_with_table};
 pub use tarball::ArchiveError;
 pub use version::{Version, VersionError};

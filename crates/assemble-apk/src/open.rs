@@ -17,7 +17,7 @@ use crate::sections::{BUFFER, SMALL_BUFFER, Sections, buffered, data_limit, each
 use crate::tarball::{ItemKind, WalkLimits, Walker, first_name};
 use crate::{
     Checksum, ControlEntry, Expected, Format, Limits, Package, PackageError, PackageId, PackageInfo,
-    PackageProblem, SectionRanges,
+    PackageProblem, SectionMarks, SectionRanges,
 };
 
 /// Opens a package file and checks the whole chain. Of format version 2, in this order:
@@ -207,11 +207,16 @@ fn open(
     let contents = Blob::new(Arc::clone(&unpacked) as Arc<dyn ReadAt>, u64::MAX);
     let ((entries, oddity), finished) =
         sections.data(limits, extras, |plain| read_entries(plain, &contents, limits))?;
-    let Finished { size: plain_size, diff_id, kept } = finished;
+    let Finished { size: plain_size, diff_id, kept, marks, .. } = finished;
     if let Some(kept) = kept {
         unpacked.keep(kept);
     }
-    let format = Format::V2 { signature, control, data, data_hash, plain_size, diff_id, oddity };
+    let marks = marks.map(|(marks, windows)| {
+        let marks = Arc::new(marks);
+        unpacked.mark(Arc::clone(&marks));
+        SectionMarks { marks, windows }
+    });
+    let format = Format::V2 { signature, control, data, data_hash, plain_size, diff_id, marks, oddity };
     let (checksum, size, packed) = (expected.checksum, packed.len(), packed.clone());
     Ok(Package { info, checksum, size, packed, format, entries, control_entries })
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
-use assemble_types::{Blob, Digest, ImagePath, Mode, Owner};
+use assemble_types::{Blob, Digest, ImagePath, Mode, Owner, StreamMarks};
 
 use crate::{Checksum, ContentSum, Oddity, PackageInfo, PackageName, Version};
 
@@ -88,7 +89,7 @@ pub struct Package {
 }
 
 /// How a package file is built, and what its parts are vouched for with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Format {
     /// Gzip members one behind another: index checksum -> control section -> data hash -> file checksums.
     V2 {
@@ -105,12 +106,23 @@ pub enum Format {
         plain_size: u64,
         /// Digest of the unpacked data section, if it was asked for: the diff_id of a layer that is this section.
         diff_id: Option<Digest>,
+        /// Where the data section can be read on from, if that was asked for, and it is long enough to have such places.
+        marks: Option<SectionMarks>,
         /// Why the data section would not be these entries, unpacked as a layer.
         oddity: Option<Oddity>,
     },
     /// One stream of blocks, compressed as a whole: index checksum -> database -> file hashes. There are no parts of
     /// the packed file to point at; [`Package::checksum`] is the SHA-256 that covers all contents.
     V3,
+}
+
+/// Places of a data section from which it can be read on.
+#[derive(Debug, Clone)]
+pub struct SectionMarks {
+    /// The places.
+    pub marks: Arc<StreamMarks>,
+    /// The digest of [`StreamMarks::windows`].
+    pub windows: Digest,
 }
 
 /// Where the parts of a version 2 package lie in its packed file, and what vouches for the last of them.

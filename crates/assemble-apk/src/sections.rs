@@ -55,7 +55,7 @@ impl Read for Source {
 #[derive(Debug)]
 pub(crate) struct Sections {
     input: BufReader<Source>,
-    size: u64,
+    packed: Blob,
 }
 
 impl Sections {
@@ -66,7 +66,7 @@ impl Sections {
         if !head.starts_with(&GZIP_MAGIC) {
             return Err(PackageProblem::NotAPackage);
         }
-        Ok(Self { input, size: packed.len() })
+        Ok(Self { input, packed: packed.clone() })
     }
 
     /// Where the next section begins.
@@ -75,7 +75,7 @@ impl Sections {
     }
 
     fn at_end(&self) -> bool {
-        self.position() == self.size
+        self.position() == self.packed.len()
     }
 
     /// Unpacks one gzip member of at most `limit` bytes, handing them to `sink`. Returns where it lies.
@@ -128,14 +128,18 @@ impl Sections {
     /// Unpacks the data section, which must be one member and the last thing in the file, while `walk` reads it. What is
     /// wrong with the section counts for more than what the walk finds in it.
     pub(crate) fn data<T>(
-        &mut self,
+        self,
         limits: &Limits,
         extras: Extras<'_>,
         walk: impl FnOnce(&mut Plain<'_>) -> Result<T, PackageProblem>,
     ) -> Result<(T, Finished), PackageProblem> {
-        let packed = self.size - self.position();
+        let start = self.position();
+        let section = Section::Data;
+        let member = self.packed.slice(start..self.packed.len()).filter(|member| !member.is_empty());
+        let member = member.ok_or(PackageProblem::NoSection { section })?;
+        let packed = member.len();
         let limit = data_limit(packed, limits);
-        let mut plain = Plain::new(&mut self.input, limit, extras);
+        let mut plain = Plain::new(&member, limit, extras)?;
         let walked = walk(&mut plain);
         let finished = plain.finish().map_err(|problem| match problem {
             PackageProblem::TooLarge { section, .. } if limit < limits.data => {
@@ -143,10 +147,11 @@ impl Sections {
             }
             other => other,
         })?;
-        let at = self.position();
-        if !self.at_end() {
-            let rest = self.input.fill_buf().map_err(PackageProblem::Read)?;
-            return Err(if rest.starts_with(&GZIP_MAGIC) {
+        let at = start + finished.packed;
+        if finished.packed < packed {
+            let mut next = [0; GZIP_MAGIC.len()];
+            let read = member.read_at(&mut next, finished.packed).map_err(PackageProblem::Read)?;
+            return Err(if next[..read] == GZIP_MAGIC {
                 PackageProblem::SecondMember { at }
             } else {
                 PackageProblem::Trailing { at }

@@ -3,24 +3,26 @@
 //! A table is kept by whoever checked the package, and holds good for the very bytes that were checked. The control
 //! section is not in it: that is small, and is checked against the index each time.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use assemble_types::{Blob, Digest, ImagePath, Mode, Owner, ReadAt};
+use assemble_types::{Blob, Digest, ImagePath, Mode, Owner, ReadAt, StreamMark, StreamMarks};
 
 use crate::data::Unpacked;
 use crate::open::read_start;
 use crate::{
-    ContentSum, Entry, EntryKind, Expected, Format, Limits, Oddity, Package, PackageProblem, Xattrs,
+    ContentSum, Entry, EntryKind, Expected, Format, Limits, Oddity, Package, PackageProblem, SectionMarks,
+    Xattrs,
 };
 
 /// Counts up with each change of the form.
-const FORM: &[u8] = b"package table 1\n";
+const FORM: &[u8] = b"package table 2\n";
 
 impl Package {
     /// The table of a package of version 2 whose contents are ranges of its data section. Nothing of others.
     pub fn to_table(&self) -> Option<Vec<u8>> {
-        let Format::V2 { data, data_hash, plain_size, diff_id, oddity, .. } = &self.format else {
+        let Format::V2 { data, data_hash, plain_size, diff_id, marks, oddity, .. } = &self.format else {
             return None;
         };
         let mut out = Writer(FORM.to_vec());
@@ -28,6 +30,7 @@ impl Package {
         out.0.extend_from_slice(data_hash.as_bytes());
         out.number(*plain_size);
         out.bytes(diff_id.as_ref().map_or(&[], |digest| digest.as_bytes().as_slice()));
+        out.marks(marks.as_ref());
         out.0.push(oddity.map_or(0, |oddity| oddity as u8 + 1));
         out.number(self.entries.len() as u64);
         for entry in &self.entries {
@@ -37,9 +40,23 @@ impl Package {
     }
 }
 
+/// What is kept beside a package, by its digest.
+#[derive(Clone, Copy)]
+pub struct Beside<'a> {
+    /// The unpacked data section of this digest, if it is kept.
+    pub plain: &'a dyn Fn(&Digest) -> Option<Blob>,
+    /// The windows of this digest, of which there are so many bytes. That they cannot be had may show when they are read.
+    pub windows: &'a dyn Fn(&Digest, u64) -> Blob,
+}
+
+impl fmt::Debug for Beside<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Beside").finish_non_exhaustive()
+    }
+}
+
 /// A package as a table has it. `packed` has to be the bytes that the table was made of: that is for the caller to know.
-/// Its control section is read and checked against `expected`. Where the unpacked data section of a digest is kept, `kept`
-/// says so. Nothing if the table is not one, or not of this package.
+/// Its control section is read and checked against `expected`. Nothing if the table is not one, or not of this package.
 ///
 /// # Errors
 /// As [`crate::open_package`] about everything in front of the data section.
@@ -48,9 +65,9 @@ pub fn open_with_table(
     expected: &Expected,
     limits: &Limits,
     table: &[u8],
-    kept: &dyn Fn(&Digest) -> Option<Blob>,
+    beside: Beside<'_>,
 ) -> Result<Option<Package>, crate::PackageError> {
-    read(packed, expected, limits, table, kept)
+    read(packed, expected, limits, table, beside)
         .map_err(|problem| crate::PackageError { package: expected.id.clone(), problem: Box::new(problem) })
 }
 
@@ -59,7 +76,7 @@ fn read(
     expected: &Expected,
     limits: &Limits,
     table: &[u8],
-    kept: &dyn Fn(&Digest) -> Option<Blob>,
+    beside: Beside<'_>,
 ) -> Result<Option<Package>, PackageProblem> {
     let Some(body) = table.strip_prefix(FORM) else { return Ok(None) };
     let start = read_start(packed, expected, limits)?;
@@ -70,10 +87,18 @@ fn read(
     let Some(member) = packed.slice(data.clone()).filter(|_| fits) else { return Ok(None) };
     let unpacked = Unpacked::new(&member, start.data_hash).map_err(PackageProblem::Read)?;
     let contents = Blob::new(Arc::clone(&unpacked) as Arc<dyn ReadAt>, u64::MAX);
-    let Some((plain_size, diff_id, oddity, entries)) = input.rest(&contents) else { return Ok(None) };
-    if let Some(plain) = diff_id.as_ref().and_then(kept).filter(|plain| plain.len() == plain_size) {
+    let Some(Rest { plain_size, diff_id, marks, oddity, entries }) = input.rest(&contents) else {
+        return Ok(None);
+    };
+    if let Some(plain) = diff_id.as_ref().and_then(beside.plain).filter(|plain| plain.len() == plain_size) {
         unpacked.keep(plain);
     }
+    let marks = marks.map(|(all, windows)| {
+        let kept = (beside.windows)(&windows, all.len() as u64 * StreamMarks::WINDOW);
+        let marks = Arc::new(StreamMarks { all, windows: kept });
+        unpacked.mark(Arc::clone(&marks));
+        SectionMarks { marks, windows }
+    });
     let format = Format::V2 {
         signature: start.signature,
         control: start.control,
@@ -81,6 +106,7 @@ fn read(
         data_hash: start.data_hash,
         plain_size,
         diff_id,
+        marks,
         oddity,
     };
     Ok(Some(Package {
@@ -114,6 +140,21 @@ impl Writer {
     fn range(&mut self, range: &Range<u64>) {
         self.number(range.start);
         self.number(range.end);
+    }
+
+    fn marks(&mut self, marks: Option<&SectionMarks>) {
+        let all = marks.map_or(&[][..], |marks| &marks.marks.all);
+        self.number(all.len() as u64);
+        let (mut bit, mut plain) = (0, 0);
+        for mark in all {
+            self.number(mark.bit - bit);
+            self.number(mark.plain - plain);
+            self.0.extend_from_slice(&mark.sum.to_le_bytes());
+            (bit, plain) = (mark.bit, mark.plain);
+        }
+        if let Some(marks) = marks.filter(|_| !all.is_empty()) {
+            self.0.extend_from_slice(marks.windows.as_bytes());
+        }
     }
 
     /// Nothing if its content is no range of a data section.
@@ -152,7 +193,13 @@ impl Writer {
 
 struct Reader<'a>(&'a [u8]);
 
-type Rest = (u64, Option<Digest>, Option<Oddity>, Vec<Entry>);
+struct Rest {
+    plain_size: u64,
+    diff_id: Option<Digest>,
+    marks: Option<(Vec<StreamMark>, Digest)>,
+    oddity: Option<Oddity>,
+    entries: Vec<Entry>,
+}
 
 impl<'a> Reader<'a> {
     fn take(&mut self, count: usize) -> Option<&'a [u8]> {
@@ -207,6 +254,8 @@ impl<'a> Reader<'a> {
             [] => None,
             bytes => Some(Digest::from_bytes(bytes.try_into().ok()?)),
         };
+        let (marks, windows) = self.marks(plain_size)?;
+        let marks = windows.map(|windows| (marks, windows));
         let oddity = match self.byte()? {
             0 => None,
             number => Some(*Oddity::ALL.get(usize::from(number) - 1)?),
@@ -217,7 +266,27 @@ impl<'a> Reader<'a> {
         for _ in 0..count {
             entries.push(self.entry(contents, plain_size)?);
         }
-        self.0.is_empty().then_some((plain_size, diff_id, oddity, entries))
+        self.0.is_empty().then_some(Rest { plain_size, diff_id, marks, oddity, entries })
+    }
+
+    /// Ascending, and each with a whole window in front of it; the digest of the windows if there are any.
+    fn marks(&mut self, plain_size: u64) -> Option<(Vec<StreamMark>, Option<Digest>)> {
+        let (mut all, mut last) = (Vec::new(), StreamMark { bit: 0, plain: 0, sum: 0 });
+        for _ in 0..self.number()? {
+            let (bits, bytes) = (self.number()?, self.number()?);
+            last = StreamMark {
+                bit: last.bit.checked_add(bits)?,
+                plain: last.plain.checked_add(bytes).filter(|plain| *plain <= plain_size)?,
+                sum: u32::from_le_bytes(self.take(4)?.try_into().ok()?),
+            };
+            if bytes < StreamMarks::WINDOW || bits == 0 {
+                return None;
+            }
+            all.push(last);
+        }
+        let windows =
+            if all.is_empty() { None } else { Some(Digest::from_bytes(self.take(32)?.try_into().ok()?)) };
+        Some((all, windows))
     }
 
     fn entry(&mut self, contents: &Blob, plain_size: u64) -> Option<Entry> {

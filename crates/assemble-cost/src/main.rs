@@ -76,7 +76,7 @@ fn package(folder: &Path, name: &str, diff_id: bool) -> Result<Package> {
     let checksum: [u8; 20] = checksum.try_into().map_err(|_| "a checksum of another length")?;
     let expected = Expected { id, checksum: Checksum::from_bytes(checksum) };
     let packed = Blob::new(Arc::new(Bytes(file)), size);
-    let extras = Extras { diff_id, keep: None };
+    let extras = Extras { diff_id, keep: None, marks: None };
     Ok(open_package_with(&packed, &expected, &Limits::default(), &MemorySpool, extras)?)
 }
 

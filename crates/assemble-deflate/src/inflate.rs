@@ -1,7 +1,6 @@
 //! Reads a deflate stream, stops where it is told to, and can be laid aside meanwhile.
 
 use std::io::{Read, Write};
-use std::ops::Range;
 
 use crc32fast::Hasher;
 
@@ -17,8 +16,8 @@ use crate::symbols::{Lengths, Tables};
 pub(crate) const WINDOW: usize = 32 << 10;
 /// Plain bytes that are collected behind the window before it is moved.
 const CHUNK: usize = 64 << 10;
-/// Plain bytes between two borders of blocks that are noted, at least.
-const APART: u64 = 32 << 10;
+/// Plain bytes between two marks, at least. Part of every codec that takes pieces out of streams.
+pub const MARKED: u64 = 1 << 20;
 /// The longest match, and what copying in whole pieces may write behind it.
 const SLACK: usize = 258 + 2 * PIECE;
 
@@ -71,30 +70,56 @@ pub struct Inflater<R> {
     pub(crate) given: u64,
     /// The lowest plain byte that a match began at since this was set.
     pub(crate) reach: u64,
-    /// The checksum of the plain bytes before this one.
-    sum: (u64, Hasher),
-    /// Where blocks began.
-    borders: Vec<Border>,
+    sums: Sums,
 }
 
-/// A place at which a block of a stream begins.
+/// A place in a stream from which it can be read on by who knows the plain bytes in front of it: the first border of a
+/// block that lies [`MARKED`] plain bytes or more behind the mark before, or behind the stream's beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Border {
+pub struct Mark {
     /// Its first bit, counted from the stream's.
     pub bit: u64,
     /// Plain bytes before it.
     pub plain: u64,
+    /// The CRC-32 of those behind the mark before.
+    pub sum: u32,
 }
 
-impl Border {
+impl Mark {
+    /// How many plain bytes in front of it have to be known.
+    pub const WINDOW: usize = WINDOW;
+
     /// At which byte of the stream the source has to begin with which reading begins here.
     pub fn source_offset(&self) -> u64 {
         self.bit / 8
     }
+}
 
-    /// Which plain bytes have to be known for reading to begin here.
-    pub fn window(&self) -> Range<u64> {
-        self.plain.saturating_sub(WINDOW as u64)..self.plain
+/// Checksums of what was read.
+#[derive(Debug, Clone, Default)]
+struct Sums {
+    /// The last mark, or where reading began.
+    marked: u64,
+    /// Of the bytes up to there.
+    before: Hasher,
+    /// Of the bytes from there to `end`.
+    since: Hasher,
+    end: u64,
+    /// The marks that were passed.
+    marks: Vec<Mark>,
+}
+
+impl Sums {
+    /// Of who begins at a mark.
+    fn at(plain: u64) -> Self {
+        Self { marked: plain, end: plain, ..Self::default() }
+    }
+
+    fn pass(&mut self, bit: u64) {
+        let since = std::mem::take(&mut self.since);
+        self.before.combine(&since);
+        self.marked = self.end;
+        self.marks.push(Mark { bit, plain: self.end, sum: since.finalize() });
     }
 }
 
@@ -108,7 +133,7 @@ pub struct Parked {
     last: bool,
     /// The next bit of the stream.
     bit: u64,
-    sum: (u64, Hasher),
+    sums: Sums,
 }
 
 impl Parked {
@@ -140,40 +165,39 @@ impl<R: Read> Inflater<R> {
             before: 0,
             given: 0,
             reach: 0,
-            sum: (0, Hasher::new()),
-            borders: Vec::new(),
+            sums: Sums::default(),
         }
     }
 
-    /// Begins where a block does. The source begins at [`Border::source_offset`], and `window` has the plain bytes of
-    /// [`Border::window`]. What comes out is only as right as these are; the checksum of the whole stream is not known.
+    /// Begins at a mark. The source begins at [`Mark::source_offset`], and `window` has the [`Mark::WINDOW`] plain bytes in
+    /// front of it. What comes out is only as right as these are; the checksum of the whole stream is not known.
     ///
     /// # Errors
-    /// The source cannot be read; these are other bytes than those of the window.
-    pub fn at_border(border: &Border, window: &[u8], source: R) -> Result<Self, DeflateError> {
-        let range = border.window();
-        if range.end - range.start != window.len() as u64 {
-            return Err(DeflateError::Place);
-        }
-        let mut inflater = Self::with(BitReader::at(source, border.bit)?);
+    /// The source cannot be read; the window has another size.
+    pub fn at_mark(mark: &Mark, window: &[u8], source: R) -> Result<Self, DeflateError> {
+        let before = mark.plain.checked_sub(WINDOW as u64).filter(|_| window.len() == WINDOW);
+        let mut inflater = Self::with(BitReader::at(source, mark.bit)?);
+        inflater.before = before.ok_or(DeflateError::Place)?;
         inflater.at = window.len();
         inflater.window[..window.len()].copy_from_slice(window);
-        inflater.before = range.start;
-        inflater.given = border.plain;
-        inflater.sum = (border.plain, Hasher::new());
+        inflater.given = mark.plain;
+        inflater.sums = Sums::at(mark.plain);
         Ok(inflater)
     }
 
-    /// The borders that reading came by since this was asked last, some way apart from each other.
-    pub fn take_borders(&mut self) -> Vec<Border> {
-        std::mem::take(&mut self.borders)
+    /// Whether the next mark is here.
+    pub(crate) fn is_at_mark(&self) -> bool {
+        self.state == State::Border && self.plain() - self.sums.marked >= MARKED
     }
 
-    fn note_border(&mut self) {
-        let border = Border { bit: self.input.position(), plain: self.plain() };
-        if self.borders.last().is_none_or(|last| border.plain - last.plain >= APART) {
-            self.borders.push(border);
-        }
+    /// If the next mark is here: the plain bytes with which reading can begin at it.
+    pub fn window_of_mark(&self) -> Option<&[u8]> {
+        self.is_at_mark().then(|| &self.window[self.at - WINDOW..self.at])
+    }
+
+    /// The marks that reading came by since it began.
+    pub fn marks(&self) -> &[Mark] {
+        &self.sums.marks
     }
 
     /// Lays the reader aside. What is kept is little more than 32 KiB.
@@ -194,7 +218,7 @@ impl<R: Read> Inflater<R> {
             state: self.state.clone(),
             last: self.last,
             bit: self.input.position(),
-            sum: self.sum.clone(),
+            sums: self.sums.clone(),
         }
     }
 
@@ -213,7 +237,7 @@ impl<R: Read> Inflater<R> {
         inflater.window[..inflater.at].copy_from_slice(&parked.window);
         inflater.before = parked.before;
         inflater.given = parked.given;
-        inflater.sum = parked.sum.clone();
+        inflater.sums = parked.sums.clone();
         Ok(inflater)
     }
 
@@ -239,10 +263,9 @@ impl<R: Read> Inflater<R> {
 
     /// Adds what was read to the checksum.
     fn sum_up(&mut self) {
-        let (summed, hasher) = &mut self.sum;
-        let from = usize::try_from(summed.saturating_sub(self.before)).unwrap_or(self.at);
-        hasher.update(&self.window[from.min(self.at)..self.at]);
-        *summed = self.before + self.at as u64;
+        let from = usize::try_from(self.sums.end.saturating_sub(self.before)).unwrap_or(self.at);
+        self.sums.since.update(&self.window[from.min(self.at)..self.at]);
+        self.sums.end = self.plain();
     }
 
     /// Reads what is left of the stream. Returns how many plain bytes the whole stream has, and their CRC-32: whoever
@@ -252,24 +275,74 @@ impl<R: Read> Inflater<R> {
     /// Bytes that are no stream.
     pub fn finish(mut self) -> Result<(u64, u32), DeflateError> {
         while self.state != State::End {
-            self.begin_block()?;
-            if self.read_on(u64::MAX)? == Stop::Full {
-                self.slide();
-            }
+            self.read_more()?;
         }
         self.sum_up();
-        Ok((self.plain(), self.sum.1.finalize()))
+        let mut all = self.sums.before;
+        all.combine(&self.sums.since);
+        Ok((self.sums.end, all.finalize()))
     }
 
-    /// Makes room in the window. What was not taken out may get lost.
-    pub(crate) fn slide(&mut self) {
-        self.sum_up();
-        if self.at > WINDOW {
-            let cut = self.at - WINDOW;
-            self.window.copy_within(cut..self.at, 0);
-            self.before += cut as u64;
-            self.at = WINDOW;
+    /// Reads on to the next mark, or the end of the stream, unless one was passed since reading began. Returns the places
+    /// that were passed, and the CRC-32 of the bytes between each and the one before.
+    ///
+    /// # Errors
+    /// Bytes that are no stream.
+    pub fn finish_part(mut self) -> Result<Vec<(u64, u32)>, DeflateError> {
+        while self.sums.marks.is_empty() && self.state != State::End && !self.is_at_mark() {
+            self.read_more()?;
         }
+        self.sum_up();
+        let ends_here = self.state == State::End || self.is_at_mark();
+        let mut passed: Vec<_> = self.sums.marks.iter().map(|mark| (mark.plain, mark.sum)).collect();
+        passed.extend(ends_here.then(|| (self.sums.end, self.sums.since.finalize())));
+        Ok(passed)
+    }
+
+    /// Reads on in this block or the next. What was not taken out may get lost.
+    fn read_more(&mut self) -> Result<(), DeflateError> {
+        self.slide();
+        self.begin_block()?;
+        self.read_on(u64::MAX).map(drop)
+    }
+
+    /// The plain bytes that were read and not yet taken out; if there are none, more are read. None at the stream's end.
+    ///
+    /// # Errors
+    /// Bytes that are no stream, or one that is shorter.
+    pub fn fill(&mut self) -> Result<&[u8], DeflateError> {
+        while self.given == self.plain() && self.state != State::End {
+            self.read_more()?;
+        }
+        Ok(self.ready())
+    }
+
+    /// The plain bytes that were read and not yet taken out.
+    pub fn ready(&self) -> &[u8] {
+        let from = usize::try_from(self.given.saturating_sub(self.before)).unwrap_or(self.at);
+        &self.window[from.min(self.at)..self.at]
+    }
+
+    /// Takes so many of them out.
+    pub fn consume(&mut self, count: usize) {
+        self.given = self.plain().min(self.given + count as u64);
+    }
+
+    /// Bytes of the source that were used, counting the one that reading stands within.
+    pub fn packed(&self) -> u64 {
+        self.input.position().div_ceil(8)
+    }
+
+    /// Makes room in the window, where there is little. What was not taken out may get lost.
+    pub(crate) fn slide(&mut self) {
+        if self.at <= WINDOW + CHUNK / 2 {
+            return;
+        }
+        self.sum_up();
+        let cut = self.at - WINDOW;
+        self.window.copy_within(cut..self.at, 0);
+        self.before += cut as u64;
+        self.at = WINDOW;
     }
 
     /// Steps over plain bytes, so that the next one is this. Going back is not possible.
@@ -281,10 +354,9 @@ impl<R: Read> Inflater<R> {
             return Err(DeflateError::Place);
         }
         while self.plain() < to {
+            self.slide();
             self.begin_block()?;
-            if self.read_on(to)? == Stop::Full {
-                self.slide();
-            }
+            self.read_on(to)?;
         }
         self.given = to;
         Ok(())
@@ -311,7 +383,10 @@ impl<R: Read> Inflater<R> {
             State::End => return Err(DeflateError::Cut),
             _ => return Ok(()),
         }
-        self.note_border();
+        if self.is_at_mark() {
+            self.sum_up();
+            self.sums.pass(self.input.position());
+        }
         let header = self.input.take(3)?;
         self.last = header & 1 == 1;
         self.state = match header >> 1 {

@@ -37,7 +37,7 @@ mod zstd;
 
 pub use encode::Encoder;
 pub use error::DeflateError;
-pub use inflate::{Border, Inflater, Parked, inflate};
+pub use inflate::{Inflater, MARKED, Mark, Parked, inflate};
 pub use piece::{Keep, LARGEST_BLOCK, Piece};
 use symbol::Symbol;
 pub use zstd::FrameEncoder;

@@ -117,9 +117,9 @@ impl Piece {
     }
 
     /// Appends the contents of a file, which take up these plain bytes in a stream, from the byte on at which `inflater`
-    /// stands. Stops at the end of the file or, if the piece has at least `enough` bytes, at the first border of a
-    /// block; then it has at most [`LARGEST_BLOCK`] and 258 bytes more. `stream` is the same for files of one stream, and
-    /// `keep` for all of a piece.
+    /// stands. Stops at the end of the file; and, where it need not be whole, at the next [`Mark`](crate::Mark) or, if the
+    /// piece has at least `enough` bytes, at the first border of a block: then it has at most [`LARGEST_BLOCK`] and 258
+    /// bytes more. `stream` is the same for files of one stream, and `keep` for all of a piece.
     ///
     /// # Errors
     /// Bytes that are no stream, or one that is shorter; `inflater` stands elsewhere.
@@ -128,7 +128,7 @@ impl Piece {
         inflater: &mut Inflater<R>,
         stream: usize,
         file: &Range<u64>,
-        enough: usize,
+        enough: Option<usize>,
         keep: Keep,
     ) -> Result<(), DeflateError> {
         let at = inflater.position();
@@ -137,13 +137,17 @@ impl Piece {
         }
         self.parts.push(Part::File { stream, at, before: at - file.start });
         let left = usize::try_from(file.end - at).unwrap_or(usize::MAX);
-        let usual = enough.saturating_sub(self.plain.len()).saturating_add(USUAL_BLOCK);
+        let most = enough.unwrap_or(usize::MAX);
+        let usual = most.saturating_sub(self.plain.len()).saturating_add(USUAL_BLOCK);
         if usual < left {
             // About as much as it will be: growing would double it.
             self.plain.reserve_exact(usual.min(LARGEST_BLOCK));
         }
-        while inflater.given < file.end && self.plain.len() < enough {
+        while inflater.given < file.end && self.plain.len() < most {
             self.step(inflater, file, keep)?;
+            if enough.is_some() && inflater.is_at_mark() {
+                break;
+            }
         }
         Ok(())
     }

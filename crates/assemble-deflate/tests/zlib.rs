@@ -66,7 +66,7 @@ fn splice(
                 let at = usize::try_from(parked.source_offset()).unwrap();
                 inflater = Inflater::resume(&parked, Stingy(&packed[at..], step))?;
             }
-            piece.file(&mut inflater, 0, file, enough, Keep::Blocks)?;
+            piece.file(&mut inflater, 0, file, Some(enough), Keep::Blocks)?;
             assert!(piece.plain.len() <= enough.saturating_add(LARGEST_BLOCK + 258));
             if inflater.position() < file.end {
                 flush(&mut piece);
@@ -164,10 +164,10 @@ fn no_symbol_beyond_a_border_is_read() {
             let second = splice(&packed, &files[1..], usize::MAX, false).unwrap().1;
             let mut piece = Piece::default();
             let mut inflater = Inflater::new(packed.as_slice());
-            piece.file(&mut inflater, 0, &files[0], usize::MAX, Keep::Blocks).unwrap();
+            piece.file(&mut inflater, 0, &files[0], None, Keep::Blocks).unwrap();
             piece.clear();
             piece.fresh(b"a header, and a header, and a header");
-            piece.file(&mut inflater, 0, &files[1], usize::MAX, Keep::Blocks).unwrap();
+            piece.file(&mut inflater, 0, &files[1], None, Keep::Blocks).unwrap();
             let mut encoder = Encoder::new();
             assert!(second.starts_with(encoder.encode(&piece)), "the way to {border} shows");
         }
@@ -202,7 +202,7 @@ fn a_block_without_measure_comes_in_parts() {
     inflater.skip_to(1).unwrap();
     while inflater.position() < file.end {
         piece.clear();
-        piece.file(&mut inflater, 0, &file, 1000, Keep::Blocks).unwrap();
+        piece.file(&mut inflater, 0, &file, Some(1000), Keep::Blocks).unwrap();
         assert!(piece.plain.len() <= 1000 + LARGEST_BLOCK + 258 && piece.plain.iter().all(|b| *b == 0));
         total += piece.plain.len();
         size += encoder.encode(&piece).len();
@@ -217,7 +217,7 @@ fn blocks_of_one_file_are_copied() {
     let packed = compress(&plain, 6, 50_000);
     let mut inflater = Inflater::new(packed.as_slice());
     let mut piece = Piece::default();
-    piece.file(&mut inflater, 0, &(0..500_000), usize::MAX, Keep::Blocks).unwrap();
+    piece.file(&mut inflater, 0, &(0..500_000), None, Keep::Blocks).unwrap();
     assert_eq!(piece.copied(), 500_000);
     let mut encoder = Encoder::new();
     let size = encoder.encode(&piece).len();

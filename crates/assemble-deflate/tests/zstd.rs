@@ -33,7 +33,7 @@ fn frames(packed: &[u8], files: &[Range<u64>], enough: usize) -> (Vec<Vec<u8>>, 
         piece.fresh(b"a header, and a header, and a header");
         inflater.skip_to(file.start).unwrap();
         while inflater.position() < file.end {
-            piece.file(&mut inflater, 0, file, enough, Keep::Matches).unwrap();
+            piece.file(&mut inflater, 0, file, Some(enough), Keep::Matches).unwrap();
             if inflater.position() < file.end {
                 flush(&mut piece);
             }

@@ -75,7 +75,7 @@ fn splice(
                 let rest = stream.get(usize::try_from(parked.source_offset()).ok()?..)?;
                 inflater = Inflater::resume(&parked, rest).ok()?;
             }
-            piece.file(&mut inflater, 0, file, 30_000, keep).ok()?;
+            piece.file(&mut inflater, 0, file, Some(30_000), keep).ok()?;
             if piece.plain.len() >= 30_000 {
                 plain.extend_from_slice(&piece.plain);
                 packed.extend(encode(&piece));

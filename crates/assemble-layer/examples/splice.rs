@@ -153,7 +153,7 @@ fn package(name: &Path, all: &mut Totals) {
         all.decode += start.elapsed();
         while inflater.position() < file.end {
             let start = Instant::now();
-            piece.file(&mut inflater, 0, &file, enough, encoder.keep()).unwrap();
+            piece.file(&mut inflater, 0, &file, Some(enough), encoder.keep()).unwrap();
             all.decode += start.elapsed();
             if piece.plain.len() >= enough {
                 flush(&mut piece, &mut encoder, all);

@@ -22,8 +22,8 @@ impl Compression {
     /// compressor with its version and level, and the framing. Whoever changes any of them has to count it up.
     pub const fn codec(self) -> &'static str {
         match self {
-            Self::Gzip => "gzip-2",
-            Self::Zstd => "zstd-2",
+            Self::Gzip => "gzip-3",
+            Self::Zstd => "zstd-3",
         }
     }
 

@@ -48,8 +48,9 @@ pub enum LayerError {
         /// Bytes that went in.
         taken: u64,
     },
-    /// What was kept of an earlier layer is not what was noted of it. Without it the layer can be packed.
-    #[error("a layer that was packed before is not what was noted of it")]
+    /// What was kept of an earlier layer, or noted of a package when it was checked, does not fit. Without it the layer can
+    /// be packed.
+    #[error("a layer that was packed before, or a package, is not what was noted of it")]
     Earlier,
     /// A compressing thread ended early.
     #[error("a compressing thread ended early")]

@@ -1,4 +1,4 @@
-//! What `gzip-2` fixes: see [`crate::Compression::codec`].
+//! What `gzip-3` fixes: see [`crate::Compression::codec`].
 
 use assemble_deflate::Keep;
 use crc32fast::Hasher;

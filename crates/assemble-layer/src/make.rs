@@ -1,5 +1,6 @@
 //! Makes the tar bytes of a unit, piece by piece.
 
+use std::cmp::Ordering;
 use std::io::Read;
 use std::ops::Range;
 
@@ -10,7 +11,7 @@ use crate::codec::Cut;
 use crate::header::{BLOCK, padding};
 use crate::plan::{Content, Plan, Planned, Unit};
 use crate::segment::{Earlier, PackedPiece, UnitKey};
-use crate::source::{Recent, failed};
+use crate::source::{Recent, Stream, failed};
 use crate::{AccountNames, LayerError};
 
 /// Makes pieces of a plan.
@@ -27,7 +28,7 @@ pub(crate) struct Maker<'a> {
 /// How far a large file is made.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    /// Bytes of its content.
+    /// Bytes of the unit's part of its content.
     done: u64,
     /// Pieces.
     pieces: usize,
@@ -52,8 +53,8 @@ struct OfStream<'a> {
 enum Next {
     /// So many bytes, of which nothing else is needed.
     Plain(u64),
-    /// What the piece needs to have so many bytes, with all that is known of it.
-    Spliced(usize),
+    /// What the piece needs to have so many bytes, or all, with all that is known of it.
+    Spliced(Option<usize>),
 }
 
 impl<'a> Maker<'a> {
@@ -124,7 +125,7 @@ impl<'a> Maker<'a> {
             Content::Deflated { range, .. } if range.is_empty() => {}
             Content::Deflated { source, range } => {
                 let len = range.end - range.start;
-                let next = if known { Next::Plain(len) } else { Next::Spliced(usize::MAX) };
+                let next = if known { Next::Plain(len) } else { Next::Spliced(None) };
                 let of = OfStream { source: *source as usize, file: range, done: 0, next };
                 if self.deflated(of, piece, path)? < len {
                     return Err(failed(path, DeflateError::Cut));
@@ -144,12 +145,14 @@ impl<'a> Maker<'a> {
     ) -> Result<Option<Progress>, LayerError> {
         let entry = &self.plan.entries[unit.entries.start];
         let path = &entry.entry.path;
-        if progress.done == 0 {
+        let whole = entry.content.len();
+        let part = unit.part.clone().unwrap_or(0..whole);
+        let done = part.start + progress.done;
+        if done == 0 {
             self.header(entry, piece)?;
         }
-        let len = entry.content.len();
         let sizes = &self.plan.sizes;
-        let left = len - progress.done;
+        let left = part.end - done;
         match &entry.content {
             Content::None => {}
             Content::Plain(blob) => {
@@ -158,7 +161,7 @@ impl<'a> Maker<'a> {
                 let reader = progress.reader.get_or_insert_with(|| blob.reader());
                 fresh(reader, now, piece, path)?;
                 progress.done += now;
-                if progress.done == len {
+                if progress.done == whole {
                     at_end(reader, path)?;
                 }
             }
@@ -168,17 +171,22 @@ impl<'a> Maker<'a> {
                     Some(expected) => Next::Plain(
                         u64::from(expected.plain).saturating_sub(piece.plain.len() as u64).min(left),
                     ),
-                    None => Next::Spliced(usize::try_from(sizes.spliced.piece).unwrap_or(usize::MAX)),
+                    None => Next::Spliced(Some(usize::try_from(sizes.spliced.piece).unwrap_or(usize::MAX))),
                 };
-                let of = OfStream { source: *source as usize, file: range, done: progress.done, next };
-                progress.done = self.deflated(of, piece, path)?;
+                let of = OfStream { source: *source as usize, file: range, done, next };
+                progress.done = self.deflated(of, piece, path)?.saturating_sub(part.start);
             }
         }
         progress.pieces += 1;
-        if progress.done < len {
-            return Ok(Some(progress));
+        match (part.start + progress.done).cmp(&part.end) {
+            Ordering::Less => return Ok(Some(progress)),
+            // A mark that was noted is none.
+            Ordering::Greater => return Err(LayerError::Earlier),
+            Ordering::Equal => {}
         }
-        piece.fresh(&[0; BLOCK][..padding(len)]);
+        if part.end == whole {
+            piece.fresh(&[0; BLOCK][..padding(whole)]);
+        }
         Ok(None)
     }
 
@@ -193,28 +201,31 @@ impl<'a> Maker<'a> {
                 stream.take_plain(file, &(done..end), piece).map(|()| end)
             }
         };
-        let done = done.map_err(|source| match source {
-            // Made anew without what was noted earlier, it will turn out what is wrong.
-            _ if stream.relies_on_borders() => LayerError::Earlier,
-            source => failed(path, source),
-        })?;
-        self.recent.used(source, &self.plan.streams);
+        let lane = stream.lane(file.start + of.done);
+        let done = done.map_err(|source| broken(stream, path, source))?;
+        self.recent.used(source, lane, &self.plan.streams);
         Ok(done)
     }
 
     /// Lets go of the streams that are not needed any more, and asks whether they changed meanwhile.
     fn leave(&self, number: usize, unit: &Unit) -> Result<(), LayerError> {
         for entry in &self.plan.entries[unit.entries.clone()] {
-            let Content::Deflated { source, .. } = entry.content else { continue };
-            let stream = &self.plan.streams[source as usize];
-            if stream.last_unit == Some(number) {
-                stream.close().map_err(|source| failed(&entry.entry.path, source))?;
+            let Content::Deflated { source, range } = &entry.content else { continue };
+            let stream = &self.plan.streams[*source as usize];
+            let lane = stream.lane(range.start + unit.part.as_ref().map_or(0, |part| part.start));
+            if stream.is_last(lane, number) {
+                stream.close(lane).map_err(|source| broken(stream, &entry.entry.path, source))?;
                 let changed = |source| LayerError::Content { path: entry.entry.path.clone(), source };
                 stream.check().map_err(changed)?;
             }
         }
         Ok(())
     }
+}
+
+/// What is wrong with a stream, unless that may be what was noted of it earlier: made anew without that, it turns out.
+fn broken(stream: &Stream, path: &ImagePath, source: DeflateError) -> LayerError {
+    if stream.relies_on_marks() { LayerError::Earlier } else { failed(path, source) }
 }
 
 /// Appends the next bytes of a content.

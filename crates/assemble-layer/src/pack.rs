@@ -58,9 +58,14 @@ pub fn pack(
     threads: NonZeroUsize,
     spool: &dyn Spool,
 ) -> Result<Layer, LayerError> {
-    Packing::without_keys(entries, names, compression, spool)?
-        .pack(threads, spool, None)
-        .map(|(layer, _)| layer)
+    let pack = |marked| {
+        let packing = Packing::without_keys(entries, names, compression, marked, spool)?;
+        packing.pack(threads, spool, None).map(|(layer, _)| layer)
+    };
+    match pack(true) {
+        Err(LayerError::Earlier) => pack(false),
+        other => other,
+    }
 }
 
 /// A layer that is about to be written.
@@ -84,7 +89,22 @@ impl<'a> Packing<'a> {
         compression: Compression,
         spool: &dyn Spool,
     ) -> Result<Self, LayerError> {
-        let packing = Self::without_keys(entries, names, compression, spool)?;
+        let packing = Self::without_keys(entries, names, compression, true, spool)?;
+        let keys = packing.plan.keys(names, compression)?;
+        Ok(Self { keys, ..packing })
+    }
+
+    /// The same, and nothing that was noted of packages is used.
+    ///
+    /// # Errors
+    /// See [`pack`].
+    pub fn anew(
+        entries: &'a [TreeEntry<'_>],
+        names: &'a AccountNames,
+        compression: Compression,
+        spool: &dyn Spool,
+    ) -> Result<Self, LayerError> {
+        let packing = Self::without_keys(entries, names, compression, false, spool)?;
         let keys = packing.plan.keys(names, compression)?;
         Ok(Self { keys, ..packing })
     }
@@ -93,9 +113,10 @@ impl<'a> Packing<'a> {
         entries: &'a [TreeEntry<'_>],
         names: &'a AccountNames,
         compression: Compression,
+        marked: bool,
         spool: &dyn Spool,
     ) -> Result<Self, LayerError> {
-        let plan = Plan::new(entries, Sizes::of(compression), spool)?;
+        let plan = Plan::new(entries, Sizes::of(compression), marked, spool)?;
         Ok(Self { plan, names, compression, keys: Vec::new() })
     }
 
@@ -108,19 +129,13 @@ impl<'a> Packing<'a> {
     /// Writes the layer, and tells what stands where in it. What `earlier` has already is copied from there.
     ///
     /// # Errors
-    /// See [`pack`]; [`LayerError::Earlier`] if `earlier` is not what was noted of it.
+    /// See [`pack`]; [`LayerError::Earlier`] if `earlier`, or what is known of packages, is not what was noted of it.
     pub fn pack(
-        mut self,
+        self,
         threads: NonZeroUsize,
         spool: &dyn Spool,
         earlier: Option<&Earlier>,
     ) -> Result<(Layer, Segments), LayerError> {
-        for stream in &mut self.plan.streams {
-            if let Some(borders) = earlier.zip(stream.digest).and_then(|(one, of)| one.segments.borders(&of))
-            {
-                stream.set_borders(borders);
-            }
-        }
         let out = LayerWriter::new(self.compression, spool.create().map_err(LayerError::Store)?)?;
         let maker = Maker::new(&self.plan, self.names, &self.keys, earlier);
         let (out, diff_id) = pipeline::run(&maker, self.compression, threads, out)?;
@@ -129,11 +144,6 @@ impl<'a> Packing<'a> {
         for (key, (at, pieces)) in self.keys.iter().zip(written.units) {
             if let (Some(key), Some(pieces)) = (key, pieces) {
                 segments.add(*key, at, pieces);
-            }
-        }
-        for stream in self.plan.streams {
-            if let Some(digest) = stream.digest {
-                segments.add_borders(digest, stream.into_borders());
             }
         }
         let layer = Layer {

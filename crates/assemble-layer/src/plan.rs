@@ -69,6 +69,8 @@ pub(crate) struct Unit {
     pub(crate) entries: Range<usize>,
     /// One entry that may take more than one piece.
     pub(crate) large: bool,
+    /// The bytes of its content that it has, if these are not all.
+    pub(crate) part: Option<Range<u64>>,
     /// Written from blocks and symbols of streams; otherwise compressed.
     pub(crate) spliced: bool,
     /// The end of the layer follows.
@@ -87,12 +89,14 @@ pub(crate) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
+    /// `marked` says whether what is known of streams is used to read them at several places at once.
     pub(crate) fn new(
         entries: &'a [TreeEntry<'_>],
         sizes: Sizes,
+        marked: bool,
         spool: &dyn Spool,
     ) -> Result<Self, LayerError> {
-        let mut streams = Streams::default();
+        let mut streams = Streams { marked, ..Streams::default() };
         let mut first_names = BTreeMap::new();
         let planned = entries.iter().map(|entry| {
             let (link, content) = describe(entry, &mut first_names);
@@ -105,7 +109,7 @@ impl<'a> Plan<'a> {
         }
         let mut units = Units::new(sizes);
         for (index, entry) in planned.iter().enumerate() {
-            units.add(index, &entry.content);
+            units.add(index, &entry.content, &streams.all);
         }
         let mut units = units.finish();
         depend(&mut units, &planned, &mut streams.all);
@@ -142,6 +146,7 @@ struct Order {
 /// Knows the streams by the sources that the blobs name.
 #[derive(Default)]
 struct Streams {
+    marked: bool,
     all: Vec<Stream>,
     orders: Vec<Order>,
     numbers: BTreeMap<usize, usize>,
@@ -153,7 +158,7 @@ impl Streams {
             return Content::Plain(Box::new(blob.clone()));
         };
         let number = *self.numbers.entry(deflated.source).or_insert_with(|| {
-            self.all.push(Stream::new(&deflated, blob));
+            self.all.push(Stream::new(&deflated, blob, self.marked));
             self.orders.push(Order::default());
             self.all.len() - 1
         });
@@ -237,7 +242,7 @@ impl Units {
         Self { sizes, all: Vec::new(), open: Unit::default(), size: 0, spliced: None }
     }
 
-    fn add(&mut self, index: usize, content: &Content) {
+    fn add(&mut self, index: usize, content: &Content, streams: &[Stream]) {
         let spliced = content.spliced();
         let large = content.len() >= self.sizes.group(spliced);
         if large || (spliced.is_some() && self.spliced.is_some() && spliced != self.spliced) {
@@ -246,10 +251,29 @@ impl Units {
         self.open.entries.end = index + 1;
         self.open.large = large;
         self.spliced = self.spliced.or(spliced);
+        if large && let Content::Deflated { source, range } = content {
+            self.cut(index, range, &streams[*source as usize]);
+        }
         self.size += BLOCK as u64 + content.len() + padding(content.len()) as u64;
         if self.size >= self.sizes.group(self.spliced) {
             self.close(index + 1);
         }
+    }
+
+    /// Makes what lies between two marks of a large content units of their own: pieces end there in any case.
+    fn cut(&mut self, index: usize, range: &Range<u64>, stream: &Stream) {
+        let mut start = 0;
+        for end in stream.marks_within(range) {
+            self.all.push(Unit {
+                entries: index..index + 1,
+                large: true,
+                part: Some(start..end),
+                spliced: true,
+                ..Unit::default()
+            });
+            start = end;
+        }
+        self.open.part = (start > 0).then_some(start..range.end - range.start);
     }
 
     fn close(&mut self, next: usize) {
@@ -272,13 +296,15 @@ impl Units {
     }
 }
 
-/// Notes which units take from one stream, and when it is no longer needed.
+/// Notes which units take from one lane of a stream, and when it is no longer needed.
 fn depend(units: &mut [Unit], entries: &[Planned<'_>], streams: &mut [Stream]) {
-    let mut last: Vec<Option<usize>> = vec![None; streams.len()];
+    let mut last: Vec<Vec<Option<usize>>> = streams.iter().map(|stream| vec![None; stream.lanes()]).collect();
     for (number, unit) in units.iter_mut().enumerate() {
         for entry in &entries[unit.entries.clone()] {
-            let Content::Deflated { source, .. } = entry.content else { continue };
-            let last = &mut last[source as usize];
+            let Content::Deflated { source, range } = &entry.content else { continue };
+            let from = range.start + unit.part.as_ref().map_or(0, |part| part.start);
+            let source = *source as usize;
+            let last = &mut last[source][streams[source].lane(from)];
             match *last {
                 Some(before) if before == number => {}
                 before => {
@@ -291,7 +317,9 @@ fn depend(units: &mut [Unit], entries: &[Planned<'_>], streams: &mut [Stream]) {
         unit.after.dedup();
     }
     for (stream, last) in streams.iter_mut().zip(last) {
-        stream.last_unit = last;
+        for (lane, unit) in last.into_iter().enumerate() {
+            stream.set_last_unit(lane, unit);
+        }
     }
 }
 

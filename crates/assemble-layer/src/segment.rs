@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 
-use assemble_deflate::Border;
 use assemble_types::{Blob, Digest};
 use sha2::{Digest as _, Sha256};
 
@@ -19,7 +18,7 @@ use crate::{AccountNames, LayerError};
 const MOST_READ: u64 = 64 << 20;
 /// Bytes of a key: more than enough to tell units apart that nobody chose to be confused.
 const KEY: usize = 16;
-/// Bytes of a piece, and of a border, in the written form.
+/// Bytes of a piece in the written form.
 const ROW: usize = 16;
 
 /// Stands for all that a unit's bytes depend on.
@@ -49,8 +48,6 @@ struct PackedUnit {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Segments {
     units: BTreeMap<UnitKey, PackedUnit>,
-    /// Where blocks begin in the streams that contents lie in, as far as that is of use.
-    streams: BTreeMap<Digest, Vec<Border>>,
 }
 
 /// A layer that was packed before.
@@ -68,18 +65,6 @@ impl Segments {
         self.units.insert(key, PackedUnit { at, pieces });
     }
 
-    /// Notes where blocks begin in a stream.
-    pub(crate) fn add_borders(&mut self, stream: Digest, borders: Vec<Border>) {
-        if !borders.is_empty() {
-            self.streams.insert(stream, borders);
-        }
-    }
-
-    /// Where blocks begin in a stream, ascending.
-    pub(crate) fn borders(&self, stream: &Digest) -> Option<&[Border]> {
-        self.streams.get(stream).map(Vec::as_slice)
-    }
-
     /// The written form, which [`Segments::from_bytes`] reads.
     pub fn to_bytes(&self) -> Vec<u8> {
         let count = |count: usize| u32::try_from(count).unwrap_or(0).to_le_bytes();
@@ -92,13 +77,6 @@ impl Segments {
                 for number in [piece.size, piece.plain, piece.copied, piece.crc] {
                     out.extend_from_slice(&number.to_le_bytes());
                 }
-            }
-        }
-        for (stream, borders) in &self.streams {
-            out.extend_from_slice(stream.as_bytes());
-            out.extend_from_slice(&count(borders.len()));
-            for number in borders.iter().flat_map(|border| [border.bit, border.plain]) {
-                out.extend_from_slice(&number.to_le_bytes());
             }
         }
         out
@@ -114,18 +92,7 @@ impl Segments {
             let pieces = input.rows(pieces)?.iter().map(|row| piece(numbers(row))).collect();
             out.units.insert(key, PackedUnit { at, pieces });
         }
-        while !input.0.is_empty() {
-            let (stream, borders) = (Digest::from_bytes(*input.array()?), input.count()?);
-            let mut rows = Input(input.rows(borders)?.as_flattened());
-            let mut border = || Some(Border { bit: rows.number()?, plain: rows.number()? });
-            let borders: Vec<Border> = std::iter::from_fn(&mut border).collect();
-            let ascend = borders.is_sorted_by(|a, b| a.plain < b.plain && a.bit < b.bit);
-            if borders.is_empty() || !ascend {
-                return None;
-            }
-            out.streams.insert(stream, borders);
-        }
-        Some(out)
+        input.0.is_empty().then_some(out)
     }
 }
 
@@ -224,6 +191,9 @@ impl Plan<'_> {
                     hasher.update(digest.as_bytes());
                     hasher.update(range.start.to_le_bytes());
                     hasher.update(range.end.to_le_bytes());
+                    let part = unit.part.clone().unwrap_or(0..range.end - range.start);
+                    hasher.update(part.start.to_le_bytes());
+                    hasher.update(part.end.to_le_bytes());
                 }
             }
         }

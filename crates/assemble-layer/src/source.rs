@@ -1,12 +1,13 @@
 //! The streams that a layer's files come out of, and how far each was read.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use assemble_deflate::{Border, DeflateError, Inflater, Keep, Parked, Piece};
-use assemble_types::{Blob, DeflatedRange, Digest, ImagePath};
+use assemble_deflate::{DeflateError, Inflater, Keep, Mark, Parked, Piece};
+use assemble_types::{Blob, DeflatedRange, Digest, ImagePath, StreamMark, StreamMarks};
+use crc32fast::Hasher;
 
 use crate::LayerError;
 
@@ -27,18 +28,25 @@ pub(crate) struct Stream {
     content: Blob,
     /// The CRC-32 of all its plain bytes, if it is known.
     sum: Option<u32>,
+    /// Where it can be read on from.
+    marks: Option<Arc<StreamMarks>>,
     /// All its plain bytes, if they are kept.
     unpacked: Option<Blob>,
-    /// Where blocks begin, as far as that was noted earlier, by plain byte. Used where the plain bytes are kept.
-    borders: Vec<Border>,
     /// Where its last file ends.
     pub(crate) end: u64,
+    /// What lies between two marks, each with readers of its own, so that several threads can read one stream.
+    lanes: Vec<Lane>,
+}
+
+/// A part of a stream: from a mark, or the beginning, to the next. What begins in it is read by its readers.
+#[derive(Debug, Default)]
+struct Lane {
     /// The last unit that takes from it.
-    pub(crate) last_unit: Option<usize>,
+    last_unit: Option<usize>,
     state: Mutex<State>,
 }
 
-/// Where a stream's readers are. Files are taken in one order only, so nobody waits for the lock for long.
+/// Where a lane's readers are. Files are taken in one order only, so nobody waits for the lock for long.
 #[derive(Debug, Default)]
 struct State {
     /// The one that was used last.
@@ -47,8 +55,6 @@ struct State {
     parked: Vec<Parked>,
     /// The files that come after one that lies behind them, by position, as long as they are not taken.
     places: Vec<u64>,
-    /// Where blocks were found to begin, by plain byte.
-    borders: BTreeMap<u64, Border>,
 }
 
 /// Reads a stream's packed bytes.
@@ -111,49 +117,68 @@ fn compare(unpacked: &Blob, range: Range<u64>, plain: &[u8]) -> Result<(), Defla
 }
 
 impl Stream {
-    pub(crate) fn new(deflated: &DeflatedRange, content: &Blob) -> Self {
-        let DeflatedRange { ref stream, digest, sum, ref unpacked, .. } = *deflated;
+    /// `marked` says whether marks may be used.
+    pub(crate) fn new(deflated: &DeflatedRange, content: &Blob, marked: bool) -> Self {
+        let DeflatedRange { ref stream, digest, sum, ref marks, ref unpacked, .. } = *deflated;
+        let marks = marks.clone().filter(|_| marked);
+        let lanes = marks.as_ref().map_or(0, |marks| marks.all.len()) + 1;
         Self {
             packed: stream.clone(),
             digest,
             content: content.clone(),
             sum,
+            marks,
             unpacked: unpacked.clone(),
-            borders: Vec::new(),
             end: 0,
-            last_unit: None,
-            state: Mutex::default(),
+            lanes: std::iter::repeat_with(Lane::default).take(lanes).collect(),
         }
+    }
+
+    fn marks(&self) -> &[StreamMark] {
+        self.marks.as_ref().map_or(&[], |marks| &marks.all)
+    }
+
+    /// The lane in which a byte lies.
+    pub(crate) fn lane(&self, plain: u64) -> usize {
+        self.marks().partition_point(|mark| mark.plain <= plain)
+    }
+
+    /// How many lanes there are.
+    pub(crate) fn lanes(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// The places within a file at which its pieces end in any case, counted from its beginning.
+    pub(crate) fn marks_within(&self, file: &Range<u64>) -> impl Iterator<Item = u64> + '_ {
+        let start = file.start;
+        let from = self.marks().partition_point(|mark| mark.plain <= start);
+        let to = self.marks().partition_point(|mark| mark.plain < file.end);
+        self.marks()[from..to.max(from)].iter().map(move |mark| mark.plain - start)
+    }
+
+    /// Notes the last unit that takes something from a lane.
+    pub(crate) fn set_last_unit(&mut self, lane: usize, unit: Option<usize>) {
+        self.lanes[lane].last_unit = unit;
+    }
+
+    /// Whether this unit is the last that takes something from the lane.
+    pub(crate) fn is_last(&self, lane: usize, unit: usize) -> bool {
+        self.lanes[lane].last_unit == Some(unit)
     }
 
     /// Where files begin that come after one that lies behind them.
     pub(crate) fn set_places(&mut self, mut places: Vec<u64>) {
         places.sort_unstable();
         places.dedup();
-        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).places = places;
-    }
-
-    /// Where blocks begin, from when the stream was read earlier.
-    pub(crate) fn set_borders(&mut self, borders: &[Border]) {
-        if self.unpacked.is_some() {
-            self.borders = borders.to_vec();
+        for place in places {
+            let lane = self.lane(place);
+            self.lanes[lane].state.get_mut().unwrap_or_else(PoisonError::into_inner).places.push(place);
         }
     }
 
     /// Whether something from earlier is believed of it.
-    pub(crate) fn relies_on_borders(&self) -> bool {
-        !self.borders.is_empty()
-    }
-
-    /// All places that are known at which blocks begin. Nothing where they are of no use.
-    pub(crate) fn into_borders(self) -> Vec<Border> {
-        if self.unpacked.is_none() {
-            return Vec::new();
-        }
-        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut all = state.borders;
-        all.extend(self.borders.into_iter().map(|border| (border.plain, border)));
-        all.into_values().collect()
+    pub(crate) fn relies_on_marks(&self) -> bool {
+        !self.marks().is_empty()
     }
 
     pub(crate) fn reader(&self, at: u64) -> StreamReader {
@@ -167,8 +192,8 @@ impl Stream {
         self.content.check()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self, lane: usize) -> MutexGuard<'_, State> {
+        self.lanes[lane].state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Appends what there is of a file from its byte `done` on, with what is known of how it is compressed, until it is whole
@@ -179,17 +204,17 @@ impl Stream {
         file: &Range<u64>,
         done: u64,
         piece: &mut Piece,
-        enough: usize,
+        enough: Option<usize>,
         keep: Keep,
     ) -> Result<u64, DeflateError> {
-        let mut state = self.lock();
+        let lane = self.lane(file.start + done);
+        let mut state = self.lock(lane);
         let before = piece.plain.len();
-        let mut inflater = self.reader_at(&mut state, file, done)?;
+        let mut inflater = self.reader_at(&mut state, lane, file, done)?;
         piece.file(&mut inflater, number, file, enough, keep)?;
         let end = inflater.position();
         if let Some(unpacked) = &self.unpacked {
             compare(unpacked, file.start + done..end, &piece.plain[before..])?;
-            state.borders.extend(inflater.take_borders().into_iter().map(|border| (border.plain, border)));
         }
         state.warm = Some(inflater);
         Ok(end - file.start)
@@ -207,8 +232,9 @@ impl Stream {
             let mut reader = unpacked.slice(range).ok_or(DeflateError::Place)?.reader();
             return piece.fresh_from(&mut reader, part.end - part.start).map_err(DeflateError::Read);
         }
-        let mut state = self.lock();
-        let mut inflater = self.reader_at(&mut state, file, part.start)?;
+        let lane = self.lane(file.start + part.start);
+        let mut state = self.lock(lane);
+        let mut inflater = self.reader_at(&mut state, lane, file, part.start)?;
         piece.plain_file(&mut inflater, file.start + part.end)?;
         state.warm = Some(inflater);
         Ok(())
@@ -218,12 +244,13 @@ impl Stream {
     fn reader_at(
         &self,
         state: &mut State,
+        lane: usize,
         file: &Range<u64>,
         done: u64,
     ) -> Result<Box<Inflater<StreamReader>>, DeflateError> {
         let from = file.start + done;
         state.places.retain(|place| *place != file.start);
-        let mut inflater = self.nearest(state, from)?;
+        let mut inflater = self.nearest(state, lane, from)?;
         while inflater.position() < from {
             // On the way, places are remembered that will be gone back to.
             let next = state.places.partition_point(|place| *place <= inflater.position());
@@ -237,27 +264,22 @@ impl Stream {
         Ok(inflater)
     }
 
-    /// The reader that is furthest but not behind a place.
-    fn nearest(&self, state: &mut State, from: u64) -> Result<Box<Inflater<StreamReader>>, DeflateError> {
+    /// The reader of a lane that is furthest but not behind a place.
+    fn nearest(
+        &self,
+        state: &mut State,
+        lane: usize,
+        from: u64,
+    ) -> Result<Box<Inflater<StreamReader>>, DeflateError> {
         let best =
             |state: &State| state.parked.partition_point(|parked| parked.next_plain() <= from).checked_sub(1);
-        let parked = best(state).and_then(|index| state.parked.get(index)).map_or(0, Parked::next_plain);
-        let border = self.border(from).filter(|border| border.plain > parked);
-        let start = border.map_or(parked, |border| border.plain);
+        let start = best(state).and_then(|index| state.parked.get(index)).map_or(0, Parked::next_plain);
         if let Some(inflater) = state.warm.take_if(|warm| (start..=from).contains(&warm.position())) {
             return Ok(inflater);
         }
         state.park();
-        if let Some((border, unpacked)) = border.zip(self.unpacked.as_ref()) {
-            let window = border.window();
-            let size = window.end - window.start;
-            let window = unpacked.slice(window).ok_or(DeflateError::Place)?;
-            let window = window.read_to_vec(size).map_err(DeflateError::Read)?;
-            let source = self.reader(border.source_offset());
-            return Inflater::at_border(border, &window, source).map(Box::new);
-        }
         let Some(index) = best(state) else {
-            return Ok(Box::new(Inflater::new(self.reader(0))));
+            return self.first(lane);
         };
         // It passes the places behind it once more, so it need not be kept.
         let parked = state.parked.remove(index);
@@ -266,24 +288,32 @@ impl Stream {
         Ok(Box::new(Inflater::resume(&parked, source)?))
     }
 
-    /// The last border that is known up to a place.
-    fn border(&self, from: u64) -> Option<&Border> {
-        self.borders.partition_point(|border| border.plain <= from).checked_sub(1).map(|at| &self.borders[at])
+    /// A reader at the beginning of a lane.
+    fn first(&self, lane: usize) -> Result<Box<Inflater<StreamReader>>, DeflateError> {
+        let Some((number, marks)) = lane.checked_sub(1).zip(self.marks.as_ref()) else {
+            return Ok(Box::new(Inflater::new(self.reader(0))));
+        };
+        let StreamMark { bit, plain, sum } = marks.all[number];
+        let mark = Mark { bit, plain, sum };
+        let (kept, end) = match &self.unpacked {
+            Some(unpacked) => (unpacked, plain),
+            None => (&marks.windows, (number as u64 + 1) * StreamMarks::WINDOW),
+        };
+        let window = end.checked_sub(StreamMarks::WINDOW).and_then(|start| kept.slice(start..end));
+        let window = window.ok_or(DeflateError::Place)?.read_to_vec(StreamMarks::WINDOW);
+        let window = window.map_err(DeflateError::Read)?;
+        Inflater::at_mark(&mark, &window, self.reader(mark.source_offset())).map(Box::new)
     }
 
-    /// Ends reading the stream. Reads what is left of it, so that all bytes that were taken out are known to be those
-    /// that were checked; unless they were compared with those that are kept.
-    pub(crate) fn close(&self) -> Result<(), DeflateError> {
-        let mut state = {
-            let mut kept = self.lock();
-            let borders = std::mem::take(&mut kept.borders);
-            std::mem::replace(&mut *kept, State { borders, ..State::default() })
-        };
+    /// Ends reading a lane. Reads what is left of it, so that all bytes that were taken out are known to be those that were
+    /// checked; unless they were compared with those that are kept.
+    pub(crate) fn close(&self, lane: usize) -> Result<(), DeflateError> {
+        let mut state = std::mem::take(&mut *self.lock(lane));
         state.park();
-        match state.parked.pop() {
-            Some(parked) if self.sum.is_some() && self.unpacked.is_none() => {
-                let source = self.reader(parked.source_offset());
-                self.compare(Inflater::resume(&parked, source)?)
+        match state.parked.pop().filter(|_| self.unpacked.is_none()) {
+            Some(parked) if self.relies_on_marks() || self.sum.is_some() => {
+                let inflater = Inflater::resume(&parked, self.reader(parked.source_offset()))?;
+                if self.relies_on_marks() { self.compare_part(inflater) } else { self.compare(inflater) }
             }
             _ => Ok(()),
         }
@@ -297,28 +327,56 @@ impl Stream {
         }
     }
 
-    fn cool(&self) {
+    /// The same for those from a mark to the next.
+    fn compare_part(&self, inflater: Inflater<StreamReader>) -> Result<(), DeflateError> {
+        for (plain, sum) in inflater.finish_part()? {
+            let number = self.marks().partition_point(|mark| mark.plain < plain);
+            let same = match self.marks().get(number) {
+                Some(mark) => (mark.plain, mark.sum) == (plain, sum),
+                None => self.sum.is_none_or(|all| all == self.sum_with(plain, sum)),
+            };
+            if !same {
+                return Err(DeflateError::Sum);
+            }
+        }
+        Ok(())
+    }
+
+    /// The CRC-32 of the whole stream, by what is known of it up to the last mark, and what comes from there to the end.
+    fn sum_with(&self, end: u64, last: u32) -> u32 {
+        let (mut all, mut before) = (Hasher::new(), 0);
+        let parts = self.marks().iter().map(|mark| (mark.plain, mark.sum)).chain([(end, last)]);
+        for (plain, sum) in parts {
+            all.combine(&Hasher::new_with_initial_len(sum, plain - before));
+            before = plain;
+        }
+        all.finalize()
+    }
+
+    fn cool(&self, lane: usize) {
         // One that is in use comes back to the list.
-        if let Ok(mut state) = self.state.try_lock() {
+        if let Ok(mut state) = self.lanes[lane].state.try_lock() {
             state.park();
         }
     }
 }
 
-/// Which streams were read last, so that only few of them keep their buffers.
+/// Which lanes were read last, so that only few of them keep their buffers.
 #[derive(Debug, Default)]
-pub(crate) struct Recent(Mutex<VecDeque<usize>>);
+pub(crate) struct Recent(Mutex<VecDeque<(usize, usize)>>);
 
 impl Recent {
-    /// Notes that a stream was used.
-    pub(crate) fn used(&self, number: usize, streams: &[Stream]) {
+    /// Notes that a lane of a stream was used.
+    pub(crate) fn used(&self, number: usize, lane: usize, streams: &[Stream]) {
         let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.retain(|other| *other != number);
-        recent.push_back(number);
+        recent.retain(|other| *other != (number, lane));
+        recent.push_back((number, lane));
         let oldest = if recent.len() > WARM { recent.pop_front() } else { None };
         drop(recent);
-        if let Some(stream) = oldest.and_then(|number| streams.get(number)) {
-            stream.cool();
+        if let Some((number, lane)) = oldest
+            && let Some(stream) = streams.get(number)
+        {
+            stream.cool(lane);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What `zstd-2` fixes: see [`crate::Compression::codec`].
+//! What `zstd-3` fixes: see [`crate::Compression::codec`].
 
 use assemble_deflate::Keep;
 use zstd::bulk::Compressor;

@@ -72,10 +72,41 @@ pub trait ReadAt: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Places of this stream from which it can be read on, as far as they are known.
+    fn deflated_marks(&self) -> Option<&Arc<StreamMarks>> {
+        None
+    }
+
     /// The same bytes where they are kept unpacked, if they are unpacked as they are read, and are kept.
     fn unpacked(&self) -> Option<&Blob> {
         None
     }
+}
+
+/// Places of a deflate stream from which it can be read without what lies before them.
+#[derive(Debug, Clone)]
+pub struct StreamMarks {
+    /// The places, ascending.
+    pub all: Vec<StreamMark>,
+    /// For each of them, in the same order, the [`StreamMarks::WINDOW`] plain bytes in front of it. Nobody vouches that they
+    /// can be read, or are the right ones: who reads on from a mark compares the checksum of what comes out.
+    pub windows: Blob,
+}
+
+/// A place of a deflate stream at which a block begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamMark {
+    /// Its first bit, counted from the stream's.
+    pub bit: u64,
+    /// Plain bytes before it.
+    pub plain: u64,
+    /// The CRC-32 of those behind the mark before, or the stream's beginning.
+    pub sum: u32,
+}
+
+impl StreamMarks {
+    /// How far back a stream reaches: bytes.
+    pub const WINDOW: u64 = 32 << 10;
 }
 
 /// What a file system says of a file, as far as that tells whether it is another one, or has changed.
@@ -202,7 +233,8 @@ impl Blob {
         let source = Arc::as_ptr(&self.source).cast::<()>().addr();
         let plain = self.offset..self.offset + self.len;
         let (sum, digest) = (self.source.deflated_sum(), self.source.deflated_digest());
-        Some(DeflatedRange { stream, digest, sum, unpacked: self.source.unpacked().cloned(), plain, source })
+        let (marks, unpacked) = (self.source.deflated_marks().cloned(), self.source.unpacked().cloned());
+        Some(DeflatedRange { stream, digest, sum, marks, unpacked, plain, source })
     }
 
     /// All bytes, refused if there are more than `limit`.
@@ -256,6 +288,8 @@ pub struct DeflatedRange {
     pub digest: Option<Digest>,
     /// The CRC-32 of all its plain bytes, if it is known.
     pub sum: Option<u32>,
+    /// Where it can be read on from, as far as that is known.
+    pub marks: Option<Arc<StreamMarks>>,
     /// All its plain bytes, if they are kept.
     pub unpacked: Option<Blob>,
     /// Which of its plain bytes.

@@ -20,7 +20,7 @@ mod safe_url;
 mod spool;
 mod timestamp;
 
-pub use blob::{Blob, BlobReader, DeflatedRange, FileLook, ReadAt};
+pub use blob::{Blob, BlobReader, DeflatedRange, FileLook, ReadAt, StreamMark, StreamMarks};
 pub use digest::{Digest, DigestError, HashingWriter, VerifyingReader};
 pub use explain::{Explain, Kind, SourceSpan, counted};
 pub use image_path::{ImagePath, ImagePathError};

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::build::Env;
 
 /// Counts up with each change of what a record holds.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Bytes of content from which packing takes long enough to be announced.
 const WORTH_SAYING: u64 = 64 * 1024 * 1024;
 
@@ -95,9 +95,20 @@ impl KeptLayers {
             return pack(entries, names, self.compression, env.threads, spool.as_ref());
         };
         let packing = Packing::new(entries, names, self.compression, spool.as_ref())?;
+        let pack = |packing: Packing<'_>, earlier: Option<&Earlier>| match packing.pack(
+            env.threads,
+            spool.as_ref(),
+            earlier,
+        ) {
+            Err(LayerError::Earlier) => {
+                let packing = Packing::anew(entries, names, self.compression, spool.as_ref())?;
+                packing.pack(env.threads, spool.as_ref(), None).map(|packed| (packed, true))
+            }
+            other => other.map(|packed| (packed, false)),
+        };
         let Some(key) = packing.key() else {
             announce(name, entries, env);
-            return packing.pack(env.threads, spool.as_ref(), None).map(|(layer, _)| layer);
+            return pack(packing, None).map(|((layer, _), _)| layer);
         };
         let place = Digest::of(format!("place {FORMAT}\n{image}\n{name}").as_bytes());
         if let Some((layer, _)) = self.layer(&key) {
@@ -106,18 +117,10 @@ impl KeptLayers {
         }
         announce(name, entries, env);
         let earlier = self.last(&place);
-        let packed = match packing.pack(env.threads, spool.as_ref(), earlier.as_ref()) {
-            Err(LayerError::Earlier) => {
-                self.store.forget_record(RecordKind::Layer, &place);
-                Packing::new(entries, names, self.compression, spool.as_ref())?.pack(
-                    env.threads,
-                    spool.as_ref(),
-                    None,
-                )
-            }
-            other => other,
-        };
-        let (layer, segments) = packed?;
+        let ((layer, segments), was_wrong) = pack(packing, earlier.as_ref())?;
+        if was_wrong {
+            self.store.forget_record(RecordKind::Layer, &place);
+        }
         // A cache that takes nothing makes the next build slower, and this one no worse.
         let _ = self.keep(&key, &place, &layer, &segments);
         Ok(layer)

@@ -1,16 +1,18 @@
-//! Unpacked data sections in the cache, for those who give disk for time.
+//! Unpacked data sections in the cache, for those who give disk for time; and of every large one what is needed to read on
+//! from its marks.
 //!
 //! They are a copy of what the packed sections hold. A layer of which only a part has changed is hashed over all its plain
-//! bytes, and takes them from here instead of unpacking every package again.
+//! bytes, and takes them from here instead of unpacking every package again. With the bytes in front of marks, several
+//! threads unpack one package.
 
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use assemble_fetch::{KeptBlob, RecordKind, Store};
-use assemble_types::{Blob, Digest, Spool, SpoolWriter};
+use assemble_types::{Blob, Digest, ReadAt, Spool, SpoolWriter};
 
-/// The unpacked data sections of the cache.
-#[derive(Debug)]
+/// The unpacked data sections of the cache, and parts of such.
+#[derive(Debug, Clone)]
 pub(crate) struct PlainSections {
     store: Store,
     layers: Arc<dyn Spool>,
@@ -34,6 +36,33 @@ impl PlainSections {
             note(&self.store, &renewed);
         }
         Some(blob)
+    }
+
+    /// What is kept under this digest, so many bytes. Whether it is, and whole, shows when it is read.
+    pub(crate) fn later(&self, digest: &Digest, size: u64) -> Blob {
+        let later = Later { sections: self.clone(), digest: *digest, found: OnceLock::new() };
+        Blob::new(Arc::new(later), size)
+    }
+}
+
+/// What is kept under a digest, looked for when it is read: most builds do not.
+#[derive(Debug)]
+struct Later {
+    sections: PlainSections,
+    digest: Digest,
+    found: OnceLock<Option<Blob>>,
+}
+
+impl ReadAt for Later {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        match self.found.get_or_init(|| self.sections.find(&self.digest)) {
+            Some(blob) => blob.read_at(buf, offset),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn check(&self) -> io::Result<()> {
+        self.found.get().and_then(Option::as_ref).map_or(Ok(()), Blob::check)
     }
 }
 

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use assemble_apk::{
-    Expected, Extras, Format, Index, KNOWN_REPOSITORIES, Keyring, Limits, Package, PublicKey, Trust,
+    Beside, Expected, Extras, Format, Index, KNOWN_REPOSITORIES, Keyring, Limits, Package, PublicKey, Trust,
     builtin_keys, nearest_known_repository, open_package_with, open_with_table,
 };
 use assemble_fetch::{ContentKey, FetchError, Fetcher, Location, RecordKind, Store};
@@ -325,24 +325,26 @@ impl Sources<'_> {
         spool: &dyn Spool,
     ) -> Result<Package> {
         let store = self.fetcher.store();
-        let plain = self.cache_plain.then(|| PlainSections::of(&store));
-        let keep = plain.as_ref().map(|plain| plain as &dyn Spool);
-        let extras = Extras { diff_id: self.diff_ids, keep };
+        let sections = PlainSections::of(&store);
+        let plain = self.cache_plain.then_some(&sections);
+        let keep = plain.map(|plain| plain as &dyn Spool);
+        let extras = Extras { diff_id: self.diff_ids, keep, marks: Some(&sections) };
         let Some(look) = Store::look(packed) else {
             return Ok(open_package_with(packed, expected, limits, spool, extras)?);
         };
         let complete = Cell::new(plain.is_none());
         let find = |diff_id: &Digest| {
-            let found = plain.as_ref()?.find(diff_id);
+            let found = plain?.find(diff_id);
             complete.set(found.is_some());
             found
         };
+        let beside = Beside { plain: &find, windows: &|digest, size| sections.later(digest, size) };
         let key = format!("{} {} {limits:?}", expected.checksum, packed.len());
         let key = Digest::of(key.as_bytes());
         let start = format!("{look}\n");
         if let Some(record) = store.record(RecordKind::Package, &key)
             && let Some(table) = record.strip_prefix(start.as_bytes())
-            && let Some(package) = open_with_table(packed, expected, limits, table, &find)?
+            && let Some(package) = open_with_table(packed, expected, limits, table, beside)?
             && (!self.diff_ids || matches!(package.format, Format::V2 { diff_id: Some(_), .. }))
             && complete.get()
         {

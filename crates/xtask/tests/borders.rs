@@ -7,7 +7,7 @@ use std::process::Command;
 const ALLOWED: [(&str, &[&str]); 17] = [
     ("assemble-types", &[]),
     ("assemble-deflate", &[]),
-    ("assemble-apk", &["assemble-types"]),
+    ("assemble-apk", &["assemble-types", "assemble-deflate"]),
     ("assemble-fetch", &["assemble-types"]),
     ("assemble-image", &["assemble-types"]),
     ("assemble-spec", &["assemble-types", "assemble-apk"]),

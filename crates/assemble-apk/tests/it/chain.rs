@@ -296,7 +296,7 @@ fn failures_of_the_host_are_told_from_those_of_the_package() {
     assert_eq!(error.kind(), Kind::Host, "{}", chain(&error));
 }
 
-const DIFF_ID: assemble_apk::Extras<'_> = assemble_apk::Extras { diff_id: true, keep: None };
+const DIFF_ID: assemble_apk::Extras<'_> = assemble_apk::Extras { diff_id: true, keep: None, marks: None };
 
 /// Contents are ranges of a stream, and the form of the section is told where it would not do as a layer.
 #[test]
@@ -325,6 +325,51 @@ fn contents_are_unpacked_when_read_and_oddities_are_told() {
     assert!(files > 0);
 }
 
+/// A package whose data section can be read on from several places, and the bytes of a file in it.
+fn large() -> (assemble_testkit::BuiltApk, Vec<u8>) {
+    let content: Vec<u8> = (0..1_200_000_u32).flat_map(|n| (n.wrapping_mul(n) / 77).to_le_bytes()).collect();
+    (ApkBuilder::new("sample", "1.0-r0").dir("usr").file("usr/large", content.clone()).build(), content)
+}
+
+#[test]
+fn marks_are_noted_and_found_again() {
+    let (apk, content) = large();
+    let expected = assemble_apk::Expected {
+        id: crate::kit::id("sample", "1.0-r0"),
+        checksum: Checksum::parse(&apk.checksum).unwrap(),
+    };
+    let (blob, limits) = (Blob::from_bytes(apk.bytes.clone()), Limits::default());
+    let extras = assemble_apk::Extras { marks: Some(&MemorySpool), ..DIFF_ID };
+    let package = assemble_apk::open_package_with(&blob, &expected, &limits, &MemorySpool, extras).unwrap();
+    let Format::V2 { marks: Some(noted), .. } = &package.format else { panic!("no marks") };
+    assert!(noted.marks.all.len() >= 3, "{:?}", noted.marks.all);
+    let windows = noted.marks.windows.read_to_vec(u64::MAX).unwrap();
+    assert_eq!(Digest::of(&windows), noted.windows);
+    let found = |digest: &Digest, size| {
+        assert_eq!((*digest, size), (noted.windows, windows.len() as u64));
+        noted.marks.windows.clone()
+    };
+    let beside = assemble_apk::Beside { plain: &|_| None, windows: &found };
+    let table = package.to_table().unwrap();
+    let again = assemble_apk::open_with_table(&blob, &expected, &limits, &table, beside).unwrap().unwrap();
+    assert_eq!(format!("{package:?}"), format!("{again:?}"));
+    for package in [package.clone(), again] {
+        let file = package.entries.iter().find_map(|entry| match &entry.kind {
+            EntryKind::File(content) => Some(content.clone()),
+            _ => None,
+        });
+        let file = file.unwrap();
+        assert!(file.read_to_vec(u64::MAX).unwrap() == content);
+        let range = file.deflated().unwrap();
+        let marks = range.marks.unwrap();
+        assert_eq!(marks.all, noted.marks.all);
+        for (mark, window) in marks.all.iter().zip(windows.chunks(32 << 10)) {
+            let end = usize::try_from(mark.plain - range.plain.start).unwrap();
+            assert!(content[..end].ends_with(window));
+        }
+    }
+}
+
 #[test]
 fn a_table_stands_for_the_data_section() {
     let apk = sample();
@@ -335,8 +380,10 @@ fn a_table_stands_for_the_data_section() {
     let (blob, limits) = (Blob::from_bytes(apk.bytes.clone()), Limits::default());
     let package = assemble_apk::open_package_with(&blob, &expected, &limits, &MemorySpool, DIFF_ID).unwrap();
     let table = package.to_table().unwrap();
+    let windows = |_: &Digest, _| Blob::from_bytes([]);
+    let beside = assemble_apk::Beside { plain: &|_| None, windows: &windows };
     let with = |blob: &Blob, expected, table: &[u8]| {
-        assemble_apk::open_with_table(blob, expected, &limits, table, &|_| None)
+        assemble_apk::open_with_table(blob, expected, &limits, table, beside)
     };
     let again = with(&blob, &expected, &table).unwrap().unwrap();
     assert_eq!(format!("{package:?}"), format!("{again:?}"));

@@ -110,7 +110,7 @@ pub fn install(input: &InstallInput<'_>) -> Result<Installed, InstallError> {
     let placed = unpack::packages(&mut root, input.packages)?;
     let Written { records, installed } = database::write(&mut root, input, &placed)?;
     drop(placed);
-    let version3 = input.packages.iter().any(|package| package.format == Format::V3);
+    let version3 = input.packages.iter().any(|package| matches!(package.format, Format::V3));
     lib_apk::link(&mut root, &installed, version3)?;
     let epoch = database::build_date_epoch(input.source_date_epoch, input.build_date, &installed)?;
     // 1. Accounts.

@@ -48,6 +48,7 @@ pub(crate) fn package(name: &str, version: &str, entries: Vec<Entry>) -> Package
             data_hash: Digest::of(b""),
             plain_size: 0,
             diff_id: None,
+            marks: None,
             oddity: None,
         },
         entries,

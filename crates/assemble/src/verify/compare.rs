@@ -283,7 +283,7 @@ mod tests {
         let a =
             json!({"history": [{"created_by": "assemble: binary (gzip-1)", "created": "x"}], "rootfs": 1});
         let b =
-            json!({"history": [{"created_by": "assemble: binary (gzip-2)", "created": "x"}], "rootfs": 2});
+            json!({"history": [{"created_by": "assemble: binary (gzip-3)", "created": "x"}], "rootfs": 2});
         assert_eq!(without_layers(&a), without_layers(&b));
     }
 }
