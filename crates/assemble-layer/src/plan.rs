@@ -123,7 +123,7 @@ impl<'a> Plan<'a> {
             let contents = self.entries.iter().map(|entry| &entry.content);
             contents.filter(|content| content.spliced() == Some(spliced)).map(Content::len).sum::<u64>()
         };
-        if bytes(true) > bytes(false) { 4 * self.sizes.spliced.piece } else { self.sizes.compressed.piece }
+        if bytes(true) > bytes(false) { 2 * self.sizes.spliced.piece } else { self.sizes.compressed.piece }
     }
 
     /// Tar bytes of all contents, roughly.

@@ -35,7 +35,8 @@ impl Literals {
     }
 
     /// Adds so many bytes of those that begin at a place.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "called for every match, and from one loop")]
     pub(super) fn add(&mut self, plain: &[u8], from: usize, count: usize) {
         // Most runs are short: of what is copied too much, the next is written over.
         if count <= SHORT

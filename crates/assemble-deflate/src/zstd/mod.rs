@@ -92,7 +92,8 @@ impl Sink for Blocks<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "called for every match, and from one loop")]
     fn repeat(&mut self, length: usize, distance: usize) {
         if self.at + length <= self.start + BLOCK {
             self.take(length, distance);
@@ -129,7 +130,8 @@ impl Blocks<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "called for every match, and from one loop")]
     fn take(&mut self, length: usize, distance: usize) {
         let run = self.at - self.literals;
         self.frame.literals.add(self.plain, self.literals, run);

@@ -18,6 +18,9 @@ const DISTANCE_BITS: u32 = 8;
 /// More bytes than a sequence takes: three states and what their codes leave open.
 const MOST_BYTES: usize = 12;
 
+/// As many bits as there is room for behind three states and less than a byte.
+const FEW_BITS: u32 = 30;
+
 /// From so many sequences on their number has three bytes.
 const MANY: usize = 0x7f00;
 
@@ -46,17 +49,23 @@ static USUAL_DISTANCES: LazyLock<Table> = LazyLock::new(|| {
     Table::of(&shares, 5)
 });
 
-/// A sequence, as it is written.
-#[derive(Debug, Clone, Copy)]
-struct Sequence {
+/// A match, and what is in front of it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Found {
     run: u32,
     /// Less the shortest.
     length: u32,
     /// One of the last distances, or a distance and three.
     distance: u32,
-    run_code: u8,
-    length_code: u8,
-    distance_code: u8,
+}
+
+/// A sequence, as it is written. In two numbers, as it is copied as such.
+#[derive(Debug, Clone, Copy)]
+struct Sequence {
+    /// The bits that the codes leave open: of the run, the length and the distance.
+    rest: u64,
+    /// The codes of these three, and how many bits the rest has: at most 16 of each. A byte each, the lowest first.
+    codes: u32,
 }
 
 /// The last three distances. Zero for one that is not known, so that it stands for none.
@@ -66,6 +75,8 @@ type Last = [u32; 3];
 #[derive(Debug, Default)]
 pub(super) struct Sequences {
     all: Vec<Sequence>,
+    /// The last one of the block, which may go on.
+    open: Option<Found>,
     last: Last,
     /// As they were before the block.
     before: Last,
@@ -120,96 +131,64 @@ const LENGTH_STEPS: [(u32, u32); 21] = [
     (65536, 16),
 ];
 
-/// The codes of small values.
-const fn small_codes<const N: usize>(steps: &[(u32, u32)], first: u8) -> [u8; N] {
-    let mut codes = [0; N];
-    let mut value = 0;
-    while value < N {
-        #[allow(clippy::cast_possible_truncation, reason = "there are few codes")]
-        let mut code = value as u8;
-        let mut step = 0;
-        while step < steps.len() && steps[step].0 as usize <= value {
-            #[allow(clippy::cast_possible_truncation, reason = "there are few codes")]
-            let number = step as u8;
-            code = first + number;
+/// A value as it is written: its code, how many bits are added to that, and these bits. They stand in the lowest byte, the
+/// next one, and the upper two.
+type Coded = u32;
+
+/// Of small values.
+const fn small<const N: usize>(steps: &[(u32, u32)], first: u32) -> [Coded; N] {
+    let mut all = [0; N];
+    let (mut value, mut at) = (0_u32, 0);
+    while at < N {
+        let (mut coded, mut step) = (value, 0);
+        while step < steps.len() && steps[step].0 <= value {
+            #[allow(clippy::cast_possible_truncation, reason = "there are few steps")]
+            let code = first + step as u32;
+            coded = code | steps[step].1 << 8 | (value - steps[step].0) << 16;
             step += 1;
         }
-        codes[value] = code;
+        all[at] = coded;
         value += 1;
+        at += 1;
     }
-    codes
+    all
 }
 
-static RUN_CODES: [u8; 64] = small_codes(&RUN_STEPS, 16);
-static LENGTH_CODES: [u8; 128] = small_codes(&LENGTH_STEPS, 32);
+static SMALL_RUNS: [Coded; 64] = small(&RUN_STEPS, 16);
+static SMALL_LENGTHS: [Coded; 128] = small(&LENGTH_STEPS, 32);
 
+/// Of a value whose steps are powers of two: each has a code of its own, that of the first bit and so many more.
 #[inline]
-fn log(value: u32) -> u8 {
-    value.max(1).ilog2().to_le_bytes()[0]
+fn large(value: u32, more: u32) -> Coded {
+    let log = value.max(1).ilog2();
+    (log + more) | log << 8 | (value ^ 1 << log) << 16
 }
-
-#[inline]
-fn run_code(run: u32) -> u8 {
-    RUN_CODES.get(run as usize).copied().unwrap_or_else(|| log(run) + 19)
-}
-
-#[inline]
-fn length_code(length: u32) -> u8 {
-    LENGTH_CODES.get(length as usize).copied().unwrap_or_else(|| log(length) + 36)
-}
-
-/// For every code its first value, and how many bits are added to that.
-const fn rests<const N: usize>(steps: &[(u32, u32); N], first: usize) -> [(u32, u32); 64] {
-    let mut rests = [(0, 0); 64];
-    let mut code = 0;
-    while code < 64 {
-        #[allow(clippy::cast_possible_truncation, reason = "there are few codes")]
-        let value = code as u32;
-        rests[code] = if code < first {
-            (value, 0)
-        } else if code < first + N {
-            steps[code - first]
-        } else {
-            (0, 0)
-        };
-        code += 1;
-    }
-    rests
-}
-
-static RUN_RESTS: [(u32, u32); 64] = rests(&RUN_STEPS, 16);
-static LENGTH_RESTS: [(u32, u32); 64] = rests(&LENGTH_STEPS, 32);
 
 impl Sequences {
     /// Begins a frame, of whose distances none is known. (Readers begin with some, of which no use is made.)
     pub(super) fn begin(&mut self) {
         self.all.clear();
+        self.open = None;
         (self.last, self.before) = ([0; 3], [0; 3]);
     }
 
     /// Adds a match behind so many literals.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "called for every match, and from one loop")]
     pub(super) fn add(&mut self, run: usize, length: usize, distance: usize) {
         let number = |value: usize| u32::try_from(value).unwrap_or(0);
         let (run, length, distance) = (number(run), number(length.saturating_sub(3)), number(distance));
-        if run == 0
-            && distance == self.last[0]
-            && let Some(before) = self.all.last_mut()
-        {
-            // It goes on.
-            before.length += length + 3;
-            before.length_code = length_code(before.length);
-            return;
+        if let Some(open) = &mut self.open {
+            if run == 0 && distance == self.last[0] {
+                // It goes on.
+                open.length += length + 3;
+                return;
+            }
+            let sequence = Sequence::of(*open);
+            self.all.push(sequence);
         }
         let distance = self.written(run, distance);
-        self.all.push(Sequence {
-            run,
-            length,
-            distance,
-            run_code: run_code(run),
-            length_code: length_code(length),
-            distance_code: log(distance),
-        });
+        self.open = Some(Found { run, length, distance });
     }
 
     /// How a distance is written, which is the last one then.
@@ -248,7 +227,8 @@ impl Sequences {
     }
 
     /// Writes them as the section of a block.
-    pub(super) fn write(&self, out: &mut BitWriter) {
+    pub(super) fn write(&mut self, out: &mut BitWriter) {
+        self.all.extend(self.open.take().map(Sequence::of));
         let count = self.all.len();
         match count {
             0..128 => out.put(count as u64, 8),
@@ -262,9 +242,9 @@ impl Sequences {
         let mut lengths = [0_u32; LENGTHS];
         let mut distances = [0_u32; DISTANCES];
         for one in &self.all {
-            runs[usize::from(one.run_code) % RUNS] += 1;
-            lengths[usize::from(one.length_code) % LENGTHS] += 1;
-            distances[usize::from(one.distance_code) % DISTANCES] += 1;
+            runs[usize::from(one.run()) % RUNS] += 1;
+            lengths[usize::from(one.length()) % LENGTHS] += 1;
+            distances[usize::from(one.distance()) % DISTANCES] += 1;
         }
         let runs = Chosen::of(&runs, &USUAL_RUNS, RUN_BITS);
         let distances = Chosen::of(&distances, &USUAL_DISTANCES, DISTANCE_BITS);
@@ -281,15 +261,15 @@ impl Sequences {
     fn stream(&self, tables: &Tables, out: &mut BitWriter) {
         let Tables { runs, distances, lengths } = tables;
         let Some((last, before)) = self.all.split_last() else { return };
-        let mut run = State::begin(runs, last.run_code);
-        let mut distance = State::begin(distances, last.distance_code);
-        let mut length = State::begin(lengths, last.length_code);
+        let mut run = State::begin(runs, last.run());
+        let mut distance = State::begin(distances, last.distance());
+        let mut length = State::begin(lengths, last.length());
         out.fast(self.all.len() * MOST_BYTES + 8, |bits| {
             last.rest(bits);
             for one in before.iter().rev() {
-                distance.step(distances, one.distance_code, bits);
-                length.step(lengths, one.length_code, bits);
-                run.step(runs, one.run_code, bits);
+                distance.step(distances, one.distance(), bits);
+                length.step(lengths, one.length(), bits);
+                run.step(runs, one.run(), bits);
                 one.rest(bits);
             }
             length.end(lengths, bits);
@@ -303,20 +283,45 @@ impl Sequences {
 }
 
 impl Sequence {
-    /// Adds the bits that the codes leave open. So many and those of the states never fill the room for bits.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "called for every match, and from one loop")]
+    fn of(Found { run, length, distance }: Found) -> Self {
+        let run = SMALL_RUNS.get(run as usize).copied().unwrap_or_else(|| large(run, 19));
+        let length = SMALL_LENGTHS.get(length as usize).copied().unwrap_or_else(|| large(length, 36));
+        let distance = large(distance, 0);
+        let bits = |coded: Coded| coded >> 8 & 0xff;
+        let rest = |coded: Coded| u64::from(coded >> 16);
+        let two = bits(run) + bits(length);
+        Self {
+            rest: rest(run) | rest(length) << bits(run) | rest(distance) << two,
+            codes: run & 0xff | (length & 0xff) << 8 | (distance & 0xff) << 16 | (two + bits(distance)) << 24,
+        }
+    }
+
     #[inline]
-    fn rest(&self, bits: &mut FastBits<'_>) {
-        let rest = |value: u32, rests: &[(u32, u32); 64], code: u8| {
-            let (first, count) = rests[usize::from(code) & 63];
-            (u64::from(value.wrapping_sub(first)) & ((1 << count) - 1), count)
-        };
-        let (value, count) = rest(self.run, &RUN_RESTS, self.run_code);
-        bits.add(value, count);
-        bits.flush();
-        let (value, count) = rest(self.length, &LENGTH_RESTS, self.length_code);
-        bits.add(value, count);
-        let count = u32::from(self.distance_code) & 31;
-        bits.add(u64::from(self.distance) & ((1 << count) - 1), count);
+    fn run(self) -> u8 {
+        self.codes.to_le_bytes()[0]
+    }
+
+    #[inline]
+    fn length(self) -> u8 {
+        self.codes.to_le_bytes()[1]
+    }
+
+    #[inline]
+    fn distance(self) -> u8 {
+        self.codes.to_le_bytes()[2]
+    }
+
+    /// Adds the bits that the codes leave open. So many, those of the states and less than a byte before them never fill the
+    /// room for bits.
+    #[inline]
+    fn rest(self, bits: &mut FastBits<'_>) {
+        let count = self.codes >> 24;
+        if count > FEW_BITS {
+            bits.flush();
+        }
+        bits.add(self.rest, count);
         bits.flush();
     }
 }
