@@ -39,6 +39,7 @@ mod load;
 mod lock;
 mod merged;
 mod misfits;
+mod missing;
 mod near;
 mod output;
 mod own_error;

@@ -397,3 +397,42 @@ fn a_lock_of_apko_is_not_left_aside_in_silence() {
     let ran = s.run(["vendor", "spec.yaml", "-o", "vendored", "--lockfile", "nope.json"]);
     says(&ran, &["--lockfile nope.json"]);
 }
+
+#[test]
+fn all_names_that_nobody_has_are_told_at_once() {
+    let s = sandbox();
+    spec(&s, "");
+    let text = String::from_utf8(s.read("spec.yaml")).unwrap();
+    s.write("spec.yaml", text.replace("[busy]", "[nope, busy, '!never', nada, 'nix>2', nope]"));
+    expect![[r#"
+        exit: 4
+        error[resolve/no-provider]: no package provides `nada`, required by the list of packages
+         --> spec.yaml:4:36
+          |
+        4 |   packages: [nope, busy, '!never', nada, 'nix>2', nope]
+          |                                    ^^^^
+          |
+         ::: spec.yaml:4:14
+          |
+        4 |   packages: [nope, busy, '!never', nada, 'nix>2', nope]
+          |              ----
+          |
+         ::: spec.yaml:4:42
+          |
+        4 |   packages: [nope, busy, '!never', nada, 'nix>2', nope]
+          |                                          -------
+          |
+          = note: while choosing packages for linux/amd64
+          = help: no package provides these, either: `nope`, `nix`
+          = help: add the repository that has `nada` to contents.repositories
+    "#]]
+    .assert_eq(&s.run(["packages", "spec.yaml"]).shown());
+    let many: Vec<String> = (0..15).map(|n| format!("none{n}")).collect();
+    s.write("spec.yaml", text.replace("[busy]", &format!("[{}]", many.join(", "))));
+    let ran = s.run(["packages", "spec.yaml"]);
+    says(&ran, &["no package provides `none0`", "`none1`, `none2`", "`none10` and 4 more"]);
+    // Where another one is at fault, the list is not.
+    s.write("spec.yaml", text.replace("[busy]", "[other, nada]"));
+    let ran = s.run(["packages", "spec.yaml"]);
+    says(&ran, &["no package provides"]);
+}
