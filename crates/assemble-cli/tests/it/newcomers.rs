@@ -436,3 +436,62 @@ fn all_names_that_nobody_has_are_told_at_once() {
     let ran = s.run(["packages", "spec.yaml"]);
     says(&ran, &["no package provides"]);
 }
+
+#[test]
+fn a_key_beside_the_repository_is_named_by_its_path() {
+    let s = sandbox();
+    s.write("spec.yaml", "contents: {repositories: [repo], packages: [busy]}\n");
+    let hint = |s: &Sandbox| {
+        let ran = s.run(["packages", "spec.yaml"]);
+        let hints = ran.stderr.lines().filter_map(|line| line.split_once("contents.keyring: "));
+        hints.map(|(_, path)| path.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(hint(&s), [TEST_KEY_NAME]);
+    fs::remove_file(s.path(TEST_KEY_NAME)).unwrap();
+    for place in ["keys", "repo", "repo/keys", "repo/x86_64"] {
+        let path = format!("{place}/{TEST_KEY_NAME}");
+        s.write(&path, TEST_KEY);
+        assert_eq!(hint(&s), [path.as_str()]);
+        s.write(
+            "spec.yaml",
+            format!("contents: {{repositories: [repo], packages: [busy], keyring: ['{path}']}}\n"),
+        );
+        s.ok(["packages", "spec.yaml"]);
+        s.write("spec.yaml", "contents: {repositories: [repo], packages: [busy]}\n");
+        fs::remove_file(s.path(&path)).unwrap();
+    }
+    assert_eq!(hint(&s), [TEST_KEY_NAME]);
+    // A key that is named, but lies in the folder for keys.
+    s.write(&format!("keys/{TEST_KEY_NAME}"), TEST_KEY);
+    spec(&s, "");
+    says(&s.run(["packages", "spec.yaml"]), &[&format!("did you mean `keys/{TEST_KEY_NAME}`?")]);
+}
+
+#[test]
+fn an_index_in_other_letters_is_found_for_the_hint() {
+    let s = sandbox();
+    fs::rename(s.path("repo/x86_64/APKINDEX.tar.gz"), s.path("repo/x86_64/ApkIndex.tar.gz")).unwrap();
+    spec(&s, "");
+    says(
+        &s.run(["packages", "spec.yaml"]),
+        &[
+            "there is repo/x86_64/ApkIndex.tar.gz",
+            "name it `APKINDEX.tar.gz`",
+            "`ndx repo/x86_64/ApkIndex.tar.gz`",
+        ],
+    );
+    fs::rename(s.path("repo/x86_64/ApkIndex.tar.gz"), s.path("repo/x86_64/packages.adb")).unwrap();
+    let ran = s.run(["packages", "spec.yaml"]);
+    says(
+        &ran,
+        &["there is repo/x86_64/packages.adb", "name it `Packages.adb`", ": `repo/x86_64/packages.adb`"],
+    );
+    let text = String::from_utf8(s.read("spec.yaml")).unwrap();
+    s.write("spec.yaml", text.replace("[repo]", "[repo/x86_64/Packages.adb]"));
+    says(
+        &s.run(["packages", "spec.yaml"]),
+        &["there is repo/x86_64/packages.adb, and upper and lower case count"],
+    );
+    s.write("spec.yaml", text.replace("[repo]", "[repo/x86_64/apkindex.tar.gz]"));
+    says(&s.run(["packages", "spec.yaml"]), &["named by its folder, not by its index", "write `repo`"]);
+}

@@ -5,6 +5,7 @@ use assemble_types::Arch;
 use super::OwnError;
 use crate::io_hints::io_hint;
 use crate::lock::spec_beside;
+use crate::repository_layout::is_index;
 use crate::spec_file::DEFAULT_SPEC;
 
 /// So many files are named; the others are counted.
@@ -83,6 +84,11 @@ impl OwnError {
                     "if it has no packages for {arch}, build for those that it has: `archs` in the spec, or --platform"
                 ),
                 "otherwise check its address: the index lies in a folder with the architecture's name".into(),
+            ],
+            Self::NoIndex { repository, .. } if is_index(repository) => vec![
+                "no index is at this address: check it; upper and lower case count, and most are named \
+                 `packages.adb` or `Packages.adb`"
+                    .into(),
             ],
             Self::NoSpec(_) => vec!["name a spec (*.yaml) or a static binary".into()],
             Self::UnknownArch(name) => {
