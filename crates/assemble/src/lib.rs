@@ -53,6 +53,7 @@ mod repository_layout;
 mod results;
 mod show;
 mod sources;
+mod sources_here;
 mod spec_file;
 mod start;
 mod stored;

@@ -438,6 +438,42 @@ fn all_names_that_nobody_has_are_told_at_once() {
 }
 
 #[test]
+fn check_looks_at_keys_and_repositories_that_lie_here() {
+    let s = sandbox();
+    spec(&s, "");
+    s.ok(["check", "spec.yaml"]);
+    let text = String::from_utf8(s.read("spec.yaml")).unwrap();
+    s.write("empty/notes.txt", "");
+    s.write(
+        "spec.yaml",
+        text.replace("[repo]", "[repo, nowhere, empty, 'https://h.example/os']")
+            .replace("keyring: [", "keyring: [keys/none.pub, empty/notes.txt, 'https://h.example/k.pub', "),
+    );
+    let wrong = s.run(["check", "spec.yaml"]);
+    expect![[r#"
+        exit: 3
+        error[repository/missing]: the repository nowhere does not exist
+         --> spec.yaml:2:24
+          |
+        2 |   repositories: [repo, nowhere, empty, 'https://h.example/os']
+          |                        ^^^^^^^
+          |
+          = note: while reading the index for x86_64
+          = help: this, too: spec.yaml:2:33: empty has no index for x86_64
+          = help: this, too: spec.yaml:3:13: keys/none.pub: no such file or folder
+          = help: this, too: spec.yaml:3:28: key `notes.txt` has no block `-----BEGIN PUBLIC KEY-----`, or a damaged one
+          = help: check the path; the address of a repository of another host begins with https://
+    "#]].assert_eq(&wrong.shown());
+    // With a lock that fits, nobody asks for keys and indexes.
+    s.write("spec.yaml", &text);
+    s.ok(["lock", "spec.yaml"]);
+    fs::rename(s.path("repo/x86_64/APKINDEX.tar.gz"), s.path("elsewhere")).unwrap();
+    s.ok(["check", "spec.yaml"]);
+    fs::remove_file(s.path("spec.lock")).unwrap();
+    says(&s.run(["check", "spec.yaml"]), &["repo has no index for x86_64"]);
+}
+
+#[test]
 fn a_key_beside_the_repository_is_named_by_its_path() {
     let s = sandbox();
     s.write("spec.yaml", "contents: {repositories: [repo], packages: [busy]}\n");
