@@ -230,6 +230,8 @@ impl Conn {
         match status {
             401 | 403 => RegistryError::Denied { place, status, message, tried },
             404 => RegistryError::NotFound { place, message },
+            // Proxies before a registry answer other refusals with a page, too.
+            404 | 405 | 501 if error.is_page => RegistryError::NoRegistry { place, status, message },
             _ => RegistryError::Refused { place, status, message, tries },
         }
     }

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use assemble_testkit::{ApkBuilder, RepositoryBuilder, TEST_KEY, TEST_KEY_NAME};
+use assemble_testkit::{
+    ApkBuilder, HttpServer, RepositoryBuilder, Request, Response, TEST_KEY, TEST_KEY_NAME,
+};
 use expect_test::expect;
 
 use crate::sandbox::{Ran, Sandbox, hello, workspace};
@@ -530,4 +532,17 @@ fn an_index_in_other_letters_is_found_for_the_hint() {
     );
     s.write("spec.yaml", text.replace("[repo]", "[repo/x86_64/apkindex.tar.gz]"));
     says(&s.run(["packages", "spec.yaml"]), &["named by its folder, not by its index", "write `repo`"]);
+}
+
+#[test]
+fn a_server_that_is_no_registry_is_said_to_be_that() {
+    let s = Sandbox::new().with_hello();
+    s.ok(["build", "./hello", "-q"]);
+    let page = "<!DOCTYPE html>\n<html><head><title>Not here</title></head></html>";
+    let server = HttpServer::new(move |_: &Request| Response::text(404, page));
+    let host = server.url().replace("http://", "");
+    let ran = s.run(["push", "hello.oci", &format!("{host}/team/hello:1")]);
+    assert_eq!(ran.code, 6, "{}", ran.stderr);
+    says(&ran, &["the server answered 404 with a page, as no registry does: Not here"]);
+    says(&ran, &[&format!("check that `{host}` is a registry: `curl -i http://{host}/v2/` shows it")]);
 }
