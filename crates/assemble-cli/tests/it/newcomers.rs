@@ -535,6 +535,16 @@ fn an_index_in_other_letters_is_found_for_the_hint() {
 }
 
 #[test]
+fn an_image_is_called_as_its_program() {
+    let s = Sandbox::new().with_hello();
+    s.ok(["init", "./hello"]);
+    let built = s.json(["build", "--json"]);
+    assert_eq!(built["written"], serde_json::json!(["hello.oci"]), "{built}");
+    let index = String::from_utf8(s.read("hello.oci/index.json")).unwrap();
+    assert!(index.contains("library/hello:latest"), "{index}");
+}
+
+#[test]
 fn a_server_that_is_no_registry_is_said_to_be_that() {
     let s = Sandbox::new().with_hello();
     s.ok(["build", "./hello", "-q"]);
