@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use assemble::{Built, BuiltImage, BuiltLayer, Published, RewrittenPackage, VerbatimReport};
+use assemble_types::counted;
 
 /// Bytes for people.
 pub(crate) fn size(bytes: u64) -> String {
@@ -120,9 +121,9 @@ fn platform(out: &mut String, built: &BuiltImage) {
 /// How many packages are layers as their distribution signed them, and why the others are not.
 fn verbatim(out: &mut String, report: &VerbatimReport) {
     let text = format!(
-        "{} of {} packages, {} of {}, are layers as they were signed",
+        "{} of {}, {} of {}, are layers as they were signed",
         report.verbatim,
-        report.packages,
+        counted(report.packages, "package", "packages"),
         size(report.verbatim_bytes),
         size(report.bytes)
     );

@@ -54,8 +54,8 @@ pub use credentials::{Credential, FoundCredentials, NetrcFile};
 pub use error::{FetchError, RedirectFault, TransferError};
 pub use fetcher::{ContentKey, ContentRequest, DocumentState, FetchOptions, Fetched, Fetcher, Front};
 pub use http::{
-    GiveUp, Http, HttpError, HttpOptions, ProxySettings, RetryDecision, RetryPolicy, TlsTrouble,
-    is_this_machine, is_transient_status, jitter_seed, may_lead_to, retry_delay,
+    GiveUp, Http, HttpError, HttpOptions, ProxySettings, REFUSED_TRIES, RetryDecision, RetryPolicy,
+    TlsTrouble, is_refused, is_this_machine, is_transient_status, jitter_seed, may_lead_to, retry_delay,
 };
 pub use local::{LocalEntry, LocalKind, file_look, is_excluded, open_file, read_tree};
 pub use location::{Location, LocationError};

@@ -5,8 +5,9 @@
 //! open. How long something was not used is told by the later of its times of access and of change; a file system that
 //! writes no access times tells when it was made instead.
 
-use std::fs::Metadata;
-use std::io::ErrorKind;
+use std::collections::BTreeSet;
+use std::fs::{File, Metadata};
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,8 +16,12 @@ use assemble_types::Blob;
 
 use crate::cache::{Root, content_name, is_whole_document, open_content, remove};
 use crate::local::{Watch, open_kept, open_limited};
+use crate::parts::read_mark;
 use crate::store::{MOST_RECORD, Store, whole_record};
 use crate::{ContentKey, FetchError};
+
+/// The folder of records about sections that are kept unpacked, which have the names of those.
+const PLAIN: &str = "plain";
 
 /// A part of the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,9 +30,12 @@ pub enum CachePart {
     Packages,
     /// Indexes and keys as they were fetched.
     Documents,
-    /// Layers that builds made, and data sections of packages, which may be layers as they are; the latter perhaps unpacked,
-    /// too.
+    /// Layers that builds made.
     Layers,
+    /// Data sections of packages, which may be layers as they are; perhaps unpacked, too.
+    Sections,
+    /// The text of large indexes, unpacked, in which single records are looked up.
+    Lines,
     /// What is known of packages, local files and builds.
     Records,
     /// What is being written, or was when a process was killed.
@@ -36,14 +44,25 @@ pub enum CachePart {
 
 impl CachePart {
     /// All parts.
-    pub const ALL: [Self; 5] =
+    pub const ALL: [Self; 7] = [
+        Self::Packages,
+        Self::Documents,
+        Self::Layers,
+        Self::Sections,
+        Self::Lines,
+        Self::Records,
+        Self::Unfinished,
+    ];
+
+    /// Those that a folder tells. What lies among the layers is told apart only where somebody wants to know.
+    const FOLDERS: [Self; 5] =
         [Self::Packages, Self::Documents, Self::Layers, Self::Records, Self::Unfinished];
 
     fn folder(self) -> &'static str {
         match self {
             Self::Packages => "content",
             Self::Documents => "documents",
-            Self::Layers => "blobs",
+            Self::Layers | Self::Sections | Self::Lines => "blobs",
             Self::Records => "records",
             Self::Unfinished => "tmp",
         }
@@ -122,7 +141,8 @@ impl Store {
     /// # Errors
     /// A folder cannot be read.
     pub fn sizes(&self) -> Result<Vec<PartSize>, FetchError> {
-        let found = self.found()?;
+        let mut found = self.found()?;
+        tell_blobs_apart(&mut found);
         let size = |part| {
             let of_part = found.iter().filter(|file| file.part == part);
             let (files, bytes) = of_part.fold((0, 0), |(files, bytes), file| (files + 1, bytes + file.size));
@@ -199,7 +219,7 @@ impl Store {
     fn found(&self) -> Result<Vec<Found>, FetchError> {
         let mut out = Vec::new();
         if let Some(root) = self.lasting() {
-            for part in CachePart::ALL {
+            for part in CachePart::FOLDERS {
                 walk(&root.join(part.folder()), part, 0, &mut out)?;
             }
         }
@@ -219,7 +239,7 @@ fn verdict(root: &Path, file: &Found, own_key: &dyn Fn(&Blob) -> OwnKey) -> Resu
                 OwnKey::Unknown => true,
             }
         }
-        CachePart::Layers => {
+        CachePart::Layers | CachePart::Sections | CachePart::Lines => {
             let blob = open_kept(&file.path, Watch::Cache, None)?;
             blob.content_digest().is_ok_and(|digest| digest.hex() == name)
         }
@@ -234,6 +254,33 @@ fn verdict(root: &Path, file: &Found, own_key: &dyn Fn(&Blob) -> OwnKey) -> Resu
         CachePart::Unfinished => true,
     };
     Ok(if whole { Verdict::Whole } else { Verdict::Damaged })
+}
+
+/// Blobs are kept by their digests alone: what they are is said by those who point at them, or by how they begin.
+fn tell_blobs_apart(found: &mut [Found]) {
+    let section = |file: &Found| match file.part {
+        CachePart::Packages => {
+            let first = open_kept(&file.path, Watch::Cache, None).ok()?;
+            read_mark(&first).map(|(_, second, _)| second.hex())
+        }
+        CachePart::Records if file.path.iter().any(|folder| folder == PLAIN) => Some(key_in_name(&file.path)),
+        _ => None,
+    };
+    let sections: BTreeSet<String> = found.iter().filter_map(section).collect();
+    for blob in found.iter_mut().filter(|file| file.part == CachePart::Layers) {
+        if sections.contains(&key_in_name(&blob.path)) {
+            blob.part = CachePart::Sections;
+        } else if begins_like_lines(&blob.path) {
+            blob.part = CachePart::Lines;
+        }
+    }
+}
+
+/// A letter and a colon: how each line of a record begins, and nothing that is packed.
+fn begins_like_lines(path: &Path) -> bool {
+    let mut front = [0; 2];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut front));
+    read.is_ok() && front[0].is_ascii_alphabetic() && front[1] == b':'
 }
 
 /// The name that an entry has over its two folders.

@@ -53,7 +53,7 @@ pub fn layout_index(
     names: &[RefName],
 ) -> Result<Vec<u8>, ImageError> {
     let mut index = match existing {
-        None => json!({"schemaVersion": 2, "mediaType": media_type::INDEX, "manifests": []}),
+        None => nothing(),
         Some(bytes) => {
             // Checks what the merge below relies on.
             parse_index(bytes)?;
@@ -83,6 +83,15 @@ pub fn layout_index(
         return Err(ImageError::TooLarge { document: "index", size, limit: MAX_MANIFEST });
     }
     Ok(bytes)
+}
+
+/// The index of a layout without images, which is a layout all the same.
+pub fn empty_layout_index() -> Vec<u8> {
+    canonical(&nothing())
+}
+
+fn nothing() -> Value {
+    json!({"schemaVersion": 2, "mediaType": media_type::INDEX, "manifests": []})
 }
 
 /// Ref name and image name of an entry.

@@ -26,7 +26,7 @@ pub use archive::{ArchiveFormat, Built, Member, MemberContent, archive_members, 
 pub use descriptor::{Descriptor, PlatformName};
 pub use error::ImageError;
 pub use image::{History, Image, ImageIndex, ImageOptions, LayerDescriptor};
-pub use layout::{IMAGE_NAME, OCI_LAYOUT, REF_NAME, RefName, blob_path, layout_index};
+pub use layout::{IMAGE_NAME, OCI_LAYOUT, REF_NAME, RefName, blob_path, empty_layout_index, layout_index};
 pub use read::{
     Config, Index, MAX_CONFIG, MAX_LAYERS, MAX_MANIFEST, Manifest, parse_config, parse_index, parse_manifest,
     select,

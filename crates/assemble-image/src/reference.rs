@@ -90,20 +90,28 @@ impl Explain for ReferenceError {
     }
 
     fn hints(&self) -> Vec<String> {
-        match &self.problem {
-            ReferenceProblem::UpperCase(_) => {
-                let (name, rest) = match self.text.find('@').or_else(|| tag_colon(&self.text)) {
-                    Some(at) => self.text.split_at(at),
-                    None => (self.text.as_str(), ""),
-                };
-                let suggestion = format!("{}{rest}", name.to_lowercase());
-                vec![format!("write `{}`", suggestion.escape_debug())]
-            }
-            ReferenceProblem::Scheme(scheme) => {
-                vec![format!("write `{}`", self.text.trim_start_matches(scheme).escape_debug())]
-            }
-            _ => vec!["names look like `registry.example/team/app:v1`".into()],
+        let named = match &self.problem {
+            ReferenceProblem::UpperCase(_) | ReferenceProblem::Path(_) => self.in_letters_of_names(),
+            ReferenceProblem::Scheme(scheme) => Some(self.text.trim_start_matches(scheme).to_owned()),
+            _ => None,
+        };
+        // What is no name either helps nobody.
+        match named.filter(|name| Reference::parse(name).is_ok()) {
+            Some(name) => vec![format!("write `{}`", name.escape_debug())],
+            None => vec!["names look like `registry.example/team/app:v1`".into()],
         }
+    }
+}
+
+impl ReferenceError {
+    /// The text with small letters, and dashes in place of spaces, in what stands before the tag or the digest.
+    fn in_letters_of_names(&self) -> Option<String> {
+        let (name, rest) = match self.text.find('@').or_else(|| tag_colon(&self.text)) {
+            Some(at) => self.text.split_at(at),
+            None => (self.text.as_str(), ""),
+        };
+        let words: Vec<String> = name.split_whitespace().map(str::to_lowercase).collect();
+        (!words.is_empty()).then(|| format!("{}{rest}", words.join("-")))
     }
 }
 
@@ -402,6 +410,10 @@ mod tests {
             "ex_ample.com/a",
             "[::1/a",
             "a b",
+            "Hello World",
+            "reg.example/My App:V1",
+            "Gr\u{d6}\u{df}e",
+            "https://",
             "a\u{1b}[31m",
             HEX,
             "gr\u{f6}\u{df}e",

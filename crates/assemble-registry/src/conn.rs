@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use assemble_fetch::{GiveUp, Http, RetryDecision, TlsTrouble, is_transient_status, jitter_seed};
+use assemble_fetch::{
+    GiveUp, Http, REFUSED_TRIES, RetryDecision, TlsTrouble, is_refused, is_transient_status, jitter_seed,
+};
 use assemble_types::{Digest, Event, Observer};
 use reqwest::header::{HeaderMap, WARNING};
 use tokio::time::sleep;
@@ -228,6 +230,8 @@ impl Conn {
     ) -> RegistryError {
         let (place, message) = (self.place(action), error.message.clone());
         match status {
+            // Proxies before a registry answer other refusals with a page, too.
+            404 | 405 | 501 if error.is_page => RegistryError::NoRegistry { place, status, message },
             401 | 403 => RegistryError::Denied { place, status, message, tried },
             404 => RegistryError::NotFound { place, message },
             _ => RegistryError::Refused { place, status, message, tries },
@@ -299,7 +303,7 @@ impl<'a> Backoff<'a> {
         self.tries += 1;
         let conn = self.conn;
         let (hopeless, headers, status) = match &trouble {
-            Trouble::Failure(failure) => (!may_pass(failure), None, 0),
+            Trouble::Failure(failure) => (!may_pass(failure, self.tries), None, 0),
             Trouble::Status(status, headers, _) => (false, Some(&**headers), *status),
         };
         if matches!(status, 429 | 503) {
@@ -329,11 +333,14 @@ impl<'a> Backoff<'a> {
     }
 }
 
-/// Whether a later try may do better.
-fn may_pass(failure: &Failure) -> bool {
+/// Whether a later try may do better, after so many.
+fn may_pass(failure: &Failure, tries: u32) -> bool {
     match failure {
         // What TLS does not like, it will not like later.
-        Failure::Transport { source, .. } => !source.is_builder() && TlsTrouble::of(source).is_none(),
+        Failure::Transport { source, .. } => {
+            let refused = tries >= REFUSED_TRIES && is_refused(source);
+            !source.is_builder() && TlsTrouble::of(source).is_none() && !refused
+        }
         Failure::Stalled { .. } | Failure::Short { .. } => true,
         Failure::Local(_) | Failure::Address { .. } => false,
     }

@@ -96,6 +96,16 @@ pub enum RegistryError {
         /// The server's first message; may be empty.
         message: String,
     },
+    /// The registry's paths are unknown to the server, which has pages for people.
+    #[error("{place}: the server answered {status} with a page, as no registry does{}", said(.message))]
+    NoRegistry {
+        /// Where.
+        place: Box<Place>,
+        /// 404, 405 or 501.
+        status: u16,
+        /// The page's title; may be empty.
+        message: String,
+    },
     /// Another refusal, or a failure of the server that did not pass.
     #[error("{place}: the server answered {status}{}", said(.message))]
     Refused {
@@ -277,6 +287,7 @@ impl RegistryError {
         match self {
             Self::Denied { place, .. }
             | Self::NotFound { place, .. }
+            | Self::NoRegistry { place, .. }
             | Self::Refused { place, .. }
             | Self::AskedToWait { place, .. }
             | Self::Transport { place, .. }
@@ -294,7 +305,9 @@ impl RegistryError {
                 "check the user name and the password".into(),
                 "some registries want a token for a password: make one in your account's settings".into(),
             ]),
-            Self::NotFound { .. } => Some(vec![format!("check that `{registry}` is a registry")]),
+            Self::NotFound { .. } | Self::NoRegistry { .. } => {
+                Some(vec![format!("check that `{registry}` is a registry")])
+            }
             Self::Refused { status: 429, .. } | Self::AskedToWait { .. } => {
                 Some(vec!["wait and run it again".into()])
             }
@@ -334,6 +347,7 @@ impl Explain for RegistryError {
             Self::NotWhole { .. } => "registry/not-whole",
             Self::Denied { .. } => "registry/denied",
             Self::NotFound { .. } => "registry/not-found",
+            Self::NoRegistry { .. } => "registry/no-registry",
             Self::Refused { .. } => "registry/refused",
             Self::AskedToWait { .. } => "registry/asked-to-wait",
             Self::Transport { .. } => "registry/transport",
@@ -361,6 +375,7 @@ impl Explain for RegistryError {
             Self::NotWhole { .. } | Self::Task { .. } => Kind::Bug,
             Self::Denied { .. } => Kind::Denied,
             Self::NotFound { .. }
+            | Self::NoRegistry { .. }
             | Self::Refused { .. }
             | Self::AskedToWait { .. }
             | Self::Transport { .. }
@@ -399,6 +414,16 @@ impl Explain for RegistryError {
                     .into(),
                 format!("some answer 404 where access is denied: run `assemble login {registry}`"),
             ],
+            Self::NoRegistry { place, .. } => {
+                let scheme = if place.plain_http { "http" } else { "https" };
+                vec![
+                    format!(
+                        "check that `{registry}` is a registry: `curl -i {scheme}://{registry}/v2/` shows it"
+                    ),
+                    "its host may have another port, or another name, for the registry: write HOST:PORT/NAME"
+                        .into(),
+                ]
+            }
             Self::Refused { status: 429, .. } | Self::AskedToWait { .. } => {
                 vec![format!("wait and run it again, or raise the limit: `assemble login {registry}`")]
             }

@@ -21,6 +21,8 @@ pub(crate) struct ServerError {
     pub(crate) message: String,
     /// Digests that the errors name.
     pub(crate) digests: Vec<Digest>,
+    /// It is what servers of web pages answer, and no registry does.
+    pub(crate) is_page: bool,
 }
 
 impl ServerError {
@@ -33,7 +35,10 @@ impl ServerError {
         let body = &body[..body.len().min(BODY_LIMIT)];
         match serde_json::from_slice::<Value>(body) {
             Ok(value) => Self::from_json(&value),
-            Err(_) => Self { message: from_text(&String::from_utf8_lossy(body)), ..Self::default() },
+            Err(_) => {
+                let text = String::from_utf8_lossy(body);
+                Self { message: from_text(&text), is_page: is_page(&text), ..Self::default() }
+            }
         }
     }
 
@@ -70,6 +75,13 @@ impl ServerError {
 
 fn digests_in(text: &str) -> impl Iterator<Item = Digest> + '_ {
     text.match_indices("sha256:").filter_map(|(at, _)| text.get(at..at + 71)?.parse().ok())
+}
+
+/// A page, or the words of Go's own server for a path that it does not know.
+fn is_page(text: &str) -> bool {
+    let text = text.trim();
+    let start = text.get(..5).unwrap_or_default().to_ascii_lowercase();
+    start == "<html" || start == "<!doc" || text == "404 page not found"
 }
 
 /// The title of a page, else the first words of a text.
@@ -114,6 +126,21 @@ mod tests {
             let found = ServerError::parse(body.as_bytes());
             assert_eq!(found.codes, codes, "{body}");
             assert_eq!(found.message, message, "{body}");
+        }
+    }
+
+    #[test]
+    fn pages_are_told_from_what_registries_say() {
+        for (body, page) in [
+            ("<!DOCTYPE html>\n<html>", true),
+            ("\n <HTML><head>", true),
+            ("404 page not found\n", true),
+            ("<?xml version=\"1.0\"?>", false),
+            (r#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#, false),
+            ("no such repository", false),
+            ("", false),
+        ] {
+            assert_eq!(ServerError::parse(body.as_bytes()).is_page, page, "{body}");
         }
     }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use serde_yaml::granit_parser::{self, ErrorKind, Event, Parser, ScalarStyle, ScanError, Tag};
+use serde_yaml::granit_parser::{self, ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use crate::diagnostic::Diagnostic;
 use crate::source::{Source, plain};
@@ -115,8 +115,13 @@ impl Node {
 }
 
 /// Reads the first document. Nothing, if there is none. What is returned beside mistakes can still be checked;
-/// without a tree, they made going on senseless.
-pub(crate) fn read(source: &Source<'_>, mistakes: &mut Vec<Diagnostic>) -> Result<Option<Node>, ()> {
+/// without a tree, they made going on senseless. That another document follows is a mistake, too, unless `only_first`:
+/// apko does not look at what follows.
+pub(crate) fn read(
+    source: &Source<'_>,
+    only_first: bool,
+    mistakes: &mut Vec<Diagnostic>,
+) -> Result<Option<Node>, ()> {
     let options = granit_parser::options! {
         emit_comments: false,
         emit_unresolved_aliases: true,
@@ -125,14 +130,20 @@ pub(crate) fn read(source: &Source<'_>, mistakes: &mut Vec<Diagnostic>) -> Resul
     };
     let mut reader =
         Reader { source, mistakes, open: Vec::new(), anchors: BTreeMap::new(), nodes: 0, root: None };
-    for event in Parser::new_from_str_with_options(source.text(), options) {
+    let mut parser = Parser::new_from_str_with_options(source.text(), options);
+    while let Some(event) = parser.next() {
         match event {
             Err(error) => {
                 let mistake = syntax(source, &error);
                 reader.mistakes.push(mistake);
                 return Err(());
             }
-            Ok((Event::DocumentEnd, _)) => break,
+            Ok((Event::DocumentEnd, _)) => {
+                if !only_first && let Some(mistake) = another_document(source, &mut parser) {
+                    reader.mistakes.push(mistake);
+                }
+                break;
+            }
             Ok((event, span)) => {
                 let tag_range = span.tag_span().and_then(|tag| tag.byte_range());
                 reader.event(event, span.byte_range().unwrap_or(0..0), tag_range.as_ref())?;
@@ -140,6 +151,28 @@ pub(crate) fn read(source: &Source<'_>, mistakes: &mut Vec<Diagnostic>) -> Resul
         }
     }
     Ok(reader.root)
+}
+
+/// The mistake of another document behind the first. One that has nothing in it is none: a line `---` at the end of a file
+/// begins such.
+fn another_document<'e>(
+    source: &Source<'_>,
+    events: impl Iterator<Item = Result<(Event<'e>, Span), ScanError>>,
+) -> Option<Diagnostic> {
+    let mut begins = None;
+    for event in events {
+        match event {
+            Ok((Event::DocumentStart(..), span)) => begins = Some(span.byte_range().unwrap_or(0..0)),
+            Ok((Event::DocumentEnd | Event::StreamEnd, _)) => begins = None,
+            // What stands for nothing.
+            Ok((Event::Scalar(text, ScalarStyle::Plain, 0, None), _)) if matches!(&*text, "" | "~") => {}
+            Err(error) if begins.is_none() => return Some(syntax(source, &error)),
+            _ => break,
+        }
+    }
+    let diagnostic = Diagnostic::new("spec/yaml", "a second YAML document begins here, and a spec is one")
+        .at(source.span(&begins?, ""));
+    Some(diagnostic.help("join the two, or put the second into a file of its own: one may `include` another"))
 }
 
 /// A list or map whose end has not come.

@@ -68,7 +68,7 @@ impl ReadSpec {
 /// Reads and checks a spec of our own dialect that includes nothing. `file` is only used in messages, as the user named
 /// it.
 ///
-/// Only the first document of the text counts. A byte order mark and CRLF are fine.
+/// The text is one document. A byte order mark and CRLF are fine.
 ///
 /// # Errors
 /// Every mistake that could be found: at least one, at most about fifty.
@@ -172,7 +172,7 @@ fn read_file(file: &SpecText, dialect: Dialect, mistakes: &mut Vec<Diagnostic>) 
         mistakes.push(diagnostic);
         return Draft::default();
     }
-    match node::read(&source, mistakes) {
+    match node::read(&source, dialect == Dialect::Apko, mistakes) {
         Err(()) => Draft::default(),
         Ok(Some(root)) if !root.is_null() => {
             if let Some(diagnostic) = foreign::in_tree(&source, &root) {
@@ -181,6 +181,8 @@ fn read_file(file: &SpecText, dialect: Dialect, mistakes: &mut Vec<Diagnostic>) 
             }
             check::check(&source, &root, dialect, mistakes)
         }
+        // Nothing, and then a second document: that is told already.
+        Ok(_) if !mistakes.is_empty() => Draft::default(),
         // apko takes a null for a spec that says nothing.
         Ok(Some(_)) if dialect == Dialect::Apko => {
             Draft { spec: Spec { dialect, ..Spec::default() }, ..Draft::default() }

@@ -1,4 +1,5 @@
-//! Checks a spec, its local files, and whether the image could start, as far as that needs no package.
+//! Checks a spec, the files, keys and repositories of this host that it names, and whether the image could start, as far as
+//! that needs no package.
 
 use assemble_rootfs::{Part, Tree, place, place_base};
 use assemble_types::{Observer, Platform};
@@ -6,6 +7,7 @@ use assemble_types::{Observer, Platform};
 use crate::error::{Doing, Result};
 use crate::lock::refuse_apko_lock;
 use crate::plan::{BuildOptions, Plan, StartCheck};
+use crate::sources_here;
 use crate::spec_file::SpecFile;
 use crate::start;
 
@@ -24,6 +26,7 @@ pub struct CheckReport {
 pub fn check(file: &SpecFile, options: &BuildOptions, observer: &dyn Observer) -> Result<CheckReport> {
     refuse_apko_lock(options, "no packages are looked at here")?;
     let plan = Plan::lower(file, options)?;
+    sources_here::told(sources_here::mistakes(&plan)?)?;
     let complete = plan.world.is_empty();
     for &platform in &plan.platforms {
         let mut tree = Tree::new();

@@ -16,6 +16,7 @@ use crate::choices::KeptChoice;
 use crate::error::{Doing, Error, OwnError, Result};
 use crate::keys::ImageKey;
 use crate::lock::{self, Basis, Draft, Keep, Kept, solve_keeping};
+use crate::missing::AlsoMissing;
 use crate::plan::{Mode, Plan};
 use crate::sources::{Asked, Indexes, Sources};
 
@@ -298,7 +299,11 @@ fn solved(plan: &Plan<'_>, platforms: &[Platform], indexes: &[Indexes], keep: &K
         indexes.iter().map(|indexes| indexes.repositories.clone()).collect();
     let kept = solve_keeping(&plan.world, policy(plan.mode), platforms, &repositories, keep);
     all_read(repositories.iter().flatten())?;
-    kept.map_err(|error| blaming(plan, error)).doing(|| choosing_for(platforms))
+    let told = |error: Unsolvable| {
+        let also = AlsoMissing::of(plan, platforms, &repositories, &error);
+        also.tell(blaming(plan, error))
+    };
+    kept.map_err(told).doing(|| choosing_for(platforms))
 }
 
 /// One resolution over all platforms, in which as much as possible of `keep` stays as it is.

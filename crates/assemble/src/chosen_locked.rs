@@ -4,7 +4,7 @@ use std::sync::Arc as Shared;
 
 use assemble_apk::{Constraint, Index, PackageInfo, Provide, Record};
 use assemble_resolve::{Choice, Repository, Solution};
-use assemble_types::{Event, Explain as _, Kind, Platform};
+use assemble_types::{Event, Explain as _, Kind, Platform, counted};
 
 use crate::choose::Wanted;
 use crate::error::Result;
@@ -53,9 +53,9 @@ fn solution(
     }
     if missing > 0 {
         sources.observer.event(Event::Warning(format!(
-            "{missing} of {} packages for {platform} are not at hand; what these need, provide and weigh installed is not \
-             in the lock and not shown",
-            packages.len()
+            "not at hand for {platform}: {missing} of {}; what these need, provide and weigh installed is not in the lock and \
+             not shown",
+            counted(packages.len(), "package", "packages")
         )));
     }
     let mut names = homes.into_iter().map(|home| (home.text, home.pin));

@@ -170,7 +170,8 @@ impl ImageSet {
     /// Opens a layout folder or an archive; `:NAME` behind the path picks one of several images.
     pub fn open(text: &str) -> Result<Self> {
         let (path, name) = split_name(text);
-        Self::stored(&path, name.as_deref())?.ok_or_else(|| OwnError::NoImageHere(text.to_owned()).into())
+        let missing = || OwnError::NoImageHere { text: text.to_owned(), pulls: false }.into();
+        Self::stored(&path, name.as_deref())?.ok_or_else(missing)
     }
 
     fn stored(path: &Path, name: Option<&str>) -> Result<Option<Self>> {
@@ -204,7 +205,7 @@ impl ImageSet {
         if !host.is_some_and(|h| {
             !h.is_empty() && (h.contains(['.', ':']) || h == "localhost") && !h.starts_with('.')
         }) {
-            return Err(OwnError::NoImageHere(text.to_owned()).into());
+            return Err(OwnError::NoImageHere { text: text.to_owned(), pulls: true }.into());
         }
         let reference = Reference::parse(text)
             .map_err(|error| Error::from(error).hint(format!("{text} is no file or folder either")))?;

@@ -8,6 +8,7 @@ use assemble_types::{Arch, Digest, Event, Explain, HashingWriter, Kind};
 
 use crate::error::{Error, OwnError, Result};
 use crate::keys::Keys;
+use crate::misfits;
 use crate::plan::Mode;
 use crate::sources::{FoundIndex, RepositoryInput, Sources, unreachable_hint};
 
@@ -119,18 +120,7 @@ impl Sources<'_> {
         }
         let (file, fetched) = found.map_err(|error| {
             let unavailable = error.kind() == Kind::Unavailable;
-            let error = match error {
-                FetchError::NotFound { .. } if is_missing(repository) => {
-                    OwnError::NothingHere(repository.text.clone()).into()
-                }
-                source @ FetchError::NotFound { .. } => Error::from(OwnError::NoIndex {
-                    repository: repository.text.clone(),
-                    arch: arch.apk(),
-                    source: Box::new(source),
-                }),
-                other => other.into(),
-            };
-            let mut error = error.doing(format!("reading the index for {}", arch.apk())).at(&repository.span);
+            let mut error = no_index(repository, arch, error);
             if unavailable && let Some(hint) = unreachable_hint(repository) {
                 error = error.hint(hint);
             }
@@ -146,7 +136,7 @@ impl Sources<'_> {
             if error.kind() == Kind::Integrity {
                 self.fetcher.forget_document(&repository.base().join(&file));
             }
-            Error::from(error)
+            misfits::of_index(error, repository, arch)
                 .doing(format!("checking the index of {} for {}", repository.text, arch.apk()))
                 .at(&repository.span)
         })?;
@@ -241,6 +231,23 @@ fn keep_form(store: &Store, key: &Digest, form: &[u8], lines: &KeptBlob) -> Opti
     let about = format!("{}\n{}\n{}", lines.digest.hex(), lines.size, lines.stamp);
     let length = u32::try_from(about.len()).ok()?.to_le_bytes();
     store.keep_record(RecordKind::Index, key, &[form, about.as_bytes(), &length].concat()).ok()
+}
+
+/// The error of an index that could not be had.
+pub(crate) fn no_index(repository: &RepositoryInput, arch: Arch, error: FetchError) -> Error {
+    let missing = matches!(error, FetchError::NotFound { .. });
+    let hints = if missing { misfits::other_letters(repository, arch) } else { None };
+    let error = match error {
+        _ if missing && is_missing(repository) => OwnError::NothingHere(repository.text.clone()).into(),
+        source if missing => Error::from(OwnError::NoIndex {
+            repository: repository.text.clone(),
+            arch: arch.apk(),
+            source: Box::new(source),
+        }),
+        other => other.into(),
+    };
+    let error = hints.into_iter().fold(error, Error::hints_instead);
+    error.doing(format!("reading the index for {}", arch.apk())).at(&repository.span)
 }
 
 /// Whether a repository is a place on this host where nothing is.

@@ -5,6 +5,7 @@ use assemble_image::{LayerDescriptor, media_type};
 use assemble_layer::{AccountNames, Compression, Layer};
 use assemble_rootfs::layering::{Split, group};
 use assemble_rootfs::{DatabaseRecords, PackageIndex, Part, Tree, TreeEntry};
+use assemble_types::counted;
 
 use crate::build::Env;
 use crate::contents::InstalledFacts;
@@ -128,7 +129,7 @@ fn group_name(packages: &[Package], members: &[PackageIndex]) -> String {
     origins.dedup();
     match origins.as_slice() {
         [origin] if !origin.is_empty() => format!("packages of {origin}"),
-        _ => format!("{} packages", members.len()),
+        _ => counted(members.len(), "package", "packages"),
     }
 }
 

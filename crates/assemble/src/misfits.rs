@@ -1,10 +1,11 @@
 //! What to do about a key or a package that is missing or is not what it should be. That depends on who named it and on
 //! where it lies, which the stages do not know.
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
+use assemble_apk::IndexError;
 use assemble_fetch::FetchError;
-use assemble_types::{Explain as _, SourceSpan};
+use assemble_types::{Arch, Explain as _, SourceSpan};
 
 use crate::apko::COMMAND_LINE;
 use crate::choose::{Pinned, Wanted};
@@ -12,9 +13,14 @@ use crate::error::{Cause, Error};
 use crate::keys::KeyInput;
 use crate::lock::{LockError, spec_beside};
 use crate::near::nearest;
+use crate::repository_layout::{file_name, is_index};
+use crate::sources::RepositoryInput;
 
 /// Most names of a folder that are looked at for one that is alike.
 const MAX_NAMES: usize = 1000;
+
+/// The folder that many put their keys into.
+const KEYS: &str = "keys";
 
 /// The error of a key of the spec that could not be had.
 pub(crate) fn of_key(error: FetchError, key: &KeyInput) -> Error {
@@ -44,9 +50,75 @@ fn missing_key(path: &Path, key: &KeyInput) -> Vec<String> {
     // An address with a slip in it is taken for a path; what may be a password there is not shown.
     let hides = key.location.to_string() != path.display().to_string();
     let written = if hides { Path::new("") } else { Path::new(&key.text) };
-    let alike = alike(folder, &key.name)
-        .map(|name| format!("did you mean `{}`?", written.with_file_name(name).display()));
+    let in_keys = || folder.join(KEYS).join(&key.name).is_file().then(|| Path::new(KEYS).join(&key.name));
+    let alike = alike(folder, &key.name).map(Into::into).or_else(in_keys);
+    let alike = alike.map(|name| format!("did you mean `{}`?", written.with_file_name(name).display()));
     vec![first, alike.unwrap_or_else(|| "a path of a spec is relative to the spec's file".to_owned())]
+}
+
+/// The error of an index that is no good. Where the key that it is signed with lies beside the repository, the hint names
+/// the path that the spec has to name, not only the file.
+pub(crate) fn of_index(error: IndexError, repository: &RepositoryInput, arch: Arch) -> Error {
+    let found = match &error {
+        IndexError::NoKeys { signed_by } | IndexError::UnknownKey { signed_by, .. } => {
+            signed_by.iter().find_map(|name| key_beside(repository, name, arch))
+        }
+        _ => None,
+    };
+    let mut hints = error.hints();
+    let error = Error::from(error);
+    match (found, hints.first_mut()) {
+        (Some(path), Some(first)) => {
+            *first = format!("if you trust it, add the key file to contents.keyring: {}", path.display());
+            error.hints_instead(hints)
+        }
+        _ => error,
+    }
+}
+
+/// Where a key of that name lies in or beside a repository of this host, or in a folder `keys` there; as the spec would
+/// write it.
+fn key_beside(repository: &RepositoryInput, name: &str, arch: Arch) -> Option<PathBuf> {
+    let base = repository.base();
+    let here = base.local_path()?;
+    if name.contains('/') {
+        return None;
+    }
+    let written = Path::new(repository.layout().base_text(&repository.text));
+    let up = |path: &Path| match path.components().next_back() {
+        Some(Component::Normal(_)) => path.parent().unwrap_or(path).to_owned(),
+        _ => path.join(".."),
+    };
+    let places = [
+        (here.to_owned(), written.to_owned()),
+        (here.join(arch.apk()), written.join(arch.apk())),
+        (up(here), up(written)),
+    ];
+    let mut files = places.iter().flat_map(|(here, written)| {
+        [(here.join(name), written.join(name)), (here.join(KEYS).join(name), written.join(KEYS).join(name))]
+    });
+    files.find(|(here, _)| here.is_file()).map(|(_, written)| written)
+}
+
+/// What to do where a repository of this host has an index, but under a name in other letters than the package manager
+/// looks for.
+pub(crate) fn other_letters(repository: &RepositoryInput, arch: Arch) -> Option<Vec<String>> {
+    let base = repository.base();
+    repository.layout().indexes(&repository.text, arch).iter().find_map(|file| {
+        let wanted = file_name(file);
+        let folder = base.join(file).parent();
+        let there = std::fs::read_dir(folder.local_path()?).ok()?.take(MAX_NAMES);
+        let mut names = there.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let found = names.find(|name| name.eq_ignore_ascii_case(wanted) && name != wanted)?;
+        let written =
+            Path::new(repository.layout().base_text(&repository.text)).join(file).with_file_name(&found);
+        let written = written.display();
+        let line = if is_index(&found) { written.to_string() } else { format!("ndx {written}") };
+        Some(vec![
+            format!("there is {written}, and upper and lower case count: name it `{wanted}`"),
+            format!("or, if its packages lie beside it, name the index itself: `{line}`"),
+        ])
+    })
 }
 
 /// `, which FILE:LINE:COLUMN names`, where that is known.

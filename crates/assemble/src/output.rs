@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use assemble_fetch::file_look;
 use assemble_image::{
     APKO_OCI_LAYOUT, ArchiveFormat, Built as Archived, Descriptor, LayerDescriptor, Member, OCI_LAYOUT,
-    RefName, Reference, apko_archive_members, archive_members, layout_index, write_archive,
+    RefName, Reference, apko_archive_members, archive_members, empty_layout_index, layout_index,
+    write_archive,
 };
 use assemble_types::{Blob, Digest};
 
@@ -202,7 +203,8 @@ fn top_descriptor(set: &ImageSet) -> Descriptor {
     Descriptor::new(top.media_type.clone(), top.digest, top.bytes.len() as u64)
 }
 
-/// New blobs first, `index.json` renamed last: whoever reads meanwhile sees the old image or the new one.
+/// New blobs first, `index.json` renamed last: whoever reads meanwhile sees the old image or the new one, and in a new
+/// layout none, also where this fails.
 fn layout(path: &Path, set: &ImageSet, names: &[Reference]) -> Result<()> {
     fs::create_dir_all(path).map_err(OwnError::io(path, "cannot be made"))?;
     {
@@ -210,10 +212,7 @@ fn layout(path: &Path, set: &ImageSet, names: &[Reference]) -> Result<()> {
         let _lock = lock(path)?;
         // Asked again now that it exists: a path with `..` may have led elsewhere before.
         check_layout(path)?;
-        let marker = path.join("oci-layout");
-        if !marker.is_file() {
-            write_whole(&marker, OCI_LAYOUT).map_err(OwnError::io(&marker, "cannot be written"))?;
-        }
+        begin_layout(path)?;
     }
     store_all(path, set, set.manifests())?;
     // Two builds into one layout: each reads the index that the other left.
@@ -230,6 +229,25 @@ fn layout(path: &Path, set: &ImageSet, names: &[Reference]) -> Result<()> {
     let names: Vec<RefName> = names.iter().map(RefName::from).collect();
     let merged = layout_index(existing.as_deref(), &top_descriptor(set), &names)?;
     write_whole(&index, &merged).map_err(OwnError::io(&index, "cannot be written"))
+}
+
+/// Makes a folder a layout, without images, unless it is one.
+fn begin_layout(path: &Path) -> Result<()> {
+    let (marker, index) = (path.join("oci-layout"), path.join("index.json"));
+    let is_new = !marker.is_file();
+    if is_new {
+        write_whole(&marker, OCI_LAYOUT).map_err(OwnError::io(&marker, "cannot be written"))?;
+    }
+    if index.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    write_whole(&index, &empty_layout_index()).map_err(|error| {
+        // Without an index it is none. Nobody else has begun: the folder is locked.
+        if is_new {
+            let _ = fs::remove_file(&marker);
+        }
+        OwnError::io(&index, "cannot be written")(error)
+    })
 }
 
 /// Waits until no other process changes the layout; lasts as long as the file is kept.

@@ -23,13 +23,9 @@ pub(crate) enum Layout {
 impl Layout {
     /// What a line says of it, and where it says nothing: an address that ends in `.adb` is that of an index, as it is
     /// to the package manager.
-    #[allow(
-        clippy::case_sensitive_file_extension_comparisons,
-        reason = "the package manager tells by these letters"
-    )]
     pub(crate) fn of(kind: RepositoryKind, address: &str) -> Self {
         match kind {
-            RepositoryKind::Unsaid if address.ends_with(".adb") => Self::Index,
+            RepositoryKind::Unsaid if is_index(address) => Self::Index,
             RepositoryKind::Unsaid => Self::Folders(&[VERSION_2, VERSION_3]),
             RepositoryKind::V2 => Self::Folders(&[VERSION_2]),
             RepositoryKind::V3 => Self::Folders(&[VERSION_3]),
@@ -77,6 +73,15 @@ impl Layout {
             Self::Index => arch.runs_packages_for(name),
         }
     }
+}
+
+/// Whether an address is that of an index by its ending.
+#[allow(
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "the package manager tells by these letters"
+)]
+pub(crate) fn is_index(address: &str) -> bool {
+    address.ends_with(".adb")
 }
 
 /// The last part of an address.

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use assemble_spec::{Dialect, IncludeProblem, Spec, SpecText};
+use assemble_spec::{BinarySources, Dialect, IncludeProblem, Spec, SpecText};
 use assemble_types::{Digest, Explain as _};
 use data_encoding::BASE64;
 
@@ -29,7 +29,7 @@ pub struct SpecFile {
     pub directory: PathBuf,
     /// Further folders in which a base image is looked for.
     pub(crate) include: Vec<PathBuf>,
-    /// File name without extension, made fit for an image's name.
+    /// File name without extension, made fit for an image's name; of a spec by the usual name, its program's instead.
     pub name: String,
     /// The files that the spec was read from, in that order: the named one, then each that the one before includes. None
     /// for a binary.
@@ -84,7 +84,8 @@ impl SpecFile {
         let mut includes = |path: &str| include(path, &directory, more_folders);
         let read = assemble_spec::read_spec(main, dialect, &mut includes)?;
         let include = more_folders.to_vec();
-        Ok(Self { spec: read.spec, shown, directory, include, name: image_name(path), files: read.files })
+        let name = name_of(path, &read.spec);
+        Ok(Self { spec: read.spec, shown, directory, include, name, files: read.files })
     }
 
     /// Where the spec's lock is: beside it, with another ending.
@@ -212,6 +213,18 @@ pub(crate) fn looks_like_a_program(bytes: &[u8]) -> bool {
     MAGICS.iter().any(|magic| bytes.starts_with(magic))
 }
 
+/// What the image is called: as its spec, unless that has the name that all have. Then it is called as the program in it.
+fn name_of(path: &Path, spec: &Spec) -> String {
+    let usual = path.file_name().is_some_and(|name| name == DEFAULT_SPEC);
+    let program = spec.binary.as_ref().filter(|_| usual && spec.dialect == Dialect::Assemble);
+    let program = program.and_then(|binary| match (&binary.path, &binary.sources) {
+        (Some(path), _) => Some(PathBuf::from(path.to_string())),
+        (None, BinarySources::One(source)) => Some(PathBuf::from(&source.value)),
+        (None, BinarySources::PerPlatform(_)) => None,
+    });
+    image_name(program.as_deref().unwrap_or(path))
+}
+
 /// The file's stem as a name that registries take: lower case, other characters become `-`.
 fn image_name(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
@@ -239,5 +252,20 @@ mod tests {
         assert_eq!(name("/usr/bin/hello"), "hello");
         assert_eq!(name("___.yaml"), "image");
         assert_eq!(name("é.yaml"), "image");
+    }
+
+    #[test]
+    fn a_spec_that_is_named_like_all_is_called_as_its_program() {
+        let name = |path: &str, text: &str| {
+            let spec = assemble_spec::parse_spec(path, text.as_bytes()).unwrap();
+            name_of(Path::new(path), &spec)
+        };
+        assert_eq!(name("deploy/assemble.yaml", "contents: {binary: ../bin/hello}"), "hello");
+        let both = "{amd64: ./app-amd64, arm64: ./app-arm64}";
+        let with_path = format!("contents: {{binary: {{source: {both}, path: /usr/bin/app}}}}");
+        assert_eq!(name("assemble.yaml", &with_path), "app");
+        assert_eq!(name("assemble.yaml", &format!("contents: {{binary: {both}}}")), "assemble");
+        assert_eq!(name("assemble.yaml", "contents: {files: [{source: ./a, path: /a}]}"), "assemble");
+        assert_eq!(name("web.yaml", "contents: {binary: ../bin/hello}"), "web");
     }
 }

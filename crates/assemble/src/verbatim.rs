@@ -5,6 +5,7 @@ use assemble_image::MAX_LAYERS;
 use assemble_layer::{AccountNames, Layer};
 use assemble_rootfs::verbatim::{Upper, VerbatimPlan, Verdict};
 use assemble_rootfs::{PackageIndex, Part, Tree};
+use assemble_types::counted;
 use serde::{Deserialize, Serialize};
 
 use crate::build::Env;
@@ -93,7 +94,7 @@ impl VerbatimLayers {
         let names = AccountNames::none();
         let Upper { rewritten, top } = self.plan.upper(tree);
         if !rewritten.is_empty() {
-            let name = format!("{} packages", self.report.rewritten.len());
+            let name = counted(self.report.rewritten.len(), "package", "packages");
             layers.push(pack_one(Part::Packages, name, rewritten, &names, kept, env)?);
         }
         if !top.is_empty() {

@@ -100,6 +100,8 @@ pub(crate) fn name(part: CachePart) -> &'static str {
         CachePart::Packages => "packages",
         CachePart::Documents => "documents",
         CachePart::Layers => "layers",
+        CachePart::Sections => "sections",
+        CachePart::Lines => "lines",
         CachePart::Records => "records",
         CachePart::Unfinished => "unfinished",
     }

@@ -131,7 +131,8 @@ pub(super) fn after_build(lock: &PendingLock, observer: &dyn Observer) {
         0 => format!("{path}: the digests of the layers were written down"),
         1..=8 => format!("{path} was written anew: {}", changes.join("; ")),
         many => {
-            format!("{path} was written anew: {}; and {} more changes", changes[..8].join("; "), many - 8)
+            let more = counted(many - 8, "more change", "more changes");
+            format!("{path} was written anew: {}; and {more}", changes[..8].join("; "))
         }
     }));
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use assemble_testkit::{ApkBuilder, HttpServer, RepositoryBuilder, TEST_KEY, TEST_KEY_NAME};
 
+use serde_json::json;
+
 use crate::sandbox::Sandbox;
 
 /// A repository with two packages behind a server, and a spec of both with local files.
@@ -305,6 +307,9 @@ fn the_cache_is_shown_pruned_and_checked() {
     assert!(shown["parts"]["packages"]["bytes"].as_u64().unwrap() > 1000, "{shown}");
     let text = s.ok(["cache"]);
     assert!(text.contains("packages") && text.contains("records"), "{text}");
+    // The data section of the large package, for each architecture; nothing of the indexes, which are small.
+    let sections = &shown["parts"]["sections"];
+    assert_eq!((&sections["files"], &shown["parts"]["lines"]["files"]), (&json!(2), &json!(0)));
     let checked = s.json(["cache", "verify", "--json"]);
     assert_eq!(checked["damaged"].as_array().unwrap().len(), 0, "{checked}");
 

@@ -276,6 +276,13 @@ fn full_disk(s: &Sandbox, shim: &str, at: usize, digest: &str, failed: &AtomicUs
         assert_eq!(ran.code, 9, "{told}");
         assert!(ran.stderr.contains(&name), "{told}");
         assert!(ran.stderr.contains("No space left"), "{told}");
+        // What is left of the output is no layout, or one without images.
+        let (marker, index) = (s.path(&out).join("oci-layout"), s.path(&out).join("index.json"));
+        assert_eq!(marker.is_file(), index.is_file(), "{told}");
+        if index.is_file() {
+            let inspected = run(s, &["inspect", &out], &[]);
+            assert!(inspected.stderr.contains("holds no image"), "{told}\n{}", inspected.shown());
+        }
     }
     let after = build(s, &output, &[]);
     assert_eq!((after.code, after.stdout.trim_end()), (0, digest), "{told}\nthen: {}", after.stderr);

@@ -479,7 +479,7 @@ fn a_lock_is_looked_at_without_an_index() {
     assert!(names.contains(&"\"lib\" \"1-r0\"".to_owned()), "{names:?}");
     let ran = p.s.run(["tree", "app.yaml", "--offline"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    assert!(ran.stderr.contains("2 of 2 packages for linux/amd64 are not at hand"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("not at hand for linux/amd64: 2 of 2 packages"), "{}", ran.stderr);
     // A lock that does not fit, or none, is no answer.
     p.spec("[app, other]", "");
     assert_eq!(p.s.run(["packages", "app.yaml", "--offline"]).code, 6);

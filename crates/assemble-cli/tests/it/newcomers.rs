@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use assemble_testkit::{ApkBuilder, RepositoryBuilder, TEST_KEY, TEST_KEY_NAME};
+use assemble_testkit::{
+    ApkBuilder, HttpServer, RepositoryBuilder, Request, Response, TEST_KEY, TEST_KEY_NAME,
+};
 use expect_test::expect;
 
 use crate::sandbox::{Ran, Sandbox, hello, workspace};
@@ -396,4 +398,161 @@ fn a_lock_of_apko_is_not_left_aside_in_silence() {
     }
     let ran = s.run(["vendor", "spec.yaml", "-o", "vendored", "--lockfile", "nope.json"]);
     says(&ran, &["--lockfile nope.json"]);
+}
+
+#[test]
+fn all_names_that_nobody_has_are_told_at_once() {
+    let s = sandbox();
+    spec(&s, "");
+    let text = String::from_utf8(s.read("spec.yaml")).unwrap();
+    s.write("spec.yaml", text.replace("[busy]", "[nope, busy, '!never', nada, 'nix>2', nope]"));
+    expect![[r#"
+        exit: 4
+        error[resolve/no-provider]: no package provides `nada`, required by the list of packages
+         --> spec.yaml:4:36
+          |
+        4 |   packages: [nope, busy, '!never', nada, 'nix>2', nope]
+          |                                    ^^^^
+          |
+         ::: spec.yaml:4:14
+          |
+        4 |   packages: [nope, busy, '!never', nada, 'nix>2', nope]
+          |              ----
+          |
+         ::: spec.yaml:4:42
+          |
+        4 |   packages: [nope, busy, '!never', nada, 'nix>2', nope]
+          |                                          -------
+          |
+          = note: while choosing packages for linux/amd64
+          = help: no package provides these, either: `nope`, `nix`
+          = help: add the repository that has `nada` to contents.repositories
+    "#]]
+    .assert_eq(&s.run(["packages", "spec.yaml"]).shown());
+    let many: Vec<String> = (0..15).map(|n| format!("none{n}")).collect();
+    s.write("spec.yaml", text.replace("[busy]", &format!("[{}]", many.join(", "))));
+    let ran = s.run(["packages", "spec.yaml"]);
+    says(&ran, &["no package provides `none0`", "`none1`, `none2`", "`none10` and 4 more"]);
+    // Where another one is at fault, the list is not.
+    s.write("spec.yaml", text.replace("[busy]", "[other, nada]"));
+    let ran = s.run(["packages", "spec.yaml"]);
+    says(&ran, &["no package provides"]);
+}
+
+#[test]
+fn check_looks_at_keys_and_repositories_that_lie_here() {
+    let s = sandbox();
+    spec(&s, "");
+    s.ok(["check", "spec.yaml"]);
+    let text = String::from_utf8(s.read("spec.yaml")).unwrap();
+    s.write("empty/notes.txt", "");
+    s.write(
+        "spec.yaml",
+        text.replace("[repo]", "[repo, nowhere, empty, 'https://h.example/os']")
+            .replace("keyring: [", "keyring: [keys/none.pub, empty/notes.txt, 'https://h.example/k.pub', "),
+    );
+    let wrong = s.run(["check", "spec.yaml"]);
+    expect![[r#"
+        exit: 3
+        error[repository/missing]: the repository nowhere does not exist
+         --> spec.yaml:2:24
+          |
+        2 |   repositories: [repo, nowhere, empty, 'https://h.example/os']
+          |                        ^^^^^^^
+          |
+          = note: while reading the index for x86_64
+          = help: this, too: spec.yaml:2:33: empty has no index for x86_64
+          = help: this, too: spec.yaml:3:13: keys/none.pub: no such file or folder
+          = help: this, too: spec.yaml:3:28: key `notes.txt` has no block `-----BEGIN PUBLIC KEY-----`, or a damaged one
+          = help: check the path; the address of a repository of another host begins with https://
+    "#]].assert_eq(&wrong.shown());
+    // With a lock that fits, nobody asks for keys and indexes.
+    s.write("spec.yaml", &text);
+    s.ok(["lock", "spec.yaml"]);
+    fs::rename(s.path("repo/x86_64/APKINDEX.tar.gz"), s.path("elsewhere")).unwrap();
+    s.ok(["check", "spec.yaml"]);
+    fs::remove_file(s.path("spec.lock")).unwrap();
+    says(&s.run(["check", "spec.yaml"]), &["repo has no index for x86_64"]);
+}
+
+#[test]
+fn a_key_beside_the_repository_is_named_by_its_path() {
+    let s = sandbox();
+    s.write("spec.yaml", "contents: {repositories: [repo], packages: [busy]}\n");
+    let hint = |s: &Sandbox| {
+        let ran = s.run(["packages", "spec.yaml"]);
+        let hints = ran.stderr.lines().filter_map(|line| line.split_once("contents.keyring: "));
+        hints.map(|(_, path)| path.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(hint(&s), [TEST_KEY_NAME]);
+    fs::remove_file(s.path(TEST_KEY_NAME)).unwrap();
+    for place in ["keys", "repo", "repo/keys", "repo/x86_64"] {
+        let path = format!("{place}/{TEST_KEY_NAME}");
+        s.write(&path, TEST_KEY);
+        assert_eq!(hint(&s), [path.as_str()]);
+        s.write(
+            "spec.yaml",
+            format!("contents: {{repositories: [repo], packages: [busy], keyring: ['{path}']}}\n"),
+        );
+        s.ok(["packages", "spec.yaml"]);
+        s.write("spec.yaml", "contents: {repositories: [repo], packages: [busy]}\n");
+        fs::remove_file(s.path(&path)).unwrap();
+    }
+    assert_eq!(hint(&s), [TEST_KEY_NAME]);
+    // A key that is named, but lies in the folder for keys.
+    s.write(&format!("keys/{TEST_KEY_NAME}"), TEST_KEY);
+    spec(&s, "");
+    says(&s.run(["packages", "spec.yaml"]), &[&format!("did you mean `keys/{TEST_KEY_NAME}`?")]);
+}
+
+#[test]
+fn an_index_in_other_letters_is_found_for_the_hint() {
+    let s = sandbox();
+    fs::rename(s.path("repo/x86_64/APKINDEX.tar.gz"), s.path("repo/x86_64/ApkIndex.tar.gz")).unwrap();
+    spec(&s, "");
+    says(
+        &s.run(["packages", "spec.yaml"]),
+        &[
+            "there is repo/x86_64/ApkIndex.tar.gz",
+            "name it `APKINDEX.tar.gz`",
+            "`ndx repo/x86_64/ApkIndex.tar.gz`",
+        ],
+    );
+    fs::rename(s.path("repo/x86_64/ApkIndex.tar.gz"), s.path("repo/x86_64/packages.adb")).unwrap();
+    let ran = s.run(["packages", "spec.yaml"]);
+    says(
+        &ran,
+        &["there is repo/x86_64/packages.adb", "name it `Packages.adb`", ": `repo/x86_64/packages.adb`"],
+    );
+    let text = String::from_utf8(s.read("spec.yaml")).unwrap();
+    s.write("spec.yaml", text.replace("[repo]", "[repo/x86_64/Packages.adb]"));
+    says(
+        &s.run(["packages", "spec.yaml"]),
+        &["there is repo/x86_64/packages.adb, and upper and lower case count"],
+    );
+    s.write("spec.yaml", text.replace("[repo]", "[repo/x86_64/apkindex.tar.gz]"));
+    says(&s.run(["packages", "spec.yaml"]), &["named by its folder, not by its index", "write `repo`"]);
+}
+
+#[test]
+fn an_image_is_called_as_its_program() {
+    let s = Sandbox::new().with_hello();
+    s.ok(["init", "./hello"]);
+    let built = s.json(["build", "--json"]);
+    assert_eq!(built["written"], serde_json::json!(["hello.oci"]), "{built}");
+    let index = String::from_utf8(s.read("hello.oci/index.json")).unwrap();
+    assert!(index.contains("library/hello:latest"), "{index}");
+}
+
+#[test]
+fn a_server_that_is_no_registry_is_said_to_be_that() {
+    let s = Sandbox::new().with_hello();
+    s.ok(["build", "./hello", "-q"]);
+    let page = "<!DOCTYPE html>\n<html><head><title>Not here</title></head></html>";
+    let server = HttpServer::new(move |_: &Request| Response::text(404, page));
+    let host = server.url().replace("http://", "");
+    let ran = s.run(["push", "hello.oci", &format!("{host}/team/hello:1")]);
+    assert_eq!(ran.code, 6, "{}", ran.stderr);
+    says(&ran, &["the server answered 404 with a page, as no registry does: Not here"]);
+    says(&ran, &[&format!("check that `{host}` is a registry: `curl -i http://{host}/v2/` shows it")]);
 }

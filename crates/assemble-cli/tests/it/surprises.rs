@@ -59,13 +59,22 @@ fn half_an_answer_is_an_error_and_a_closed_pipe_is_none() {
 fn a_misspelt_file_does_not_go_to_a_registry() {
     let s = Sandbox::new().with_hello();
     s.write("spec.yaml", "contents:\n  binary: hello\n");
-    refused(
-        &s.run(["inspect", "nope.tar"]),
-        3,
-        &["nope.tar is no file or folder here", "docker.io/library/nope.tar"],
-    );
-    refused(&s.run(["verify", "nope.oci", "--spec", "spec.yaml"]), 3, &["no file or folder here"]);
-    refused(&s.run(["push", "nope.oci", "127.0.0.1:1/a:1"]), 3, &["no file or folder here"]);
+    refused(&s.run(["inspect", "nope"]), 3, &["nope is no file or folder here", "docker.io/library/nope"]);
+    let make = "make it first: assemble build SPEC -o nope.";
+    for args in [
+        &["inspect", "nope.tar"][..],
+        &["verify", "nope.oci", "--spec", "spec.yaml"],
+        &["verify", "nope.oci"],
+        &["push", "nope.oci", "127.0.0.1:1/a:1"],
+    ] {
+        let ran = s.run(args);
+        refused(&ran, 3, &["does not exist", make]);
+        assert!(!ran.stderr.contains("docker.io"), "{}", ran.stderr);
+    }
+    // What is pushed lies here in any case.
+    let ran = s.run(["push", "nope", "127.0.0.1:1/a:1"]);
+    refused(&ran, 3, &["nope is no file or folder here", "assemble build SPEC -o nope"]);
+    assert!(!ran.stderr.contains("docker.io"), "{}", ran.stderr);
     for command in [&["inspect", "spec.yaml"][..], &["push", "spec.yaml", "127.0.0.1:1/a:1"]] {
         let words = ["spec.yaml is a spec, not an image", "build it first: assemble build spec.yaml"];
         refused(&s.run(command), 3, &words);

@@ -20,7 +20,10 @@ use rustls_pki_types::pem::PemObject as _;
 use tokio::runtime::{Builder, Runtime};
 
 pub use error::HttpError;
-pub use retry::{GiveUp, RetryDecision, RetryPolicy, is_transient_status, jitter_seed, retry_delay};
+pub use retry::{
+    GiveUp, REFUSED_TRIES, RetryDecision, RetryPolicy, is_refused, is_transient_status, jitter_seed,
+    retry_delay,
+};
 pub use tls::TlsTrouble;
 pub(crate) use tls::tls_error;
 pub use zone::{is_this_machine, may_lead_to};

@@ -74,6 +74,23 @@ pub fn retry_delay(attempt: u32, headers: Option<&HeaderMap>, jitter_seed: u64) 
     RetryPolicy::default().decide(attempt, headers, jitter_seed)
 }
 
+/// How often a host is tried that refuses the connection: nobody listens there, which passes only where a server is just
+/// being started.
+pub const REFUSED_TRIES: u32 = 3;
+
+/// Whether the host refused the connection.
+pub fn is_refused(error: &reqwest::Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        let refused = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
+        if error.downcast_ref().is_some_and(refused) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
 /// Whether an answer with this status may be another one next time.
 pub fn is_transient_status(status: u16) -> bool {
     matches!(status, 408 | 429 | 499 | 500 | 502 | 503 | 504 | 522)

@@ -19,7 +19,9 @@ use crate::cache::Validators;
 use crate::counters::Counting;
 use crate::credentials::Access;
 use crate::error::{FetchError, RedirectFault, TransferError};
-use crate::http::{GiveUp, Http, RetryDecision, is_transient_status, jitter_seed, tls_error};
+use crate::http::{
+    GiveUp, Http, REFUSED_TRIES, RetryDecision, is_refused, is_transient_status, jitter_seed, tls_error,
+};
 
 pub(crate) use body::{Bound, MemoryBody, PartBody, Sink};
 pub(crate) use progress::Progress;
@@ -114,7 +116,11 @@ impl Transfer<'_> {
                 failures = 0;
             }
             failures += 1;
-            let hopeless = matches!(why, TransferError::NameLookup(_)) && failures >= NAME_LOOKUP_TRIES;
+            let hopeless = match &why {
+                TransferError::NameLookup(_) => failures >= NAME_LOOKUP_TRIES,
+                TransferError::Connect(error) => is_refused(error) && failures >= REFUSED_TRIES,
+                _ => false,
+            };
             match self.http.retry().decide(failures, headers.as_ref(), seed) {
                 RetryDecision::After(wait) if !hopeless => std::thread::sleep(wait),
                 RetryDecision::GiveUp(GiveUp::AskedToWait(asked)) => {

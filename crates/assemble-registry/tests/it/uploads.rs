@@ -335,7 +335,7 @@ fn nobody_there() {
     assert_eq!(error.kind(), Kind::Unavailable);
     let text = shown(&error).replace(&port.to_string(), "PORT");
     assert!(
-        text.starts_with("127.0.0.1:PORT/team/app: asking for v1: no answer from 127.0.0.1:PORT (4 tries) <"),
+        text.starts_with("127.0.0.1:PORT/team/app: asking for v1: no answer from 127.0.0.1:PORT (3 tries) <"),
         "{text}"
     );
     assert!(text.ends_with("| check that the registry runs and can be reached from here"), "{text}");

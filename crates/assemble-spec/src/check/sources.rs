@@ -66,8 +66,9 @@ impl Cx<'_, '_> {
             self.report(diagnostic);
             return None;
         }
-        let index = location.strip_suffix("APKINDEX.tar.gz");
-        if let Some(folder) = index.filter(|_| kind != RepositoryKind::Ndx) {
+        let (folder, file) = location.rsplit_once('/').unwrap_or(("", location));
+        // In whatever letters: no folder is called so.
+        if file.eq_ignore_ascii_case("APKINDEX.tar.gz") && kind != RepositoryKind::Ndx {
             let base = folder.trim_end_matches('/').rsplit_once('/').map_or("…", |(base, _)| base);
             let diagnostic = self
                 .wrong("spec/value", "a repository is named by its folder, not by its index", node, "")

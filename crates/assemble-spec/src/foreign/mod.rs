@@ -63,12 +63,24 @@ pub(crate) fn in_bytes(file: &str, bytes: &[u8]) -> Option<Diagnostic> {
     let (_, what) = magic.into_iter().find(|(magic, _)| bytes.starts_with(magic))?;
     let diagnostic = Diagnostic::new("spec/not-text", format!("`{}` is {what}, not a spec", plain(file)));
     Some(match what {
+        // By this name it is a spec wherever it is handed over.
+        PROGRAM if is_named_yaml(file) => {
+            let other = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+            diagnostic
+                .help("a file that is named like a spec is read as one; another name makes it a program")
+                .help(format!("`mv {0} {1} && assemble build {1}`", plain(file), plain(other)))
+        }
         PROGRAM => diagnostic
             .help(format!("`assemble build {}` makes an image of it, without any spec", plain(file)))
             .help(format!("`assemble init {}` writes a spec for it", plain(file))),
         "text in UTF-16" => diagnostic.help("save it as UTF-8"),
         _ => diagnostic.help("a spec is a YAML file; `assemble init PROGRAM` writes one"),
     })
+}
+
+fn is_named_yaml(file: &str) -> bool {
+    file.rsplit_once('.')
+        .is_some_and(|(_, end)| ["yaml", "yml"].iter().any(|yaml| end.eq_ignore_ascii_case(yaml)))
 }
 
 /// What is recognised by its first lines.

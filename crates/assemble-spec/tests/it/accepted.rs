@@ -193,7 +193,9 @@ fn yaml_beyond_the_plain() {
     assert!(assemble_spec::parse_spec("a.yaml", anchors.as_bytes()).is_err());
 
     parsed("\u{feff}contents:\r\n  binary: ./x\r\n");
-    parsed("---\ncontents: {binary: ./x}\n---\nanother: document\n...\n\tnot even YAML");
+    // What has nothing in it is no second document.
+    parsed("---\ncontents: {binary: ./x}\n---\n");
+    parsed("---\ncontents: {binary: ./x}\n...\n---\n# nothing\n...\n");
     parsed("{\"contents\": {\"binary\": \"./x\"}, \"ports\": [8080]}");
     parsed("%YAML 1.2\n---\ncontents: {binary: !!str ./x}\n");
 }

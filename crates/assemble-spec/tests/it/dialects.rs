@@ -285,3 +285,11 @@ fn layers_of_packages_are_ours() {
     "#]]
     .assert_eq(&read(&yaml, Dialect::Apko).unwrap_err());
 }
+
+/// apko reads the first document and does not look at what follows.
+#[test]
+fn one_document_is_all_of_a_spec() {
+    let yaml = format!("{}---\nanother: document\n...\n\tnot even YAML", whole(""));
+    assert_eq!(read(&yaml, Dialect::Apko), read(&whole(""), Dialect::Apko));
+    assert!(read(&yaml, Dialect::Assemble).unwrap_err().contains("a second YAML document begins here"));
+}

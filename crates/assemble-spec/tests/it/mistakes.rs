@@ -55,6 +55,63 @@ fn only_null() {
 }
 
 #[test]
+fn a_second_document() {
+    refused(
+        "\
+contents:
+  binary: ./hello
+---
+# the second
+entrypoint: [/usr/bin/other]
+",
+        expect![[r#"
+            error[spec/yaml]: a second YAML document begins here, and a spec is one
+             --> a.yaml:3:1
+            3 | ---
+              | ^^^
+              help: join the two, or put the second into a file of its own: one may `include` another
+        "#]],
+    );
+}
+
+#[test]
+fn a_second_document_that_is_no_yaml() {
+    refused(
+        "\
+---
+contents: {binary: ./hello}
+--- {{ more
+",
+        expect![[r#"
+            error[spec/yaml]: a second YAML document begins here, and a spec is one
+             --> a.yaml:3:1
+            3 | --- {{ more
+              | ^^^
+              help: join the two, or put the second into a file of its own: one may `include` another
+        "#]],
+    );
+}
+
+#[test]
+fn a_second_document_behind_an_empty_one() {
+    refused(
+        "\
+---
+# nothing yet
+---
+contents: {binary: ./hello}
+",
+        expect![[r#"
+            error[spec/yaml]: a second YAML document begins here, and a spec is one
+             --> a.yaml:3:1
+            3 | ---
+              | ^^^
+              help: join the two, or put the second into a file of its own: one may `include` another
+        "#]],
+    );
+}
+
+#[test]
 fn contents_without_anything() {
     refused(
         "\

@@ -14,7 +14,7 @@ fn validator() -> jsonschema::Validator {
     jsonschema::draft7::new(&schema).unwrap()
 }
 
-/// The first document of a text as an editor sees it.
+/// A text as an editor sees it; of several documents the first.
 fn document(yaml: &str) -> Value {
     let first = yaml.trim_start_matches('\u{feff}').trim_start_matches("---\n");
     let first = first.split("\n---").next().unwrap();

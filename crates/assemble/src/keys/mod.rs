@@ -12,10 +12,11 @@ mod tests;
 use std::collections::BTreeMap;
 
 use assemble_apk::{KeyError, Keyring, PublicKey};
-use assemble_fetch::Location;
+use assemble_fetch::{FetchError, Location, open_file};
 use assemble_types::{Event, SourceSpan};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, OwnError, Result};
+use crate::misfits;
 use crate::plan::Mode;
 use crate::sources::Sources;
 
@@ -118,7 +119,7 @@ impl Sources<'_> {
             let fetched = self
                 .fetcher
                 .document(&input.location, MAX_KEY)
-                .map_err(|error| crate::misfits::of_key(error, input))?;
+                .map_err(|error| misfits::of_key(error, input))?;
             let known = keys.files.iter().find(|key| key.name == input.name);
             if known.is_some_and(|other| other.bytes != fetched.bytes) {
                 self.observer.event(Event::Warning(format!(
@@ -139,6 +140,23 @@ impl Sources<'_> {
         }
         Ok(keys)
     }
+}
+
+/// Whether a key of the spec that lies on this host is there, and is one. Those of other hosts are not asked for.
+pub(crate) fn check_here(input: &KeyInput) -> Result<()> {
+    let Some(path) = input.location.local_path() else { return Ok(()) };
+    let blob = open_file(path).map_err(|error| match error {
+        FetchError::Missing { .. } => FetchError::NotFound { location: input.location.clone() },
+        other => other,
+    });
+    let blob = blob.map_err(|error| misfits::of_key(error, input))?;
+    if blob.len() > MAX_KEY {
+        let error = FetchError::TooLarge { location: input.location.clone(), limit: MAX_KEY };
+        return Err(misfits::of_key(error, input));
+    }
+    let bytes = blob.read_to_vec(MAX_KEY).map_err(OwnError::io(path, "cannot be read"))?;
+    PublicKey::parse(&input.name, &bytes).map_err(|error| Error::from(error).at(&input.span))?;
+    Ok(())
 }
 
 /// A location's text without user information, with its query.

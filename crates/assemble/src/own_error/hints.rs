@@ -2,9 +2,10 @@
 
 use assemble_types::Arch;
 
-use super::OwnError;
+use super::{OwnError, has_image_ending, is_image_path};
 use crate::io_hints::io_hint;
 use crate::lock::spec_beside;
+use crate::repository_layout::is_index;
 use crate::spec_file::DEFAULT_SPEC;
 
 /// So many files are named; the others are counted.
@@ -57,10 +58,17 @@ impl OwnError {
                 vec![format!("write another file: -o other.yaml; or remove {path} first")]
             }
             Self::VerifyWithoutSpec(path) => vec![format!("assemble verify {path} --spec assemble.yaml")],
-            Self::NoImageHere(name) => vec![
-                "check the spelling of the path".into(),
-                format!("for an image of a registry, write the registry's host: docker.io/library/{name}"),
-            ],
+            Self::NoImageHere { text, pulls } => {
+                let mut hints = vec!["check the spelling of the path".to_owned()];
+                if is_image_path(text) || !pulls {
+                    hints.push(make_image(text));
+                } else {
+                    hints.push(format!(
+                        "for an image of a registry, write the registry's host: docker.io/library/{text}"
+                    ));
+                }
+                hints
+            }
             Self::OfflineRegistry(_) => {
                 vec!["leave --offline out, or name a layout folder or an archive".into()]
             }
@@ -69,11 +77,19 @@ impl OwnError {
                 "write one: assemble init ./my-binary".into(),
                 "or name another spec, or a static binary, which needs none".into(),
             ],
+            Self::NoSpec(path) if has_image_ending(path) => {
+                vec![make_image(path), "or name a spec (*.yaml) or a static binary".into()]
+            }
             Self::NothingHere(_) => {
                 vec![
                     "check the path; the address of a repository of another host begins with https://".into(),
                 ]
             }
+            Self::NoIndex { repository, .. } if is_index(repository) => vec![
+                "no index is at this address: check it; upper and lower case count, and most are named \
+                 `packages.adb` or `Packages.adb`"
+                    .into(),
+            ],
             Self::NoIndex { repository, .. } if without_arch(repository).is_some() => vec![format!(
                 "the folder of the architecture is added by assemble: write `{}`",
                 without_arch(repository).unwrap_or_default()
@@ -215,6 +231,11 @@ impl OwnError {
             _ => Vec::new(),
         }
     }
+}
+
+/// How an image comes to lie at a path. One without an ending would be taken for a folder, which is as good.
+fn make_image(path: &str) -> String {
+    format!("make it first: assemble build SPEC -o {path}")
 }
 
 /// A repository's address without the architecture that somebody has put behind it.

@@ -3,7 +3,7 @@
 mod hints;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use assemble_types::{Explain, Kind, counted};
 
@@ -59,8 +59,13 @@ pub enum OwnError {
     #[error("{0} is an image; what it should be compared with is missing")]
     VerifyWithoutSpec(String),
     /// A text that is no file here, and names no registry either.
-    #[error("{0} is no file or folder here")]
-    NoImageHere(String),
+    #[error("{} {}", .text, if is_image_path(.text) { "does not exist" } else { "is no file or folder here" })]
+    NoImageHere {
+        /// The text.
+        text: String,
+        /// Whether an image of a registry would do, too.
+        pulls: bool,
+    },
     /// A registry is needed, and no connection may be opened.
     #[error("{0} lies in a registry, and --offline opens no connection")]
     OfflineRegistry(String),
@@ -345,6 +350,17 @@ pub enum OwnError {
     Bug(String),
 }
 
+/// Whether a text is written like a path, and not like a name in a registry.
+fn is_image_path(text: &str) -> bool {
+    ["/", "./", "../"].iter().any(|start| text.starts_with(start)) || has_image_ending(text)
+}
+
+/// Whether a path ends as those of layouts and archives do.
+fn has_image_ending(path: &str) -> bool {
+    let end = Path::new(path).extension();
+    end.is_some_and(|end| ["oci", "tar"].iter().any(|known| end.eq_ignore_ascii_case(known)))
+}
+
 fn no_such_image(place: &str, name: Option<&str>, known: &[String]) -> String {
     match (name, known) {
         (Some(name), _) => format!("{place} holds no image named `{name}`"),
@@ -387,7 +403,7 @@ impl Explain for OwnError {
             Self::NotAProgram(_) => "init/no-program",
             Self::SpecExists(_) => "init/exists",
             Self::VerifyWithoutSpec(_) => "verify/no-spec",
-            Self::NoImageHere(_) => "image/not-here",
+            Self::NoImageHere { .. } => "image/not-here",
             Self::OfflineRegistry(_) => "offline/registry",
             Self::UnknownOutput(_) | Self::UnknownExport(_) => "output/unknown",
             Self::NoSpec(_) => "spec/missing",
@@ -465,7 +481,7 @@ impl Explain for OwnError {
             | Self::ImageIsSpec(_)
             | Self::SpecIsLock(_)
             | Self::NotAProgram(_)
-            | Self::NoImageHere(_)
+            | Self::NoImageHere { .. }
             | Self::SpecIsFolder { .. }
             | Self::NothingHere(_)
             | Self::SpecTooLarge { .. }

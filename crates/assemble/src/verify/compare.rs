@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use assemble_image::media_type;
 use assemble_layer::{Compression, DifferentField, LayerDifference, diff_id, first_difference, read_file};
-use assemble_types::ImagePath;
+use assemble_types::{ImagePath, counted};
 use serde_json::Value;
 
 use super::elf;
@@ -98,8 +98,8 @@ fn compare_images(
     // Content first: a changed file also changes the configuration, which would hide the cause.
     if image_a.layers.len() != image_b.layers.len() {
         out.differ(format!(
-            "{platform}: {} layers in the target, {} from the spec",
-            image_a.layers.len(),
+            "{platform}: {} in the target, {} from the spec",
+            counted(image_a.layers.len(), "layer", "layers"),
             image_b.layers.len()
         ));
     }
