@@ -124,9 +124,11 @@ fn put_text(field: &mut [u8], text: &[u8]) {
 /// Zero-padded octal digits and a NUL; a number that does not fit becomes 0, and a record has the real one.
 fn put_octal(field: &mut [u8], number: i64) {
     let width = field.len() - 1;
-    let number = if fits_octal(number, field.len()) { number } else { 0 };
-    let digits = format!("{number:0width$o}");
-    field[..width].copy_from_slice(digits.as_bytes());
+    let mut number = if fits_octal(number, field.len()) { number } else { 0 };
+    for digit in field[..width].iter_mut().rev() {
+        *digit = b'0' + (number & 7).to_le_bytes()[0];
+        number >>= 3;
+    }
     field[width] = 0;
 }
 
