@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use assemble_types::Blob;
+use assemble_types::{Blob, Digest};
 
 use crate::cache::{Root, content_name, is_whole_document, open_content, remove};
 use crate::local::{Watch, open_kept, open_limited};
@@ -20,7 +20,7 @@ use crate::parts::read_mark;
 use crate::store::{MOST_RECORD, Store, whole_record};
 use crate::{ContentKey, FetchError};
 
-/// The folder of records about sections that are kept unpacked, which have the names of those.
+/// The folder of records about sections that are kept unpacked, and parts of such.
 const PLAIN: &str = "plain";
 
 /// A part of the cache.
@@ -32,7 +32,8 @@ pub enum CachePart {
     Documents,
     /// Layers that builds made.
     Layers,
-    /// Data sections of packages, which may be layers as they are; perhaps unpacked, too.
+    /// Data sections of packages, which may be layers as they are; perhaps unpacked, too; and what is needed to read on from
+    /// places within long ones.
     Sections,
     /// The text of large indexes, unpacked, in which single records are looked up.
     Lines,
@@ -258,6 +259,7 @@ fn verdict(root: &Path, file: &Found, own_key: &dyn Fn(&Blob) -> OwnKey) -> Resu
 
 /// Blobs are kept by their digests alone: what they are is said by those who point at them, or by how they begin.
 fn tell_blobs_apart(found: &mut [Found]) {
+    // What stands for a blob: its own name, or the one that a record of it has.
     let section = |file: &Found| match file.part {
         CachePart::Packages => {
             let first = open_kept(&file.path, Watch::Cache, None).ok()?;
@@ -268,7 +270,8 @@ fn tell_blobs_apart(found: &mut [Found]) {
     };
     let sections: BTreeSet<String> = found.iter().filter_map(section).collect();
     for blob in found.iter_mut().filter(|file| file.part == CachePart::Layers) {
-        if sections.contains(&key_in_name(&blob.path)) {
+        let name = key_in_name(&blob.path);
+        if sections.contains(&Digest::of(name.as_bytes()).hex()) || sections.contains(&name) {
             blob.part = CachePart::Sections;
         } else if begins_like_lines(&blob.path) {
             blob.part = CachePart::Lines;

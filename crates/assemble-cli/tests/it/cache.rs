@@ -172,6 +172,9 @@ fn packages_are_kept_unpacked_where_that_is_asked_for() {
         .filter(|path| fs::read(path).is_ok_and(|bytes| bytes.get(257..262) == Some(b"ustar")))
         .collect();
     assert_eq!((entries(&s, "records/plain").len(), unpacked.len()), (3, 2));
+    // Two sections as they are, two unpacked, and what is in front of a mark; the rest is layers.
+    let parts = s.json(["cache", "--json"])["parts"].clone();
+    assert_eq!(parts["sections"]["files"], 5, "{parts}");
     let checked = s.json(["cache", "verify", "--json"]);
     assert_eq!(checked["damaged"].as_array().unwrap().len(), 0, "{checked}");
     // A newer package: of the other one only plain bytes are needed. They are looked at before, and made again.
@@ -307,9 +310,10 @@ fn the_cache_is_shown_pruned_and_checked() {
     assert!(shown["parts"]["packages"]["bytes"].as_u64().unwrap() > 1000, "{shown}");
     let text = s.ok(["cache"]);
     assert!(text.contains("packages") && text.contains("records"), "{text}");
-    // The data section of the large package, for each architecture; nothing of the indexes, which are small.
+    // The data section of the large package, for each architecture, and what is in front of a mark of both; nothing of the
+    // indexes, which are small.
     let sections = &shown["parts"]["sections"];
-    assert_eq!((&sections["files"], &shown["parts"]["lines"]["files"]), (&json!(2), &json!(0)));
+    assert_eq!((&sections["files"], &shown["parts"]["lines"]["files"]), (&json!(3), &json!(0)));
     let checked = s.json(["cache", "verify", "--json"]);
     assert_eq!(checked["damaged"].as_array().unwrap().len(), 0, "{checked}");
 
