@@ -80,36 +80,7 @@ impl OwnError {
             Self::NoSpec(path) if has_image_ending(path) => {
                 vec![make_image(path), "or name a spec (*.yaml) or a static binary".into()]
             }
-            Self::NothingHere(_) => {
-                vec![
-                    "check the path; the address of a repository of another host begins with https://".into(),
-                ]
-            }
-            Self::NoIndex { repository, .. } if is_index(repository) => vec![
-                "no index is at this address: check it; upper and lower case count, and most are named \
-                 `packages.adb` or `Packages.adb`"
-                    .into(),
-            ],
-            Self::NoIndex { repository, .. } if without_arch(repository).is_some() => vec![format!(
-                "the folder of the architecture is added by assemble: write `{}`",
-                without_arch(repository).unwrap_or_default()
-            )],
-            Self::NoIndex { arch, .. } => vec![
-                format!(
-                    "if it has no packages for {arch}, build for those that it has: `archs` in the spec, or --platform"
-                ),
-                "otherwise check its address: the index lies in a folder with the architecture's name".into(),
-            ],
             Self::NoSpec(_) => vec!["name a spec (*.yaml) or a static binary".into()],
-            Self::UnknownArch(name) => {
-                let known: Vec<&str> = Arch::ALL.iter().map(|arch| arch.apk()).collect();
-                let known = format!("known are {}", known.join(", "));
-                assemble_spec::platform_hint(name).into_iter().chain([known]).collect()
-            }
-            Self::CredentialsInUrl(host) => vec![
-                format!("put them into ~/.netrc: machine {host} login USER password PASSWORD"),
-                format!("or into the environment: HTTP_AUTH=basic:{host}:USER:PASSWORD"),
-            ],
             Self::SpecIsFolder { path, specs } if specs.is_empty() => vec![
                 format!(
                     "no *.yaml is in it; write a spec: assemble init ./my-binary -o {path}/{DEFAULT_SPEC}"
@@ -150,6 +121,42 @@ impl OwnError {
             Self::Commit { .. } => {
                 vec!["run inside a git checkout with at least one commit, or leave --created out".into()]
             }
+            _ => self.hints_of_repositories(),
+        }
+    }
+
+    /// What to do about repositories, and what they are for.
+    fn hints_of_repositories(&self) -> Vec<String> {
+        match self {
+            Self::NothingHere(_) => {
+                vec![
+                    "check the path; the address of a repository of another host begins with https://".into(),
+                ]
+            }
+            Self::NoIndex { repository, .. } if is_index(repository) => vec![
+                "no index is at this address: check it; upper and lower case count, and most are named \
+                 `packages.adb` or `Packages.adb`"
+                    .into(),
+            ],
+            Self::NoIndex { repository, .. } if without_arch(repository).is_some() => vec![format!(
+                "the folder of the architecture is added by assemble: write `{}`",
+                without_arch(repository).unwrap_or_default()
+            )],
+            Self::NoIndex { arch, .. } => vec![
+                format!(
+                    "if it has no packages for {arch}, build for those that it has: `archs` in the spec, or --platform"
+                ),
+                "otherwise check its address: the index lies in a folder with the architecture's name".into(),
+            ],
+            Self::UnknownArch(name) => {
+                let known: Vec<&str> = Arch::ALL.iter().map(|arch| arch.apk()).collect();
+                let known = format!("known are {}", known.join(", "));
+                assemble_spec::platform_hint(name).into_iter().chain([known]).collect()
+            }
+            Self::CredentialsInUrl(host) => vec![
+                format!("put them into ~/.netrc: machine {host} login USER password PASSWORD"),
+                format!("or into the environment: HTTP_AUTH=basic:{host}:USER:PASSWORD"),
+            ],
             _ => self.hints_of_results(),
         }
     }
