@@ -160,11 +160,13 @@ pub(crate) struct Tables {
     pub(crate) literals: Table<LITERAL_BITS, 4096>,
     pub(crate) distances: Table<DISTANCE_BITS, 1024>,
     pub(crate) lengths: Table<LENGTH_BITS, 128>,
+    /// The first two are those of the fixed codes.
+    are_fixed: bool,
 }
 
 impl Tables {
     pub(crate) fn new() -> Self {
-        Self { literals: Table::new(), distances: Table::new(), lengths: Table::new() }
+        Self { literals: Table::new(), distances: Table::new(), lengths: Table::new(), are_fixed: false }
     }
 
     /// The table for the lengths of codes.
@@ -175,8 +177,15 @@ impl Tables {
     /// The tables for the block's contents.
     pub(crate) fn set(&mut self, lengths: &Lengths) -> Result<(), DeflateError> {
         match lengths {
-            Lengths::Fixed => self.set_own(&FIXED_LITERALS, &[5; 32]),
+            // Such a block may have ten bits: then most of the time would go into its tables.
+            Lengths::Fixed if self.are_fixed => Ok(()),
+            Lengths::Fixed => {
+                self.set_own(&FIXED_LITERALS, &[5; 32])?;
+                self.are_fixed = true;
+                Ok(())
+            }
             Lengths::Own(all, literals) => {
+                self.are_fixed = false;
                 let (literals, distances) = all.split_at(*literals);
                 self.set_own(literals, distances)
             }
