@@ -223,9 +223,16 @@ impl<'a> Maker<'a> {
     }
 }
 
-/// What is wrong with a stream, unless that may be what was noted of it earlier: made anew without that, it turns out.
+/// What is wrong with a stream, unless that may be what was noted of it earlier: made anew without that, it turns out. And
+/// unless its file changed while it was read: then that is what is wrong.
 fn broken(stream: &Stream, path: &ImagePath, source: DeflateError) -> LayerError {
-    if stream.relies_on_marks() { LayerError::Earlier } else { failed(path, source) }
+    if stream.relies_on_marks() {
+        return LayerError::Earlier;
+    }
+    match stream.check() {
+        Ok(()) => failed(path, source),
+        Err(source) => LayerError::Content { path: path.clone(), source },
+    }
 }
 
 /// Appends the next bytes of a content.

@@ -50,7 +50,7 @@ impl Layer {
 /// file and the later ones are hard links to it.
 ///
 /// The result does not depend on `threads`. In memory are a few pieces of the layer, of at most 1.3 MB each with gzip and
-/// 3 MiB with zstd, and some 33 KiB for each package that is open.
+/// 3 MiB with zstd, and some 33 KiB for each of up to 512 parts of packages that are open.
 pub fn pack(
     entries: &[TreeEntry<'_>],
     names: &AccountNames,

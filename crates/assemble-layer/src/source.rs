@@ -15,7 +15,11 @@ use crate::LayerError;
 /// and taking it up again for each would cost as much as reading.
 const WARM: usize = 16;
 
-/// Places of one stream that are remembered to go back to. Without them it is read again from further ahead.
+/// Readers that are laid aside at the same time: of others only the place is known, and they begin again at their mark.
+const PARKED: usize = 512;
+
+/// Places of one stream that are remembered to go back to, where it has no marks. Without them it is read again from
+/// further ahead.
 const REMEMBERED: usize = 8;
 
 /// A stream.
@@ -55,6 +59,8 @@ struct State {
     parked: Vec<Parked>,
     /// The files that come after one that lies behind them, by position, as long as they are not taken.
     places: Vec<u64>,
+    /// There were readers that had to be given up.
+    gave_up: bool,
 }
 
 /// Reads a stream's packed bytes.
@@ -188,6 +194,7 @@ impl Stream {
     /// Fails if the bytes are known to have changed.
     pub(crate) fn check(&self) -> io::Result<()> {
         self.unpacked.as_ref().map_or(Ok(()), Blob::check)?;
+        self.marks.as_ref().map_or(Ok(()), |marks| marks.windows.check())?;
         self.packed.check()?;
         self.content.check()
     }
@@ -256,7 +263,7 @@ impl Stream {
             let next = state.places.partition_point(|place| *place <= inflater.position());
             let stop = state.places.get(next).copied().filter(|place| *place < from);
             inflater.skip_to(stop.unwrap_or(from))?;
-            if stop.is_some() && state.parked.len() < REMEMBERED {
+            if stop.is_some() && !self.relies_on_marks() && state.parked.len() < REMEMBERED {
                 let snapshot = inflater.snapshot();
                 state.remember(snapshot);
             }
@@ -305,18 +312,19 @@ impl Stream {
         Inflater::at_mark(&mark, &window, self.reader(mark.source_offset())).map(Box::new)
     }
 
-    /// Ends reading a lane. Reads what is left of it, so that all bytes that were taken out are known to be those that were
-    /// checked; unless they were compared with those that are kept.
+    /// Ends reading a lane. Reads what is left of it, up to the next mark, so that what was taken out in front of that is known
+    /// to be what was checked; unless it was compared with what is kept.
     pub(crate) fn close(&self, lane: usize) -> Result<(), DeflateError> {
         let mut state = std::mem::take(&mut *self.lock(lane));
         state.park();
-        match state.parked.pop().filter(|_| self.unpacked.is_none()) {
-            Some(parked) if self.relies_on_marks() || self.sum.is_some() => {
-                let inflater = Inflater::resume(&parked, self.reader(parked.source_offset()))?;
-                if self.relies_on_marks() { self.compare_part(inflater) } else { self.compare(inflater) }
-            }
-            _ => Ok(()),
-        }
+        let compared = self.unpacked.is_some() || (self.sum.is_none() && !self.relies_on_marks());
+        let inflater = match state.parked.pop() {
+            _ if compared => return Ok(()),
+            Some(parked) => Inflater::resume(&parked, self.reader(parked.source_offset()))?,
+            None if state.gave_up => *self.first(lane)?,
+            None => return Ok(()),
+        };
+        if self.relies_on_marks() { self.compare_part(inflater) } else { self.compare(inflater) }
     }
 
     /// Compares all plain bytes with those that were there when the stream was checked.
@@ -359,24 +367,55 @@ impl Stream {
             state.park();
         }
     }
+
+    /// Gives up the readers of a lane, which begin again at its mark if they are needed.
+    fn give_up(&self, lane: usize) {
+        if let Ok(mut state) = self.lanes[lane].state.try_lock() {
+            state.gave_up |= !state.parked.is_empty();
+            state.parked = Vec::new();
+        }
+    }
 }
 
-/// Which lanes were read last, so that only few of them keep their buffers.
+/// Which lanes were read last, so that only few of them keep their buffers, and not too many their place.
 #[derive(Debug, Default)]
-pub(crate) struct Recent(Mutex<VecDeque<(usize, usize)>>);
+pub(crate) struct Recent(Mutex<Lists>);
+
+#[derive(Debug, Default)]
+struct Lists {
+    warm: VecDeque<(usize, usize)>,
+    parked: VecDeque<(usize, usize)>,
+}
+
+impl Lists {
+    /// Puts a lane in front. Returns those that have to be laid aside and given up now.
+    fn used(&mut self, lane: (usize, usize)) -> [Option<(usize, usize)>; 2] {
+        if self.warm.back() == Some(&lane) {
+            return [None; 2];
+        }
+        self.warm.retain(|other| *other != lane);
+        self.parked.retain(|other| *other != lane);
+        self.warm.push_back(lane);
+        let cooled = if self.warm.len() > WARM { self.warm.pop_front() } else { None };
+        self.parked.extend(cooled);
+        let given_up = if self.parked.len() > PARKED { self.parked.pop_front() } else { None };
+        [cooled, given_up]
+    }
+}
 
 impl Recent {
     /// Notes that a lane of a stream was used.
     pub(crate) fn used(&self, number: usize, lane: usize, streams: &[Stream]) {
-        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.retain(|other| *other != (number, lane));
-        recent.push_back((number, lane));
-        let oldest = if recent.len() > WARM { recent.pop_front() } else { None };
-        drop(recent);
-        if let Some((number, lane)) = oldest
+        let [cooled, given_up] = self.0.lock().unwrap_or_else(PoisonError::into_inner).used((number, lane));
+        if let Some((number, lane)) = cooled
             && let Some(stream) = streams.get(number)
         {
             stream.cool(lane);
+        }
+        if let Some((number, lane)) = given_up
+            && let Some(stream) = streams.get(number)
+        {
+            stream.give_up(lane);
         }
     }
 }

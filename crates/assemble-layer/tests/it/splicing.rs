@@ -249,6 +249,33 @@ fn reading_from_marks_gives_the_same_layers() {
     }
 }
 
+/// Files of more packages than readers are kept of, in turn: each is read from its beginning again and again.
+#[test]
+fn readers_that_had_to_be_given_up_begin_again() {
+    let contents = |n: u64| (0..2).map(|file| prose(3000, 10 * n + file)).collect();
+    let packages: Vec<_> = (0..540).map(|n| Package::new(contents(n), 6, 1 << 20)).collect();
+    let (spliced, plain) = tree_of(&packages);
+    assert!(check(&spliced, &plain).size > 0);
+    // What they read is compared all the same.
+    let stream = |mut bytes: Vec<u8>| {
+        let len = bytes.len();
+        bytes[len - 20] ^= 1;
+        Blob::from_bytes(bytes)
+    };
+    let mut packages = packages;
+    packages.push(Package::with(contents(700), 6, 1 << 20, &stream, u64::MAX));
+    assert!(
+        pack(
+            &tree_of(&packages).0.layer(Part::Files),
+            &AccountNames::none(),
+            Compression::Gzip,
+            threads(2),
+            &MemorySpool
+        )
+        .is_err()
+    );
+}
+
 #[test]
 fn marks_that_are_wrong_are_noticed() {
     let changes: [fn(&mut StreamMarks); 7] = [
