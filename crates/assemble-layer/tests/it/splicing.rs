@@ -252,7 +252,7 @@ fn reading_from_marks_gives_the_same_layers() {
 /// Files of more packages than readers are kept of, in turn: each is read from its beginning again and again.
 #[test]
 fn readers_that_had_to_be_given_up_begin_again() {
-    let contents = |n: u64| (0..2).map(|file| prose(3000, 10 * n + file)).collect();
+    let contents = |n: u64| (0..3).map(|file| prose(2000, 10 * n + file)).collect();
     let packages: Vec<_> = (0..540).map(|n| Package::new(contents(n), 6, 1 << 20)).collect();
     let (spliced, plain) = tree_of(&packages);
     assert!(check(&spliced, &plain).size > 0);
