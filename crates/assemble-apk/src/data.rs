@@ -318,7 +318,11 @@ impl ReadAt for Unpacked {
             if within < cursor.recent.len() {
                 break within;
             }
-            cursor.step()?;
+            if let Err(error) = cursor.step() {
+                // A file that changed meanwhile is what is wrong then.
+                self.stream.check()?;
+                return Err(error);
+            }
             if cursor.recent.is_empty() {
                 return Ok(0);
             }
