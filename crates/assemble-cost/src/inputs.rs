@@ -34,8 +34,13 @@ pub(crate) const LAYER: &str = "layer.tar.gz";
 /// An index without signature.
 pub(crate) const INDEX: &str = "APKINDEX.tar.gz";
 
+/// An index, also without signature, of a package that provides very much.
+pub(crate) const PROVIDES: &str = "provides.tar.gz";
+
 /// Packages in the index.
 const PACKAGES: usize = 4000;
+/// Names that one package provides, and another needs, each. For each of them one more package waits.
+pub(crate) const PROVIDED: usize = 1000;
 
 /// Writes everything.
 pub(crate) fn write(folder: &Path) -> Result<()> {
@@ -57,11 +62,10 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
         package(folder, &small(number), &self::tar(files, true)?)?;
     }
     std::fs::write(folder.join(FILES), &files)?;
-    let index = index();
-    std::fs::write(
-        folder.join(INDEX),
-        gzip(&self::tar([("APKINDEX".to_owned(), index.as_bytes())].into_iter(), true)?)?,
-    )?;
+    for (name, index) in [(INDEX, index()), (PROVIDES, provides())] {
+        let tar = self::tar([("APKINDEX".to_owned(), index.as_bytes())].into_iter(), true)?;
+        std::fs::write(folder.join(name), gzip(&tar)?)?;
+    }
     Ok(())
 }
 
@@ -157,6 +161,24 @@ fn index() -> String {
             let _ = writeln!(out, "D:{}", depends.join(" "));
         }
         out.push('\n');
+    }
+    out
+}
+
+/// One package that needs much, one that provides all of it, and those that come if both are there.
+fn provides() -> String {
+    let names = (0..PROVIDED).map(|number| format!("n{number}=1")).collect::<Vec<_>>().join(" ");
+    let mut out = String::new();
+    let mut record = |number: usize, name: &str, what: &str| {
+        let _ = writeln!(
+            out,
+            "C:Q1{number:0>26}A=\nP:{name}\nV:1-r0\nA:x86_64\nS:1000\nI:4096\nT:package\n{what}\n"
+        );
+    };
+    record(0, "needs", &format!("D:{names}"));
+    record(1, "provides", &format!("p:{names}"));
+    for number in 0..PROVIDED {
+        record(number + 2, &format!("waits{number}"), &format!("i:needs n{number}"));
     }
     out
 }

@@ -14,7 +14,7 @@ use assemble_apk::{
     open_package_with, read_index,
 };
 use assemble_layer::{AccountNames, Compression, Layer, diff_id, pack};
-use assemble_resolve::{Policy, Repository, Target, solve};
+use assemble_resolve::{Policy, Repository, Target, graph, solve};
 use assemble_rootfs::verbatim::VerbatimPlan;
 use assemble_rootfs::{
     ApkoConfig, Body, InstallInput, Installed, Meta, Mutations, Node, PackageIndex, Part, Tree, install,
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     let done = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["inputs", folder] => inputs::write(Path::new(folder)),
         [work, folder] => run(work, Path::new(folder)),
-        _ => Err("assemble-cost inputs|package|splice|frames|gzip|zstd|unpack|solve|one-layer-few|one-layer-many|package-layers-few|package-layers-many DIR".into()),
+        _ => Err("assemble-cost inputs|package|splice|frames|gzip|zstd|unpack|solve|provides|one-layer-few|one-layer-many|package-layers-few|package-layers-many DIR".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -57,7 +57,8 @@ fn run(work: &str, folder: &Path) -> Result<()> {
         "gzip" => files_layer(folder, Compression::Gzip)?.copied == 0,
         "zstd" => files_layer(folder, Compression::Zstd)?.copied == 0,
         "unpack" => diff_id(&Blob::from_bytes(std::fs::read(folder.join(inputs::LAYER))?))?.1 > 0,
-        "solve" => solved(folder)? > 100,
+        "solve" => solved(folder, inputs::INDEX, &inputs::world())? > 100,
+        "provides" => solved(folder, inputs::PROVIDES, &["needs".to_owned()])? == inputs::PROVIDED + 2,
         "one-layer-few" => one_layer(folder, inputs::FEW)?,
         "one-layer-many" => one_layer(folder, inputs::MANY)?,
         "package-layers-few" => package_layers(folder, inputs::FEW)?,
@@ -168,14 +169,16 @@ fn files_layer(folder: &Path, compression: Compression) -> Result<Layer> {
     Ok(pack(&entries, &AccountNames::none(), compression, NonZeroUsize::MIN, &MemorySpool)?)
 }
 
-/// Reads an index and chooses packages; gives how many.
-fn solved(folder: &Path) -> Result<usize> {
-    let packed = std::fs::read(folder.join(inputs::INDEX))?;
+/// Reads an index, chooses packages, and finds out who needs whom; gives how many there are.
+fn solved(folder: &Path, index: &str, world: &[String]) -> Result<usize> {
+    let packed = std::fs::read(folder.join(index))?;
     let index = Arc::new(read_index(&packed, &Keyring::default(), Trust::AllowUntrusted)?);
     let repositories = [Repository { name: "cost".into(), pin: None, index, installed: false }];
     let world: Vec<Constraint> =
-        inputs::world().iter().map(|name| Constraint::parse(name)).collect::<std::result::Result<_, _>>()?;
+        world.iter().map(|name| Constraint::parse(name)).collect::<std::result::Result<_, _>>()?;
     let target = Target { arch: Arch::X86_64, repositories: &repositories };
     let solutions = solve(&world, &[target], Policy::Apk)?;
-    Ok(solutions.iter().map(|solution| solution.packages.len()).sum())
+    let solution = solutions.first().ok_or("no solution for the only target")?;
+    let graph = graph(&world, solution, &repositories, Policy::Apk);
+    Ok(graph.needs.len())
 }

@@ -82,21 +82,30 @@ impl fmt::Display for Violation {
 }
 
 /// A package of the set under one of its names, with the versions in which it has that name.
-struct Holder<'a> {
-    choice: Choice,
-    record: &'a Record,
+pub(crate) struct Holder<'a> {
+    pub(crate) choice: Choice,
+    pub(crate) record: &'a Record,
     /// What it provides under this name, as listed.
     provides: Vec<&'a Provide>,
 }
 
-impl Holder<'_> {
+impl<'a> Holder<'a> {
+    /// A record under each of its names.
+    pub(crate) fn all_of(choice: Choice, record: &'a Record) -> impl Iterator<Item = (&'a str, Self)> {
+        let mut under: BTreeMap<&str, Vec<&Provide>> = BTreeMap::from([(record.name.as_str(), Vec::new())]);
+        for provide in &record.provides {
+            under.entry(provide.name.as_str()).or_default().push(provide);
+        }
+        under.into_iter().map(move |(name, provides)| (name, Self { choice, record, provides }))
+    }
+
     /// Whether it has the name in a version.
     fn is_versioned(&self, name: &str) -> bool {
         self.record.name.as_str() == name || self.provides.iter().any(|p| p.version.is_some())
     }
 
     /// Whether it is what a constraint means.
-    fn is_named(&self, constraint: &Constraint, policy: Policy) -> bool {
+    pub(crate) fn is_named(&self, constraint: &Constraint, policy: Policy) -> bool {
         match policy {
             Policy::Apk => {
                 let own = self.record.name == constraint.name;
@@ -131,12 +140,6 @@ impl Holder<'_> {
     }
 }
 
-/// Whether a record is what a constraint means.
-pub(crate) fn is_named(record: &Record, constraint: &Constraint, policy: Policy) -> bool {
-    let provides = record.provides.iter().filter(|p| p.name == constraint.name).collect();
-    Holder { choice: Choice { repository: 0, record: 0 }, record, provides }.is_named(constraint, policy)
-}
-
 /// Everything wrong with a solution: needs that nothing in it meets, exclusions it breaks, two packages of one name, or
 /// of one provided name. `policy` says whose order of versions counts. Empty for every solution that [`crate::solve`]
 /// returns under [`Policy::Apk`]. A choice that points at no record counts as nothing.
@@ -160,12 +163,8 @@ pub fn check(
         if same.iter().any(|other| other.record.name.as_str() == name) {
             violations.push(Violation::Twice { choice: holder.choice, package: id(holder.record) });
         }
-        let mut under: BTreeMap<&str, Vec<&Provide>> = BTreeMap::from([(name, Vec::new())]);
-        for provide in &holder.record.provides {
-            under.entry(provide.name.as_str()).or_default().push(provide);
-        }
-        for (name, provides) in under {
-            names.entry(name).or_default().push(Holder { provides, ..*holder });
+        for (name, holder) in Holder::all_of(holder.choice, holder.record) {
+            names.entry(name).or_default().push(holder);
         }
     }
     for constraint in world {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use assemble_apk::{Constraint, Record};
 
-use crate::check::is_named;
+use crate::check::Holder;
 use crate::{Policy, Repository, Solution};
 
 /// A constraint, and the package of the set that meets it.
@@ -48,26 +48,21 @@ pub fn graph(
         .iter()
         .map(|choice| repositories.get(choice.repository)?.index.records.get(choice.record))
         .collect();
-    let mut holders: HashMap<&str, Vec<usize>> = HashMap::new();
-    for (place, record) in records.iter().enumerate() {
-        let Some(record) = record else { continue };
-        let names = std::iter::once(&record.name).chain(record.provides.iter().map(|p| &p.name));
-        for name in names {
-            let of = holders.entry(name.as_str()).or_default();
-            if of.last() != Some(&place) {
-                of.push(place);
-            }
+    let mut holders: HashMap<&str, Vec<(usize, Holder<'_>)>> = HashMap::new();
+    for (place, (record, choice)) in records.iter().zip(&solution.packages).enumerate() {
+        for (name, holder) in record.iter().flat_map(|record| Holder::all_of(*choice, record)) {
+            holders.entry(name).or_default().push((place, holder));
         }
     }
     let edges = |list: &[Constraint]| -> Vec<Edge> {
         let wanted = list.iter().filter(|c| !c.conflict);
         let met = |constraint: &Constraint| {
             let of = holders.get(constraint.name.as_str()).map_or(&[][..], Vec::as_slice);
-            let meets = |place: &&usize| records[**place].is_some_and(|r| is_named(r, constraint, policy));
+            let meets = |(_, holder): &&(usize, Holder<'_>)| holder.is_named(constraint, policy);
             // A package of that name before one that provides it.
-            let own = |place: &&usize| records[**place].is_some_and(|r| r.name == constraint.name);
+            let own = |(_, holder): &&(usize, Holder<'_>)| holder.record.name == constraint.name;
             let best = of.iter().filter(meets).find(own).or_else(|| of.iter().find(meets));
-            best.map(|place| Edge { constraint: constraint.clone(), to: *place })
+            best.map(|(place, _)| Edge { constraint: constraint.clone(), to: *place })
         };
         wanted.filter_map(met).collect()
     };

@@ -9,7 +9,7 @@ use crate::host::{cargo, on_path, root, run, say};
 use crate::steps::target_dir;
 
 /// What `assemble-cost` can do.
-const WORK: [&str; 7] = ["package", "splice", "frames", "gzip", "zstd", "unpack", "solve"];
+const WORK: [&str; 8] = ["package", "splice", "frames", "gzip", "zstd", "unpack", "solve", "provides"];
 
 /// Work that `assemble-cost` can do with few packages and with many, and what each entry of these may take in memory, in
 /// bytes.

@@ -255,6 +255,7 @@ impl<'a> Greedy<'_, '_, 'a> {
             let at = package as usize;
             self.steps += 1;
             self.packages[at].merged = false;
+            self.packages[at].last_looked_at_for = name;
             if look_at_depends {
                 self.looked_at[at] = false;
                 if self.is_selectable(package)
@@ -375,15 +376,16 @@ impl<'a> Greedy<'_, '_, 'a> {
         for provider in field.providers(held) {
             self.steps += 1;
             let package = provider.package;
-            if field.package(package).name == name
+            if self.packages[package as usize].last_looked_at_for == name
                 || !self.is_selectable(package)
                 || (virtual_too && !field.is_versioned(*provider))
             {
                 continue;
             }
-            self.steps += field.provide_count(package) as u64;
-            let mut provides = field.held_by(package).skip(1);
-            let both = provides.any(|(other, p)| other == name || (virtual_too && !field.is_versioned(p)));
+            let both = virtual_too && {
+                self.steps += field.provide_count(package) as u64;
+                field.held_by(package).skip(1).any(|(_, p)| !field.is_versioned(p))
+            };
             if !both {
                 self.rule_out(package);
             }
@@ -421,22 +423,25 @@ impl<'a> Greedy<'_, '_, 'a> {
             }
         }
         let Some(best) = best else {
-            self.assign(name, None);
+            self.assign(name, None, &mut Vec::new());
             self.failed |= requirers > 0;
             return;
         };
         let chosen = best.package;
         self.failed |= !self.is_selectable(chosen) || !self.packages[chosen as usize].tag_ok;
+        let awaited = field.names_of(chosen).filter(|name| !field.waiting(*name).is_empty());
+        let mut awaited: Vec<N> = awaited.collect();
         for (name, provider) in field.held_by(chosen) {
-            self.assign(name, Some(provider));
+            self.assign(name, Some(provider), &mut awaited);
         }
         for need in field.depends(chosen) {
             self.ask(Some(chosen), need);
         }
     }
 
-    /// Decides a name for good.
-    fn assign(&mut self, name: N, provider: Option<Provider>) {
+    /// Decides a name for good. `awaited` are those names of the provider's package for which conditions wait, until these were
+    /// looked at: for the package's next names that would change nothing.
+    fn assign(&mut self, name: N, provider: Option<Provider>, awaited: &mut Vec<N>) {
         let field = self.field;
         self.steps += 1;
         let state = &mut self.names[name as usize];
@@ -476,7 +481,7 @@ impl<'a> Greedy<'_, '_, 'a> {
             }
         }
         self.recheck_dependents(name);
-        for held in field.names_of(provider.package) {
+        for held in std::mem::take(awaited) {
             self.recheck_conditions(held);
         }
     }

@@ -56,6 +56,8 @@ pub(super) struct PackageState {
     pub(super) ruled_out: bool,
     pub(super) tag_ok: bool,
     pub(super) tag_preferred: bool,
+    /// Of the names that it has, the one that was looked at last.
+    pub(super) last_looked_at_for: N,
     /// It is among the candidates that are being looked at.
     pub(super) merged: bool,
     /// It was among the candidates when their common needs were applied last.
@@ -115,6 +117,7 @@ pub(super) fn initial(field: &Field<'_, '_>) -> (Vec<NameState>, Vec<PackageStat
                 tag_ok: package.discovered && untagged,
                 tag_preferred: package.discovered && untagged,
                 untriggerable: package.discovered && !field.waits(number),
+                last_looked_at_for: N::MAX,
                 ..PackageState::default()
             }
         })
