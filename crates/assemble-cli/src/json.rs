@@ -232,13 +232,13 @@ pub(crate) fn tree(all: &[ChosenPackages]) -> String {
         let packages = (0..one.packages.len()).map(|place| {
             json!({
                 "package": package_id(one, place),
-                "needs": edges(one, &one.graph.needs[place]),
-                "came_for": edges(one, &one.graph.came_for[place]),
+                "needs": edges(one, &one.graph().needs[place]),
+                "came_for": edges(one, &one.graph().came_for[place]),
             })
         });
         json!({
             "platform": one.platform.to_string(),
-            "world": edges(one, &one.graph.world),
+            "world": edges(one, &one.graph().world),
             "packages": packages.collect::<Vec<_>>(),
         })
     });

@@ -24,6 +24,7 @@ use std::process::ExitCode;
 
 /// Runs the command to its exit code.
 pub fn main() -> ExitCode {
+    assemble::make_room_for_files();
     signals::install();
     args::run()
 }

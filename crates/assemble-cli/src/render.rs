@@ -20,20 +20,26 @@ const BIDI: [char; 11] = [
 
 /// Text from outside without line breaks, for one field of one line.
 pub(crate) fn printable_line(text: &str) -> String {
-    printable(text).replace('\n', "\\n")
+    cleaned(text, |_| false)
 }
 
 /// Text from outside without control characters, so that a name cannot steer the terminal.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if (c.is_control() && c != '\n') || BIDI.contains(&c) {
-                c.escape_debug().to_string()
-            } else {
-                c.to_string()
-            }
-        })
-        .collect()
+    cleaned(text, |c| c == '\n')
+}
+
+/// Writes out control characters, but those that are allowed.
+fn cleaned(text: &str, allowed: impl Fn(char) -> bool) -> String {
+    let is_bad = |c: char| (c.is_control() && !allowed(c)) || (!c.is_ascii() && BIDI.contains(&c));
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_bad(c) {
+            out.extend(c.escape_debug());
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// One problem, ready to be shown.

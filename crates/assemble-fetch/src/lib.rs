@@ -57,7 +57,7 @@ pub use http::{
     GiveUp, Http, HttpError, HttpOptions, ProxySettings, REFUSED_TRIES, RetryDecision, RetryPolicy,
     TlsTrouble, is_refused, is_this_machine, is_transient_status, jitter_seed, may_lead_to, retry_delay,
 };
-pub use local::{LocalEntry, LocalKind, file_look, is_excluded, open_file, read_tree};
+pub use local::{LocalEntry, LocalKind, file_look, is_excluded, make_room_for_files, open_file, read_tree};
 pub use location::{Location, LocationError};
 pub use parts::{Divider, Division, MakeDivider};
 pub use platform_dir::platform_cache_dir;

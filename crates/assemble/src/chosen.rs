@@ -1,7 +1,9 @@
 //! Which packages an image would have, and because of whom. Needs indexes, no packages.
 
+use std::sync::OnceLock;
+
 use assemble_apk::Constraint;
-use assemble_resolve::{Graph, Path, Policy, graph};
+use assemble_resolve::{Graph, Path, Policy, Repository, Solution, graph};
 use assemble_types::{Event, Explain as _, Kind, Platform};
 
 use crate::base_image::Packages;
@@ -22,8 +24,17 @@ pub struct ChosenPackages {
     pub platform: Platform,
     /// In order of installation.
     pub packages: Vec<ChosenPackage>,
-    /// Who needs whom; its places are those of `packages`.
-    pub graph: Graph,
+    set: Set,
+    graph: OnceLock<Graph>,
+}
+
+/// The records of the packages, and what was asked for.
+#[derive(Debug)]
+struct Set {
+    world: Vec<Constraint>,
+    repositories: Vec<Repository>,
+    solution: Solution,
+    policy: Policy,
 }
 
 /// A package as its index lists it.
@@ -51,30 +62,48 @@ pub struct ChosenPackage {
     pub repository: String,
     /// The repository's tag.
     pub tag: Option<String>,
-    /// What it can stand in for, without versions.
-    pub provides: Vec<String>,
 }
 
 impl ChosenPackages {
+    /// Who needs whom; its places are those of `packages`.
+    pub fn graph(&self) -> &Graph {
+        let Set { world, repositories, solution, policy } = &self.set;
+        self.graph.get_or_init(|| graph(world, solution, repositories, *policy))
+    }
+
+    /// What each package can stand in for, without versions.
+    fn provides(&self) -> impl Iterator<Item = impl Iterator<Item = &str>> {
+        let records = self.set.solution.records(&self.set.repositories);
+        records.map(|(_, record)| record.provides.iter().map(|provide| provide.name.as_str()))
+    }
+
     /// The places of packages of this name; if there are none, of those that provide it. `name-version` is a name, too.
     pub fn find(&self, name: &str) -> Vec<usize> {
-        let places = |is: &dyn Fn(&ChosenPackage) -> bool| -> Vec<usize> {
-            self.packages.iter().enumerate().filter(|(_, p)| is(p)).map(|(place, _)| place).collect()
+        let is_named = |package: &ChosenPackage| {
+            let rest = name.strip_prefix(package.name.as_str());
+            rest.is_some_and(|rest| {
+                rest.is_empty() || rest.strip_prefix('-') == Some(package.version.as_str())
+            })
         };
-        let named = places(&|p| p.name == name || format!("{}-{}", p.name, p.version) == name);
-        if named.is_empty() { places(&|p| p.provides.iter().any(|held| held == name)) } else { named }
+        let named: Vec<usize> =
+            (0..).zip(&self.packages).filter(|(_, p)| is_named(p)).map(|(n, _)| n).collect();
+        if !named.is_empty() {
+            return named;
+        }
+        let holders =
+            (0..).zip(self.provides()).filter_map(|(n, mut held)| held.any(|held| held == name).then_some(n));
+        holders.collect()
     }
 
     /// The name of a package, or of what one provides, that was probably meant.
     pub fn nearest(&self, name: &str) -> Option<&str> {
         let names = self.packages.iter().map(|package| package.name.as_str());
-        let provided = self.packages.iter().flat_map(|package| &package.provides).map(String::as_str);
-        nearest(name, names).or_else(|| nearest(name, provided))
+        nearest(name, names).or_else(|| nearest(name, self.provides().flatten()))
     }
 
     /// The shortest way to a package from each entry of the spec's list that leads there.
     pub fn why(&self, place: usize) -> Vec<Path> {
-        self.graph.paths_to(place)
+        self.graph().paths_to(place)
     }
 }
 
@@ -118,15 +147,11 @@ pub fn chosen(file: &SpecFile, options: &BuildOptions, env: &Env) -> Result<Vec<
             checksum: record.checksum.map(|sum| sum.to_string()),
             repository: repository.name.clone(),
             tag: repository.pin.as_deref().map(str::to_owned),
-            provides: record.provides.iter().map(|provide| provide.name.to_string()).collect(),
         });
         let packages = packages.collect();
         choose::all_read(&repositories)?;
-        out.push(ChosenPackages {
-            platform,
-            packages,
-            graph: graph(&world(&plan, platform)?, &solution, &repositories, policy),
-        });
+        let set = Set { world: world(&plan, platform)?, repositories, solution, policy };
+        out.push(ChosenPackages { platform, packages, set, graph: OnceLock::new() });
     }
     Ok(out)
 }

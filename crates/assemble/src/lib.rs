@@ -66,7 +66,7 @@ mod yaml;
 pub use assemble_apk::{PackageName, Trust};
 pub use assemble_fetch::{
     CachePart, Checked, Counters, Credential, FetchOptions, Fetcher, FoundCredentials, Http, HttpError,
-    HttpOptions, NetrcFile, PartSize, ProxySettings, Prune, Store, platform_cache_dir,
+    HttpOptions, NetrcFile, PartSize, ProxySettings, Prune, Store, make_room_for_files, platform_cache_dir,
 };
 pub use assemble_image::{Image, ImageError, Reference, media_type::LAYER_GZIP as LAYER_MEDIA_TYPE};
 pub use assemble_layer::{Compression, Layer};

@@ -37,18 +37,18 @@ fn indented(one: &ChosenPackages) -> String {
     let mut shown = vec![false; one.packages.len()];
     // What came in by itself stands with what it came for.
     let mut brought: Vec<Vec<Edge>> = vec![Vec::new(); one.packages.len()];
-    for (place, edges) in one.graph.came_for.iter().enumerate() {
+    for (place, edges) in one.graph().came_for.iter().enumerate() {
         if let Some(edge) = edges.first() {
             brought[edge.to].push(Edge { constraint: edge.constraint.clone(), to: place });
         }
     }
     // Chains can be as long as an index, so there is a stack and no recursion.
     let mut stack: Vec<(usize, &Edge, bool)> =
-        one.graph.world.iter().rev().map(|edge| (1, edge, false)).collect();
+        one.graph().world.iter().rev().map(|edge| (1, edge, false)).collect();
     while let Some((depth, edge, by_itself)) = stack.pop() {
         let package = name(one, edge.to);
         let again = std::mem::replace(&mut shown[edge.to], true);
-        let below = !one.graph.needs[edge.to].is_empty() || !brought[edge.to].is_empty();
+        let below = !one.graph().needs[edge.to].is_empty() || !brought[edge.to].is_empty();
         let constraint = printable_line(&edge.constraint.to_string());
         let why = match (by_itself, constraint == one.packages[edge.to].name) {
             (true, _) => format!(" (by itself, for {constraint})"),
@@ -61,7 +61,7 @@ fn indented(one: &ChosenPackages) -> String {
             continue;
         }
         stack.extend(brought[edge.to].iter().rev().map(|edge| (depth + 1, edge, true)));
-        stack.extend(one.graph.needs[edge.to].iter().rev().map(|edge| (depth + 1, edge, false)));
+        stack.extend(one.graph().needs[edge.to].iter().rev().map(|edge| (depth + 1, edge, false)));
     }
     out
 }
@@ -72,7 +72,7 @@ fn dot(one: &ChosenPackages) -> String {
         |text: &str| format!("\"{}\"", printable_line(text).replace('\\', "\\\\").replace('"', "\\\""));
     let mut out =
         format!("digraph {} {{\n  rankdir=LR;\n  node [shape=box];\n", quoted(&one.platform.to_string()));
-    for edge in &one.graph.world {
+    for edge in &one.graph().world {
         let entry = quoted(&format!("{} ", edge.constraint));
         let _ = writeln!(out, "  {entry} [shape=ellipse, label={}];", quoted(&edge.constraint.to_string()));
         let _ = writeln!(out, "  {entry} -> {};", quoted(&name(one, edge.to)));
@@ -87,8 +87,8 @@ fn dot(one: &ChosenPackages) -> String {
             };
             list.iter().map(line).collect()
         };
-        out.extend(edges(&one.graph.needs[place], ""));
-        out.extend(edges(&one.graph.came_for[place], ", style=dashed"));
+        out.extend(edges(&one.graph().needs[place], ""));
+        out.extend(edges(&one.graph().came_for[place], ", style=dashed"));
     }
     out += "}\n";
     out

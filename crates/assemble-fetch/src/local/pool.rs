@@ -6,6 +6,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, getrlimit};
 
 /// A usual process may have 1024 descriptors; stages read a handful of files at a time.
@@ -17,10 +18,23 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 /// Files that are held open.
 static HELD: AtomicUsize = AtomicUsize::new(0);
 /// The most of them: half of what the process may have, since outputs, connections and the pool need some, too.
-static MOST_HELD: LazyLock<usize> = LazyLock::new(|| {
+static MOST_HELD: LazyLock<usize> = LazyLock::new(|| most_descriptors() / 2);
+/// For so many descriptors there is room from the start. A usual process may have no more.
+const ROOM: usize = 1024;
+
+fn most_descriptors() -> usize {
     let most = getrlimit(Resource::Nofile).current.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
-    most.unwrap_or(usize::MAX) / 2
-});
+    most.unwrap_or(usize::MAX)
+}
+
+/// Prepares a process that is about to open hundreds of files. For its first thread, before there are others: Linux doubles
+/// a process's table of descriptors when it is full, and if there are several threads, that waits until each processor
+/// has been through the scheduler, which takes some 15 ms.
+pub fn make_room_for_files() {
+    let last = i32::try_from(most_descriptors().min(ROOM).saturating_sub(1));
+    // The table keeps its size when the descriptor goes. Without the room all works the same, and later.
+    let _ = last.map(|last| fcntl_dupfd_cloexec(io::stderr(), last).map(drop));
+}
 
 /// Names a file in the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
