@@ -18,9 +18,6 @@ const NEAR_END: u64 = 80 << 10;
 /// Plain bytes that few blocks have more of.
 const USUAL_BLOCK: usize = 96 << 10;
 
-/// Bytes of room that a cleared piece keeps for its plain bytes, and for its symbols.
-const USUAL: usize = 512 << 10;
-
 /// Plain bytes, and how they can be written as a stream.
 #[derive(Debug, Default)]
 pub struct Piece {
@@ -65,19 +62,6 @@ pub enum Keep {
 }
 
 impl Piece {
-    /// Begins again, with the room there is, unless that is more than most pieces need.
-    pub fn clear(&mut self) {
-        self.plain.clear();
-        self.plain.shrink_to(USUAL);
-        self.parts.clear();
-        self.symbols.clear();
-        self.symbols.shrink_to(USUAL / size_of::<Symbol>());
-        self.matches.clear();
-        self.matches.shrink_to(USUAL / size_of::<Match>());
-        self.packed.clear();
-        self.packed.shrink_to(USUAL / 2);
-    }
-
     /// Bytes of memory that the piece takes up.
     pub fn footprint(&self) -> usize {
         let known = size_of_val(self.symbols.as_slice()) + size_of_val(self.matches.as_slice());

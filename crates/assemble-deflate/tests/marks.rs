@@ -54,10 +54,10 @@ fn a_stream_can_be_read_from_each_of_its_marks() {
             assert_eq!(part, [(next, crc(&plain[place(mark.plain)..place(next)]))]);
             // Who begins there comes by the same marks, and pieces end at them.
             let mut inflater = Inflater::at_mark(mark, window, source()).unwrap();
-            let (mut piece, mut ends) = (Piece::default(), Vec::new());
+            let mut ends = Vec::new();
             let file = mark.plain - 5..plain.len() as u64;
             while inflater.position() < file.end {
-                piece.clear();
+                let mut piece = Piece::default();
                 piece.file(&mut inflater, 0, &file, Some(usize::MAX), Keep::Blocks).unwrap();
                 ends.push(inflater.position());
             }

@@ -55,7 +55,7 @@ fn splice(
     let mut flush = |piece: &mut Piece| {
         plain.extend_from_slice(&piece.plain);
         out.extend_from_slice(encoder.encode(piece));
-        piece.clear();
+        *piece = Piece::default();
     };
     for file in files {
         piece.fresh(b"a header, and a header, and a header");
@@ -165,7 +165,7 @@ fn no_symbol_beyond_a_border_is_read() {
             let mut piece = Piece::default();
             let mut inflater = Inflater::new(packed.as_slice());
             piece.file(&mut inflater, 0, &files[0], None, Keep::Blocks).unwrap();
-            piece.clear();
+            let mut piece = Piece::default();
             piece.fresh(b"a header, and a header, and a header");
             piece.file(&mut inflater, 0, &files[1], None, Keep::Blocks).unwrap();
             let mut encoder = Encoder::new();
@@ -197,11 +197,11 @@ fn a_block_without_measure_comes_in_parts() {
     let packed = zeros(len - 1);
     let file = 1..len as u64;
     let mut inflater = Inflater::new(packed.as_slice());
-    let (mut piece, mut encoder) = (Piece::default(), Encoder::new());
+    let mut encoder = Encoder::new();
     let (mut total, mut size) = (0, 0);
     inflater.skip_to(1).unwrap();
     while inflater.position() < file.end {
-        piece.clear();
+        let mut piece = Piece::default();
         piece.file(&mut inflater, 0, &file, Some(1000), Keep::Blocks).unwrap();
         assert!(piece.plain.len() <= 1000 + LARGEST_BLOCK + 258 && piece.plain.iter().all(|b| *b == 0));
         total += piece.plain.len();

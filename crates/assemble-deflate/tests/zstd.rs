@@ -27,7 +27,7 @@ fn frames(packed: &[u8], files: &[Range<u64>], enough: usize) -> (Vec<Vec<u8>>, 
         assert!(frame.len() <= piece.plain.len() + 16 + piece.plain.len() / 1000);
         plain.extend_from_slice(&piece.plain);
         frames.push(frame);
-        piece.clear();
+        *piece = Piece::default();
     };
     for file in files {
         piece.fresh(b"a header, and a header, and a header");

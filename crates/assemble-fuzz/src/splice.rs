@@ -79,7 +79,7 @@ fn splice(
             if piece.plain.len() >= 30_000 {
                 plain.extend_from_slice(&piece.plain);
                 packed.extend(encode(&piece));
-                piece.clear();
+                piece = Piece::default();
             }
         }
     }

@@ -221,7 +221,7 @@ fn flush(piece: &mut Piece, encoder: &mut Either, all: &mut Totals) {
     }
     all.spliced += bytes.len() as u64;
     all.pieces += 1;
-    piece.clear();
+    *piece = Piece::default();
 }
 
 /// A file on disk.

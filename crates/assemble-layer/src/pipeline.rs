@@ -29,9 +29,6 @@ const AHEAD: usize = 128;
 /// Bytes of memory that pieces may take up, for each thread, unless one piece has more.
 const HELD: usize = 1 << 20;
 
-/// Pieces that are kept to be filled again.
-const SPARE: usize = 2;
-
 /// So many tar bytes are worth another thread.
 const WORTH_A_THREAD: u64 = 512 << 10;
 
@@ -73,7 +70,6 @@ struct State {
     unpacked: BTreeSet<Key>,
     hash: Lane<Sha256>,
     write: Lane<LayerWriter>,
-    spare: Vec<Piece>,
     /// Threads that do something.
     busy: usize,
     /// Those of them that make a piece.
@@ -88,7 +84,7 @@ enum Task {
     Write(LayerWriter, Packed, Key),
     Hash(Sha256, Arc<Piece>, Key),
     Pack(Arc<Piece>, Key),
-    Make(usize, Progress, Piece),
+    Make(usize, Progress),
 }
 
 struct Shared<'a> {
@@ -117,7 +113,6 @@ pub(crate) fn run(
         unpacked: BTreeSet::new(),
         hash: Lane { next: (0, 0), tool: Some(Sha256::new()) },
         write: Lane { next: (0, 0), tool: Some(out) },
-        spare: Vec::new(),
         busy: 0,
         making: 0,
         failed: None,
@@ -202,7 +197,8 @@ impl Shared<'_> {
                 drop(piece);
                 Box::new(move |state| state.has_packed(key, packed))
             }
-            Task::Make(unit, progress, mut piece) => {
+            Task::Make(unit, progress) => {
+                let mut piece = Piece::default();
                 let more = self.maker.piece(unit, progress, &mut piece);
                 Box::new(move |state| state.has_made(unit, piece, more))
             }
@@ -263,7 +259,7 @@ impl State {
             _ => Progress::default(),
         };
         self.making += 1;
-        Some(Task::Make(number, progress, self.spare.pop().unwrap_or_default()))
+        Some(Task::Make(number, progress))
     }
 
     fn has_made(&mut self, unit: usize, piece: Piece, more: Result<Option<Progress>, LayerError>) {
@@ -339,12 +335,6 @@ impl State {
         }
         if let Some(slot) = self.slots.remove(&key) {
             self.held -= slot.piece.footprint();
-            if self.spare.len() < SPARE
-                && let Some(mut piece) = Arc::into_inner(slot.piece)
-            {
-                piece.clear();
-                self.spare.push(piece);
-            }
         }
         self.forget();
     }
