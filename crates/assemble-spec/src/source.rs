@@ -8,7 +8,7 @@ use assemble_types::SourceSpan;
 /// megabyte would be kept once for each of them.
 const LONGEST_SHOWN_LINE: usize = 400;
 
-const STEP: usize = 1024;
+const STEP: usize = 64;
 
 /// The text of a spec and where its lines begin.
 #[derive(Debug)]
