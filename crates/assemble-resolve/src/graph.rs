@@ -90,20 +90,27 @@ impl Graph {
         reached
     }
 
-    /// Packages that came in by themselves for the sake of this one, in order of their places.
-    fn brought(&self, place: usize) -> impl Iterator<Item = Edge> + '_ {
-        self.came_for.iter().enumerate().filter_map(move |(to, edges)| {
-            let because = edges.iter().find(|edge| edge.to == place);
-            because.map(|edge| Edge { constraint: edge.constraint.clone(), to })
-        })
+    /// For each package those that came in by themselves for its sake, in order of their places.
+    fn brought(&self) -> Vec<Vec<Edge>> {
+        let mut brought: Vec<Vec<Edge>> = vec![Vec::new(); self.came_for.len()];
+        for (to, edges) in self.came_for.iter().enumerate() {
+            for Edge { constraint, to: place } in edges {
+                // The first condition that it meets counts.
+                if brought[*place].last().is_none_or(|last| last.to != to) {
+                    brought[*place].push(Edge { constraint: constraint.clone(), to });
+                }
+            }
+        }
+        brought
     }
 
     /// For each entry of the world from which a package is reached, the shortest way.
     pub fn paths_to(&self, place: usize) -> Vec<Path> {
-        self.world.iter().filter_map(|entry| self.path(entry, place)).collect()
+        let brought = self.brought();
+        self.world.iter().filter_map(|entry| self.path(entry, place, &brought)).collect()
     }
 
-    fn path(&self, entry: &Edge, place: usize) -> Option<Path> {
+    fn path(&self, entry: &Edge, place: usize, brought: &[Vec<Edge>]) -> Option<Path> {
         let mut from: HashMap<usize, (usize, Edge)> = HashMap::new();
         let mut open = VecDeque::from([entry.to]);
         while let Some(at) = open.pop_front() {
@@ -118,10 +125,10 @@ impl Graph {
                 steps.reverse();
                 return Some(Path { entry: entry.constraint.clone(), steps });
             }
-            for edge in self.needs[at].iter().cloned().chain(self.brought(at)) {
+            for edge in self.needs[at].iter().chain(&brought[at]) {
                 if edge.to != entry.to && !from.contains_key(&edge.to) {
                     open.push_back(edge.to);
-                    from.insert(edge.to, (at, edge));
+                    from.insert(edge.to, (at, edge.clone()));
                 }
             }
         }

@@ -20,6 +20,7 @@ use rustls_pki_types::pem::PemObject as _;
 use tokio::runtime::{Builder, Runtime};
 
 pub use error::HttpError;
+pub(crate) use retry::http_date;
 pub use retry::{
     GiveUp, REFUSED_TRIES, RetryDecision, RetryPolicy, is_refused, is_transient_status, jitter_seed,
     retry_delay,

@@ -118,7 +118,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 /// Seconds since the epoch of an HTTP date in its one current form, `Sun, 06 Nov 1994 08:49:37 GMT`. The two obsolete
 /// forms are not read: what they lead to, the ordinary back-off, is harmless.
-fn http_date(text: &str) -> Option<i64> {
+pub(crate) fn http_date(text: &str) -> Option<i64> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (_, rest) = text.split_once(", ")?;

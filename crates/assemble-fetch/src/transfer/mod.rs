@@ -3,14 +3,14 @@
 mod body;
 mod progress;
 mod redirect;
+mod validate;
 
 use std::error::Error as _;
 use std::time::{Duration, Instant};
 
 use assemble_types::SafeUrl;
 use reqwest::header::{
-    CACHE_CONTROL, CONTENT_RANGE, ETAG, HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED,
-    LOCATION, RANGE,
+    CACHE_CONTROL, CONTENT_RANGE, HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LOCATION, RANGE,
 };
 use reqwest::{RequestBuilder, Response};
 
@@ -78,6 +78,8 @@ struct State<'s> {
     may_keep: bool,
     /// Whether the server sends only the part that was asked for.
     partial: bool,
+    /// Whether all of it is asked for, whatever is known.
+    past_known: bool,
 }
 
 enum Failure {
@@ -101,7 +103,15 @@ impl Transfer<'_> {
     /// Tries until the body is there, an answer is final, or the tries are used up.
     pub(crate) fn run(&self, sink: &mut dyn Sink, progress: Progress) -> Result<Outcome, FetchError> {
         let validators = Validators::default();
-        let mut state = State { sink, progress, received: 0, validators, may_keep: true, partial: false };
+        let mut state = State {
+            sink,
+            progress,
+            received: 0,
+            validators,
+            may_keep: true,
+            partial: false,
+            past_known: false,
+        };
         let (mut tries, mut failures, mut most) = (0, 0, 0);
         let seed = jitter_seed();
         loop {
@@ -138,24 +148,25 @@ impl Transfer<'_> {
         if !self.may_resume(state) {
             state.restart()?;
         }
-        let (mut response, url) = self.ask(state).await?;
+        let (mut response, url) = self.answer(state).await?;
         let total = response.content_length();
         match response.status().as_u16() {
             200 => {
                 state.restart()?;
-                state.validators = validators(response.headers());
+                state.validators = validate::validators(response.headers());
                 state.may_keep = !forbids_storing(response.headers());
                 self.bound.check_total(self.location, total)?;
             }
             206 if state.received == 0 && self.front.is_some() => {
                 self.check_front(response.headers())?;
-                state.validators = validators(response.headers());
+                state.validators = validate::validators(response.headers());
                 state.partial = true;
             }
             206 if state.received > 0 => {
                 let range = content_range(response.headers());
-                let other =
-                    validators(response.headers()).etag.is_some_and(|tag| Some(tag) != state.validators.etag);
+                let other = validate::validators(response.headers())
+                    .etag
+                    .is_some_and(|tag| Some(tag) != state.validators.etag);
                 if other || range.map(|(from, _)| from) != Some(Some(state.received)) {
                     // Another part than the one asked for, or of something else that has taken its place: from the
                     // start then, which every server can do.
@@ -164,7 +175,7 @@ impl Transfer<'_> {
                 }
                 self.bound.check_total(self.location, range.and_then(|(_, total)| total))?;
             }
-            304 if self.known.is_some() && state.received == 0 => return Ok(Outcome::NotModified),
+            304 if state.received == 0 && self.known_to(state).is_some() => return Ok(Outcome::NotModified),
             416 if state.received > 0 => {
                 self.bound
                     .check_total(self.location, content_range(response.headers()).and_then(|(_, t)| t))?;
@@ -214,6 +225,25 @@ impl Transfer<'_> {
         }
     }
 
+    /// The answer, and who gave it. One that what we know is still there is believed only if it speaks of the same.
+    async fn answer(&self, state: &mut State<'_>) -> Result<(Response, SafeUrl), Failure> {
+        let (response, url) = self.ask(state).await?;
+        match self.known_to(state) {
+            Some(known)
+                if response.status().as_u16() == 304 && !validate::agrees(known, response.headers()) =>
+            {
+                state.past_known = true;
+                self.ask(state).await
+            }
+            _ => Ok((response, url)),
+        }
+    }
+
+    /// What the server may say is still there.
+    fn known_to(&self, state: &State<'_>) -> Option<&Validators> {
+        self.known.filter(|_| !state.past_known)
+    }
+
     /// Sends the request, and follows where it is sent; the answer, and who gave it.
     async fn ask(&self, state: &State<'_>) -> Result<(Response, SafeUrl), Failure> {
         let mut url = self.url.clone();
@@ -239,12 +269,12 @@ impl Transfer<'_> {
             let last = self.front.filter(|_| state.partial).map(|len| (len - 1).to_string());
             let range = format!("bytes={}-{}", state.received, last.unwrap_or_default());
             request = request.header(RANGE, range);
-            if let Some(validator) = strong(&state.validators) {
+            if let Some(validator) = validate::strong(&state.validators) {
                 request = request.header(IF_RANGE, validator);
             }
         } else if let Some(len) = self.front {
             request = request.header(RANGE, format!("bytes=0-{}", len - 1));
-        } else if let Some(known) = self.known {
+        } else if let Some(known) = self.known_to(state) {
             if let Some(etag) = &known.etag {
                 request = request.header(IF_NONE_MATCH, etag);
             } else if let Some(date) = &known.last_modified {
@@ -289,7 +319,7 @@ impl Transfer<'_> {
     /// A part can be completed if somebody will notice that the parts do not fit: whoever checks the content's
     /// checksum, or the server, which compares a strong validator.
     fn may_resume(&self, state: &State<'_>) -> bool {
-        self.bound.is_exact() || strong(&state.validators).is_some()
+        self.bound.is_exact() || validate::strong(&state.validators).is_some()
     }
 
     fn refused(&self, status: u16, headers: &HeaderMap, url: &SafeUrl) -> Failure {
@@ -369,20 +399,10 @@ impl State<'_> {
     }
 }
 
-fn validators(headers: &HeaderMap) -> Validators {
-    let get = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    Validators { etag: get(ETAG), last_modified: get(LAST_MODIFIED) }
-}
-
 /// Whether `Cache-Control` says `no-store`, in any of its headers and spellings.
 fn forbids_storing(headers: &HeaderMap) -> bool {
     let values = headers.get_all(CACHE_CONTROL).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case("no-store"))
-}
-
-/// The entity tag if it promises equal bytes (RFC 9110 section 8.8.1).
-fn strong(validators: &Validators) -> Option<&str> {
-    validators.etag.as_deref().filter(|etag| etag.starts_with('"'))
 }
 
 /// First byte and length of the whole in `Content-Range` (RFC 9110 section 14.4), each if it is told.

@@ -1,5 +1,6 @@
 //! Indexes and keys: revalidated, never old without a word.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use assemble_fetch::{Counters, DocumentState, FetchError};
@@ -78,19 +79,67 @@ fn what_is_not_there_is_asked_for_once() {
     assert_eq!(server.log().len(), 2, "the next run looks again");
 }
 
+/// Says that nothing has changed of all that is no newer than what is asked by, as many servers do.
+fn dated(content: &'static str, modified: &'static str, sent: &'static str, says: bool) -> HttpServer {
+    HttpServer::new(move |request: &Request| {
+        let answer = match request.header("if-modified-since") {
+            // All of one day, so that they compare as texts.
+            Some(known) if known >= modified => Response::new(304),
+            _ => Response::text(200, content),
+        };
+        let answer =
+            if answer.status == 200 || says { answer.header("Last-Modified", modified) } else { answer };
+        answer.header("Date", sent)
+    })
+}
+
+const EIGHT: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+const NINE: &str = "Sun, 06 Nov 1994 09:00:00 GMT";
+const NINE_AND_A_SECOND: &str = "Sun, 06 Nov 1994 09:00:01 GMT";
+const TEN: &str = "Sun, 06 Nov 1994 10:00:00 GMT";
+
 #[test]
 fn a_date_revalidates_where_there_is_no_tag() {
-    let cache = tempfile::tempdir().unwrap();
-    let date = "Sun, 06 Nov 1994 08:49:37 GMT";
-    let server = HttpServer::new(move |request: &Request| match request.header("if-modified-since") {
-        Some(known) if known == date => Response::new(304),
-        _ => Response::text(200, "x").header("Last-Modified", date),
-    });
-    for hits in 0..2 {
-        let setup = setup(cache.path());
-        assert_eq!(setup.document(&server.url()).unwrap(), b"x");
-        assert_eq!(setup.fetcher.counters().hits, hits);
+    for says in [true, false] {
+        let cache = tempfile::tempdir().unwrap();
+        let server = dated("x", EIGHT, TEN, says);
+        for hits in 0..2 {
+            let setup = setup(cache.path());
+            assert_eq!(setup.document(&server.url()).unwrap(), b"x");
+            assert_eq!(setup.fetcher.counters().hits, hits);
+        }
     }
+}
+
+#[test]
+fn a_date_of_a_moment_ago_is_not_asked_by() {
+    let cache = tempfile::tempdir().unwrap();
+    let server = dated("x", NINE, NINE_AND_A_SECOND, true);
+    for _ in 0..2 {
+        assert_eq!(setup(cache.path()).document(&server.url()).unwrap(), b"x");
+    }
+    assert_eq!(server.log().iter().map(|request| request.status).collect::<Vec<_>>(), [200, 200]);
+}
+
+#[test]
+fn an_older_document_in_its_place_is_not_taken_for_it() {
+    let cache = tempfile::tempdir().unwrap();
+    let modified = Arc::new(Mutex::new((NINE, "newer")));
+    let now = Arc::clone(&modified);
+    let server = HttpServer::new(move |request: &Request| {
+        let (modified, content) = *now.lock().unwrap();
+        let answer = match request.header("if-modified-since") {
+            Some(known) if known >= modified => Response::new(304),
+            _ => Response::text(200, content),
+        };
+        answer.header("Last-Modified", modified).header("Date", TEN)
+    });
+    assert_eq!(setup(cache.path()).document(&server.url()).unwrap(), b"newer");
+    *modified.lock().unwrap() = (EIGHT, "older");
+    for _ in 0..2 {
+        assert_eq!(setup(cache.path()).document(&server.url()).unwrap(), b"older");
+    }
+    assert_eq!(server.log().iter().map(|request| request.status).collect::<Vec<_>>(), [200, 304, 200, 304]);
 }
 
 #[test]
