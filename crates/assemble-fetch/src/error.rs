@@ -283,7 +283,7 @@ impl FetchError {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 vec![
                     format!("free some space there: `df -h {folder}`"),
-                    "make the cache smaller: `assemble cache prune --max-size 1G`, or use another: `--cache-dir DIR`"
+                    "make the cache smaller: `assemble cache prune --max-size SIZE`, of the same `--cache-dir`, or use another one"
                         .into(),
                 ]
             }

@@ -263,6 +263,24 @@ fn the_chain_is_checked_without_us() {
     let anew = script(&key, &index, "busybox-1.36.1-r15.apk");
     assert!(!anew.status.success());
     assert!(String::from_utf8_lossy(&anew.stdout).contains("BROKEN: the image has no such layer"));
+    // One whose digest stands in the manifest, and whose blob is there, but not as a layer.
+    let listed = fs::read_to_string(s.path("image/index.json")).unwrap();
+    let manifest = listed.split("sha256:").nth(1).unwrap()[..64].to_owned();
+    let blobs = s.path("image/blobs/sha256");
+    let text = fs::read_to_string(blobs.join(&manifest)).unwrap();
+    let layer = format!("{{\"digest\":\"sha256:{last}\"");
+    let quoted = format!("{{\\\"digest\\\":\\\"sha256:{last}\\\"");
+    assert!(text.contains(&layer));
+    let other = text.replace(&layer, &layer.replace(&last, &manifest));
+    let other = other.replacen('{', &format!("{{\"annotations\":{{\"layers\":\"[{quoted}]\"}},"), 1);
+    let digest = Digest::of(other.as_bytes()).hex();
+    fs::write(blobs.join(&digest), &other).unwrap();
+    s.write("image/index.json", listed.replace(&manifest, &digest));
+    let fooled = script(&key, &index, "musl-1.2.4_git20230717-r4.apk");
+    assert!(
+        String::from_utf8_lossy(&fooled.stdout).contains("BROKEN: the image has no such layer"),
+        "{other}"
+    );
     let mut bytes = fs::read(&index).unwrap();
     let at = bytes.len() - 20;
     bytes[at] ^= 1;

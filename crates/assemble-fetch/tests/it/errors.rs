@@ -114,7 +114,7 @@ fn messages() {
         fetch/pattern spec exclude pattern `a\nb`: it names nothing
         fetch/io host /a b/\u{1b}c: cannot write: no storage space
           = free some space there: `df -h '/a b'`
-          = make the cache smaller: `assemble cache prune --max-size 1G`, or use another: `--cache-dir DIR`
+          = make the cache smaller: `assemble cache prune --max-size SIZE`, of the same `--cache-dir`, or use another one
         fetch/io host /a b/\u{1b}c: cannot write: permission denied
           = this user may not go or write there: `ls -ld /`
         fetch/io host /: cannot open: permission denied

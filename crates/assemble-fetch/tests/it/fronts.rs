@@ -33,12 +33,13 @@ fn a_part_is_asked_for_and_not_kept() {
     let cache = tempfile::tempdir().unwrap();
     let setup = setup(cache.path());
     let key = key("k", &all);
-    for _ in 0..2 {
+    for _ in 0..8 {
         assert_eq!(setup.front(&url, &key).unwrap(), (all[..1000].to_vec(), false));
     }
     let sent: Vec<_> = server.log().iter().map(|line| (line.status, line.sent)).collect();
-    assert_eq!(sent, [(206, 1000), (206, 1000)]);
-    assert_eq!(server.connections(), 1, "the connection is used again");
+    assert_eq!(sent, [(206, 1000); 8]);
+    // A connection is free again a moment after all was read, which on a busy machine the next request may not wait for.
+    assert!(server.connections() <= 4, "the connection is used again: {}", server.connections());
     // The whole is another request, and then serves fronts, too.
     assert_eq!(setup.content(&url, &key).unwrap(), all);
     server.clear_log();
