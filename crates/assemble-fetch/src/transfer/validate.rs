@@ -24,12 +24,16 @@ pub(super) fn validators(headers: &HeaderMap) -> Validators {
 /// Whether an answer that nothing has changed is about what is known. Many servers say so of anything that is no newer, such as
 /// an older document that was put in its place; most of them send the date of that.
 pub(super) fn agrees(known: &Validators, headers: &HeaderMap) -> bool {
-    let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
     match (&known.etag, &known.last_modified) {
         (Some(known), _) => text(headers, ETAG).is_none_or(|found| opaque(found) == opaque(known)),
         (None, Some(known)) => text(headers, LAST_MODIFIED).is_none_or(|found| found == known),
         (None, None) => false,
     }
+}
+
+/// A tag as weak comparison looks at it (RFC 9110 section 8.8.3.2).
+fn opaque(tag: &str) -> &str {
+    tag.strip_prefix("W/").unwrap_or(tag)
 }
 
 /// The entity tag if it promises equal bytes (RFC 9110 section 8.8.1).
